@@ -1,0 +1,148 @@
+//! Frames: a 4-byte big-endian length, then that many bytes.
+
+use bytes::{Buf, Bytes, BytesMut};
+use std::fmt;
+
+/// Bytes of the length prefix. The length does not count them.
+pub const PREFIX_LEN: usize = 4;
+
+/// How much room is asked for at once while a frame arrives: memory follows the bytes that came, not the length that was claimed.
+const GROWTH_MAX: usize = 1 << 20;
+const GROWTH_MIN: usize = 4 << 10;
+
+/// A length prefix that cannot be honoured. The stream is out of step afterwards: close the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameError {
+    /// The length is negative.
+    Negative(i32),
+    /// The length is above the limit (`socket.request.max.bytes` on a broker).
+    TooLarge {
+        /// The claimed length in bytes.
+        len: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Negative(len) => write!(f, "a frame of {len} bytes: the length is negative"),
+            Self::TooLarge { len, max } => {
+                write!(f, "a frame of {len} bytes: at most {max} are accepted")?;
+                match &(*len as u32).to_be_bytes() {
+                    b"GET " | b"POST" | b"HEAD" | b"PUT " | b"HTTP" => {
+                        f.write_str(" (the peer speaks HTTP, not the Kafka protocol)")
+                    }
+                    [0x16, 3, ..] => f.write_str(" (the peer speaks TLS)"),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Cuts frames out of a byte stream. Sans-IO: append what was read to [`FrameDecoder::buffer`], then take frames until
+/// there is none.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    buffer: BytesMut,
+    len_max: usize,
+}
+
+impl FrameDecoder {
+    /// A decoder that refuses frames of more than `len_max` bytes.
+    pub fn new(len_max: usize) -> Self {
+        Self { buffer: BytesMut::new(), len_max }
+    }
+
+    /// Where to append what was read. Room for the next read is reserved: up to 1 MiB of a frame that is under way.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        let wanted = match self.claimed_len() {
+            Some(len) => (len + PREFIX_LEN).saturating_sub(self.buffer.len()),
+            None => GROWTH_MIN,
+        };
+        if self.buffer.capacity() - self.buffer.len() < wanted.min(GROWTH_MIN) {
+            // Doubling keeps the copies of a large frame linear, and memory within twice what has come.
+            let growth = self.buffer.len().clamp(GROWTH_MIN, usize::MAX / 2);
+            self.buffer.reserve(wanted.clamp(GROWTH_MIN, growth.max(GROWTH_MAX)));
+        }
+        &mut self.buffer
+    }
+
+    fn claimed_len(&self) -> Option<usize> {
+        let prefix = self.buffer.first_chunk::<PREFIX_LEN>()?;
+        usize::try_from(i32::from_be_bytes(*prefix)).ok().filter(|len| *len <= self.len_max)
+    }
+
+    /// The next whole frame without its prefix, sharing the memory that was read into; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] as soon as the prefix is there, before any memory is reserved for the frame.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX_LEN>() else { return Ok(None) };
+        let len = i32::from_be_bytes(*prefix);
+        let len = usize::try_from(len).map_err(|_| FrameError::Negative(len))?;
+        if len > self.len_max {
+            return Err(FrameError::TooLarge { len, max: self.len_max });
+        }
+        if self.buffer.len() - PREFIX_LEN < len {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX_LEN);
+        Ok(Some(self.buffer.split_to(len).freeze()))
+    }
+
+    /// Bytes that were read but not yet taken as a frame.
+    pub fn pending_len(&self) -> usize {
+        self.buffer.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(decoder: &mut FrameDecoder, bytes: &[u8]) {
+        decoder.buffer().extend_from_slice(bytes);
+    }
+
+    #[test]
+    fn frames_come_out_however_they_were_split() {
+        let stream = [&[0, 0, 0, 2][..], b"ab", &[0, 0, 0, 0], &[0, 0, 0, 1], b"c"].concat();
+        for step in 1..=stream.len() {
+            let mut decoder = FrameDecoder::new(16);
+            let mut frames = Vec::new();
+            for piece in stream.chunks(step) {
+                feed(&mut decoder, piece);
+                while let Some(frame) = decoder.next_frame().expect("valid") {
+                    frames.push(frame);
+                }
+            }
+            assert_eq!(frames, [&b"ab"[..], b"", b"c"]);
+            assert_eq!(decoder.pending_len(), 0);
+        }
+    }
+
+    #[test]
+    fn bad_lengths_are_refused_at_the_prefix() {
+        let mut decoder = FrameDecoder::new(16);
+        feed(&mut decoder, &[0xff; 4]);
+        assert_eq!(decoder.next_frame(), Err(FrameError::Negative(-1)));
+        let mut decoder = FrameDecoder::new(16);
+        feed(&mut decoder, b"GET / HTTP/1.1");
+        let error = decoder.next_frame().expect_err("too large");
+        assert!(error.to_string().contains("HTTP"), "{error}");
+    }
+
+    #[test]
+    fn a_claimed_length_reserves_little() {
+        let mut decoder = FrameDecoder::new(usize::MAX);
+        feed(&mut decoder, &i32::MAX.to_be_bytes());
+        assert_eq!(decoder.next_frame(), Ok(None));
+        assert!(decoder.buffer().capacity() <= 2 * GROWTH_MAX);
+    }
+}

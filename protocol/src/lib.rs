@@ -1,0 +1,30 @@
+//! The Kafka wire protocol: specification, messages, record batches.
+//!
+//! Reading order: [`frame`] (length-prefixed frames), [`header`], [`primitives`] and [`varint`], [`wire`] (how a value of each
+//! type is written), [`messages`] (generated from `protocol/schemas`), [`records`] (record batches).
+//!
+//! Nothing here trusts a length: every count and size is bounded by the bytes that remain before anything is allocated, and
+//! every error names the byte and the field.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate self as ottla_protocol;
+
+pub mod encoder;
+pub mod error;
+pub mod error_code;
+pub mod frame;
+pub mod header;
+pub mod messages;
+pub mod primitives;
+pub mod records;
+pub mod uuid;
+pub mod varint;
+pub mod wire;
+
+pub use bytes::{Bytes, BytesMut};
+pub use encoder::Encoder;
+pub use error::{DecodeError, EncodeError};
+pub use error_code::ErrorCode;
+pub use uuid::Uuid;
+pub use wire::Message;

@@ -1,0 +1,626 @@
+//! How a value of each type becomes bytes, and back.
+//!
+//! [`Wire`] is implemented here for the primitive types, strings, bytes and arrays, and by `#[derive(Message)]` for structs.
+//! A struct's derived code walks its fields in schema order; what depends on the version is decided there.
+
+use crate::encoder::Encoder;
+use crate::error::{DecodeError, EncodeError, Parsed, Step, Trace};
+use crate::primitives as p;
+use crate::uuid::Uuid;
+use crate::varint::{uvarint, uvarint_len};
+use bytes::Bytes;
+
+/// What generated code needs in scope.
+pub mod prelude {
+    pub use super::UnknownTags;
+    pub use crate::uuid::Uuid;
+    pub use bytes::Bytes;
+    pub use ottla_protocol_derive::Message;
+}
+
+/// What a reader needs to know besides the bytes.
+#[derive(Clone, Copy)]
+pub struct Cx<'f> {
+    /// The frame that the bytes are part of: `Bytes` fields are slices of it.
+    pub frame: &'f Bytes,
+    /// The version of the message.
+    pub version: i16,
+    /// Whether lengths are compact and structs end with tagged fields.
+    pub flexible: bool,
+}
+
+/// What a writer needs to know besides the value.
+#[derive(Clone, Copy)]
+pub struct PutCx {
+    /// The version of the message.
+    pub version: i16,
+    /// Whether lengths are compact and structs end with tagged fields.
+    pub flexible: bool,
+}
+
+/// The outcome of writing a value.
+pub type Put = Result<(), EncodeError>;
+
+/// A value that has a form on the wire.
+pub trait Wire: Sized {
+    /// Reads a value that cannot be null.
+    fn get<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Self>;
+
+    /// Writes a value that cannot be null.
+    ///
+    /// # Errors
+    ///
+    /// When the version cannot carry the value.
+    fn put(&self, out: &mut Encoder, cx: PutCx) -> Put;
+
+    /// Whether the value is the type's zero, which is the default of fields that name none.
+    fn is_zero(&self) -> bool;
+
+    /// Reads a value that may be null. `tagged` structs mark presence in another way than untagged ones.
+    fn get_opt<'a>(i: &'a [u8], cx: Cx<'_>, _tagged: bool) -> Parsed<'a, Option<Self>> {
+        let (i, value) = Self::get(i, cx)?;
+        Ok((i, Some(value)))
+    }
+
+    /// Writes a value that may be null.
+    ///
+    /// # Errors
+    ///
+    /// When the version cannot carry the value.
+    fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _tagged: bool) -> Put {
+        match value {
+            Some(value) => value.put(out, cx),
+            None => Err(EncodeError::new(cx.version, "null in a type that cannot be null")),
+        }
+    }
+}
+
+/// A message, or a struct inside one: generated from the schema by `#[derive(Message)]`.
+pub trait Message: Wire + Default + MaybeJson {
+    /// The name in the schema.
+    const NAME: &'static str;
+
+    /// Reads a message that is the rest of `frame` from `offset`.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a value of this version, or when bytes are left over.
+    fn decode(frame: &Bytes, offset: usize, version: i16) -> Result<Self, DecodeError> {
+        let (value, end) = Self::decode_prefix(frame, offset, version)?;
+        if end != frame.len() {
+            let left = &frame[end..];
+            let reason = format!("{} bytes are left over after the message", left.len());
+            return Err(Trace::new(left, reason).into_error(Self::NAME, version, frame.len()));
+        }
+        Ok(value)
+    }
+
+    /// Reads a message from `offset` on and returns the offset behind it.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a value of this version.
+    fn decode_prefix(
+        frame: &Bytes,
+        offset: usize,
+        version: i16,
+    ) -> Result<(Self, usize), DecodeError> {
+        let cx = Cx { frame, version, flexible: false };
+        let bytes = frame.get(offset..).unwrap_or_default();
+        match Self::get(bytes, cx) {
+            Ok((rest, value)) => Ok((value, frame.len() - rest.len())),
+            Err(nom::Err::Error(trace) | nom::Err::Failure(trace)) => {
+                Err(trace.into_error(Self::NAME, version, frame.len()))
+            }
+            Err(nom::Err::Incomplete(_)) => unreachable!("only complete parsers are used"),
+        }
+    }
+
+    /// Writes the message.
+    ///
+    /// # Errors
+    ///
+    /// When a field is null where the version does not allow it, is set but unknown to the version and not ignorable,
+    /// or is too long.
+    fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+        let cx = PutCx { version, flexible: false };
+        self.put(out, cx).map_err(|error| EncodeError { message_name: Self::NAME, ..error })
+    }
+
+    /// The message as bytes of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::encode`].
+    fn to_bytes(&self, version: i16) -> Result<Bytes, EncodeError> {
+        let mut out = Encoder::new();
+        self.encode(&mut out, version)?;
+        Ok(out.into_bytes())
+    }
+
+    /// The message in the JSON form of Apache Kafka's `JsonConverter`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::encode`].
+    #[cfg(feature = "json")]
+    fn to_json(&self, version: i16) -> Result<serde_json::Value, EncodeError> {
+        self.json(PutCx { version, flexible: false })
+            .map_err(|error| EncodeError { message_name: Self::NAME, ..error })
+    }
+
+    /// Reads the JSON form of Apache Kafka's `JsonConverter`; absent fields get their default.
+    ///
+    /// # Errors
+    ///
+    /// When a field has another type, or is not one of the version's.
+    #[cfg(feature = "json")]
+    fn from_json(value: &serde_json::Value, version: i16) -> Result<Self, EncodeError> {
+        Self::parse_json(value, PutCx { version, flexible: false })
+            .map_err(|error| EncodeError { message_name: Self::NAME, ..error })
+    }
+}
+
+macro_rules! fixed {
+    ($($type:ty, $parser:ident;)*) => {$(
+        impl Wire for $type {
+            #[inline]
+            fn get<'a>(i: &'a [u8], _: Cx<'_>) -> Parsed<'a, Self> {
+                p::$parser(i)
+            }
+
+            #[inline]
+            fn put(&self, out: &mut Encoder, _: PutCx) -> Put {
+                out.tail().extend_from_slice(&self.to_be_bytes());
+                Ok(())
+            }
+
+            #[inline]
+            fn is_zero(&self) -> bool {
+                self.to_be_bytes().iter().all(|byte| *byte == 0)
+            }
+        }
+    )*};
+}
+
+fixed! {
+    i8, int8;
+    i16, int16;
+    u16, uint16;
+    i32, int32;
+    u32, uint32;
+    i64, int64;
+    f64, float64;
+}
+
+impl Wire for bool {
+    #[inline]
+    fn get<'a>(i: &'a [u8], _: Cx<'_>) -> Parsed<'a, Self> {
+        p::boolean(i)
+    }
+
+    #[inline]
+    fn put(&self, out: &mut Encoder, _: PutCx) -> Put {
+        out.tail().push(u8::from(*self));
+        Ok(())
+    }
+
+    fn is_zero(&self) -> bool {
+        !self
+    }
+}
+
+impl Wire for Uuid {
+    fn get<'a>(i: &'a [u8], _: Cx<'_>) -> Parsed<'a, Self> {
+        let (i, bytes) = p::take(i, 16)?;
+        Ok((i, Self(bytes.try_into().expect("16 bytes were taken"))))
+    }
+
+    fn put(&self, out: &mut Encoder, _: PutCx) -> Put {
+        out.put_slice(&self.0);
+        Ok(())
+    }
+
+    fn is_zero(&self) -> bool {
+        Self::is_zero(self)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unexpected_null<T>(i: &[u8]) -> Parsed<'_, T> {
+    Trace::fail(i, "null in a field that cannot be null in this version")
+}
+
+fn put_len(out: &mut Encoder, cx: PutCx, len: Option<usize>, wide: bool) -> Put {
+    let max = if wide { i32::MAX as usize - 1 } else { p::STRING_LEN_MAX };
+    if len.is_some_and(|len| len > max) {
+        let reason = format!("a length of {} (at most {max})", len.unwrap_or_default());
+        return Err(EncodeError::new(cx.version, reason));
+    }
+    if cx.flexible {
+        out.put_uvarint(len.map_or(0, |len| len as u32 + 1));
+    } else if wide {
+        out.put_slice(&len.map_or(-1, |len| len as i32).to_be_bytes());
+    } else {
+        out.put_slice(&len.map_or(-1, |len| len as i16).to_be_bytes());
+    }
+    Ok(())
+}
+
+impl Wire for String {
+    #[inline(never)]
+    fn get<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Self> {
+        match p::nullable_string(i, cx.flexible)? {
+            (rest, Some(text)) => Ok((rest, text.to_owned())),
+            (_, None) => unexpected_null(i),
+        }
+    }
+
+    fn put(&self, out: &mut Encoder, cx: PutCx) -> Put {
+        Self::put_opt(Some(self), out, cx, false)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn get_opt<'a>(i: &'a [u8], cx: Cx<'_>, _: bool) -> Parsed<'a, Option<Self>> {
+        let (i, text) = p::nullable_string(i, cx.flexible)?;
+        Ok((i, text.map(str::to_owned)))
+    }
+
+    #[inline(never)]
+    fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _: bool) -> Put {
+        put_len(out, cx, value.map(Self::len), false)?;
+        out.put_slice(value.map_or(&[], |text| text.as_bytes()));
+        Ok(())
+    }
+}
+
+impl Wire for Bytes {
+    #[inline(never)]
+    fn get<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Self> {
+        match Self::get_opt(i, cx, false)? {
+            (rest, Some(bytes)) => Ok((rest, bytes)),
+            (_, None) => unexpected_null(i),
+        }
+    }
+
+    fn put(&self, out: &mut Encoder, cx: PutCx) -> Put {
+        Self::put_opt(Some(self), out, cx, false)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    #[inline(never)]
+    fn get_opt<'a>(i: &'a [u8], cx: Cx<'_>, _: bool) -> Parsed<'a, Option<Self>> {
+        let (i, bytes) = p::nullable_bytes(i, cx.flexible)?;
+        Ok((i, bytes.map(|bytes| cx.frame.slice_ref(bytes))))
+    }
+
+    #[inline(never)]
+    fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _: bool) -> Put {
+        put_len(out, cx, value.map(Self::len), true)?;
+        if let Some(bytes) = value {
+            out.put_shared(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that an array may take before its first element was read; more only as elements arrive.
+const ARRAY_START_BYTES_MAX: usize = 4 << 10;
+
+/// Reads `count` elements. Memory grows with the elements that were read, and never beyond `count`: a hostile count costs
+/// at most what its bytes would have.
+fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<T>> {
+    let start = ARRAY_START_BYTES_MAX / size_of::<T>().max(1);
+    let mut values = Vec::with_capacity(count.min(start.max(1)));
+    for index in 0..count {
+        if values.len() == values.capacity() {
+            values.reserve_exact(values.len().max(1).min(count - values.len()));
+        }
+        match T::get(i, cx) {
+            Ok((rest, value)) => {
+                i = rest;
+                values.push(value);
+            }
+            Err(error) => return Err(error.map(|trace| trace.push(Step::Index(index)))),
+        }
+    }
+    Ok((i, values))
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn get<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Self> {
+        match p::nullable_count(i, cx.flexible)? {
+            (rest, Some(count)) => elements(rest, cx, count),
+            (_, None) => unexpected_null(i),
+        }
+    }
+
+    fn put(&self, out: &mut Encoder, cx: PutCx) -> Put {
+        Self::put_opt(Some(self), out, cx, false)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn get_opt<'a>(i: &'a [u8], cx: Cx<'_>, _: bool) -> Parsed<'a, Option<Self>> {
+        match p::nullable_count(i, cx.flexible)? {
+            (rest, Some(count)) => {
+                let (rest, values) = elements(rest, cx, count)?;
+                Ok((rest, Some(values)))
+            }
+            (rest, None) => Ok((rest, None)),
+        }
+    }
+
+    fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _: bool) -> Put {
+        put_len(out, cx, value.map(Self::len), true)?;
+        for (index, element) in value.into_iter().flatten().enumerate() {
+            element.put(out, cx).map_err(|error| error.push(Step::Index(index)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Tagged fields that this version of the schema does not know, kept so that a capture round-trips.
+///
+/// One pointer wide, because every struct of a flexible message has one and nearly all are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnknownTags(Option<Box<Vec<(u32, Bytes)>>>);
+
+impl UnknownTags {
+    /// The tags and their bytes, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Bytes)> {
+        self.0.iter().flat_map(|tags| tags.iter()).map(|(tag, bytes)| (*tag, bytes))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |tags| tags.len())
+    }
+
+    /// Adds a tag behind the others.
+    pub fn push(&mut self, tag: u32, bytes: Bytes) {
+        self.0.get_or_insert_default().push((tag, bytes));
+    }
+
+    fn push_bounded(&mut self, tag: u32, bytes: Bytes, left: usize) {
+        let tags = self.0.get_or_insert_default();
+        if tags.len() == tags.capacity() {
+            tags.reserve_exact(tags.len().max(1).min(left.max(1)));
+        }
+        tags.push((tag, bytes));
+    }
+}
+
+/// What the derive macro calls.
+#[doc(hidden)]
+pub mod derive {
+    use super::{
+        Bytes, Cx, EncodeError, Encoder, Parsed, Put, PutCx, Step, Trace, UnknownTags, Wire, p,
+        uvarint, uvarint_len,
+    };
+
+    /// Adds the field's name to a failure.
+    #[inline(always)]
+    pub fn field<'a, T>(name: &'static str, parsed: Parsed<'a, T>) -> Parsed<'a, T> {
+        match parsed {
+            Ok(ok) => Ok(ok),
+            Err(error) => Err(name_field(name, error)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn name_field(name: &'static str, error: nom::Err<Trace>) -> nom::Err<Trace> {
+        error.map(|trace| trace.push(Step::Field(name)))
+    }
+
+    /// Adds the field's name to a failure.
+    #[inline(always)]
+    pub fn put_field(name: &'static str, put: Put) -> Put {
+        match put {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.push(Step::Field(name))),
+        }
+    }
+
+    /// A field that the version does not have, is not ignorable, and is set.
+    #[cold]
+    #[inline(never)]
+    pub fn absent_but_set(name: &'static str, version: i16) -> EncodeError {
+        EncodeError::new(version, "the field is set, but this version does not have it")
+            .push(Step::Field(name))
+    }
+
+    /// A value of a nullable field in a version where it cannot be null.
+    #[inline]
+    pub fn get_some<'a, T: Wire>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Option<T>> {
+        let (i, value) = T::get(i, cx)?;
+        Ok((i, Some(value)))
+    }
+
+    /// A value of a nullable field in a version where it cannot be null.
+    #[inline]
+    pub fn put_some<T: Wire>(value: Option<&T>, out: &mut Encoder, cx: PutCx) -> Put {
+        match value {
+            Some(value) => value.put(out, cx),
+            None => Err(EncodeError::new(cx.version, "null is not allowed in this version")),
+        }
+    }
+
+    /// A nullable struct: an untagged one is marked by an int8 (negative null), a tagged one by an unsigned varint (0 null).
+    #[inline]
+    pub fn get_struct_opt<'a, T: Wire>(
+        i: &'a [u8],
+        cx: Cx<'_>,
+        tagged: bool,
+    ) -> Parsed<'a, Option<T>> {
+        let (i, present) = if tagged {
+            let (i, mark) = uvarint(i)?;
+            (i, mark != 0)
+        } else {
+            let (i, mark) = p::int8(i)?;
+            (i, mark >= 0)
+        };
+        if present { get_some(i, cx) } else { Ok((i, None)) }
+    }
+
+    /// The inverse of [`get_struct_opt`].
+    pub fn put_struct_opt<T: Wire>(
+        value: Option<&T>,
+        out: &mut Encoder,
+        cx: PutCx,
+        tagged: bool,
+    ) -> Put {
+        match (value, tagged) {
+            (Some(_), _) => out.put_slice(&[1]),
+            (None, true) => out.put_slice(&[0]),
+            (None, false) => out.put_slice(&[0xff]),
+        }
+        value.map_or(Ok(()), |value| value.put(out, cx))
+    }
+
+    /// The tagged fields at the end of a struct: `known` reads the value of a tag that it knows and returns whether it did.
+    #[inline]
+    pub fn get_tags<'a>(
+        i: &'a [u8],
+        cx: Cx<'_>,
+        known: &mut dyn FnMut(u32, &[u8]) -> Result<bool, nom::Err<Trace>>,
+    ) -> Parsed<'a, UnknownTags> {
+        match i {
+            [0, rest @ ..] => Ok((rest, UnknownTags::default())),
+            _ => get_tags_slow(i, cx, known),
+        }
+    }
+
+    #[inline(never)]
+    fn get_tags_slow<'a>(
+        i: &'a [u8],
+        cx: Cx<'_>,
+        known: &mut dyn FnMut(u32, &[u8]) -> Result<bool, nom::Err<Trace>>,
+    ) -> Parsed<'a, UnknownTags> {
+        let mut unknown = UnknownTags::default();
+        let start = i;
+        let (mut i, count) = uvarint(i)?;
+        // Each tagged field takes at least two bytes.
+        if count as usize > i.len() / 2 {
+            let reason = format!("{count} tagged fields where {} bytes remain", i.len());
+            return Trace::fail(start, reason);
+        }
+        for read in 0..count {
+            let (rest, tag) = uvarint(i)?;
+            let (rest, len) = uvarint(rest)?;
+            let (rest, data) = p::take(rest, len as usize)
+                .map_err(|error| error.map(|trace| trace.push(Step::Tag(tag))))?;
+            if !known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))? {
+                unknown.push_bounded(tag, cx.frame.slice_ref(data), (count - read) as usize);
+            }
+            i = rest;
+        }
+        Ok((i, unknown))
+    }
+
+    /// [`get_tags`] for a struct without tagged fields of its own.
+    #[inline]
+    pub fn get_unknown_tags<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, UnknownTags> {
+        get_tags(i, cx, &mut |_, _| Ok(false))
+    }
+
+    /// The value of a known tag: it must take the whole declared size.
+    pub fn get_tagged<'a, T>(
+        name: &'static str,
+        data: &'a [u8],
+        parse: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+    ) -> Result<T, nom::Err<Trace>> {
+        let (rest, value) = field(name, parse(data))?;
+        if rest.is_empty() {
+            return Ok(value);
+        }
+        let trace = Trace::new(rest, format!("{} bytes are left over in the field", rest.len()));
+        Err(nom::Err::Failure(trace.push(Step::Field(name))))
+    }
+
+    /// The tagged section of a struct: known fields in ascending order of their tags, then unknown ones.
+    pub struct TagWriter {
+        fields: Vec<(u32, Encoder)>,
+    }
+
+    impl TagWriter {
+        /// An empty section.
+        #[inline]
+        pub fn new() -> Self {
+            Self { fields: Vec::new() }
+        }
+
+        /// Adds a field that differs from its default.
+        pub fn put(
+            &mut self,
+            name: &'static str,
+            tag: u32,
+            put: impl FnOnce(&mut Encoder) -> Put,
+        ) -> Put {
+            let mut value = Encoder::new();
+            put_field(name, put(&mut value))?;
+            self.fields.push((tag, value));
+            Ok(())
+        }
+
+        /// Writes the section.
+        pub fn finish(mut self, out: &mut Encoder, unknown: &UnknownTags) -> Put {
+            if self.fields.is_empty() && unknown.is_empty() {
+                out.put_uvarint(0);
+                return Ok(());
+            }
+            for (tag, bytes) in unknown.iter() {
+                let mut value = Encoder::new();
+                value.put_shared(bytes);
+                self.fields.push((tag, value));
+            }
+            // A stable sort keeps the order of equal unknown tags.
+            self.fields.sort_by_key(|(tag, _)| *tag);
+            out.put_uvarint(self.fields.len() as u32);
+            for (tag, value) in self.fields {
+                debug_assert!(uvarint_len(tag) <= 5, "tags are 32-bit");
+                out.put_uvarint(tag);
+                out.put_uvarint(value.len() as u32);
+                out.append(value);
+            }
+            Ok(())
+        }
+    }
+
+    impl Default for TagWriter {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    /// Used by derived `Default`s of `Bytes` fields.
+    pub const fn empty_bytes() -> Bytes {
+        Bytes::new()
+    }
+}
+
+#[cfg(feature = "json")]
+pub mod json;
+#[cfg(feature = "json")]
+pub use json::Json as MaybeJson;
+
+/// Every message has a JSON form where the feature `json` is on; nothing is asked for where it is off.
+#[cfg(not(feature = "json"))]
+pub trait MaybeJson {}
+#[cfg(not(feature = "json"))]
+impl<T> MaybeJson for T {}
