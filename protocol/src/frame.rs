@@ -72,7 +72,8 @@ impl FrameDecoder {
         &mut self.buffer
     }
 
-    fn claimed_len(&self) -> Option<usize> {
+    /// The length of the frame that is under way, once its prefix is there.
+    pub fn claimed_len(&self) -> Option<usize> {
         let prefix = self.buffer.first_chunk::<PREFIX_LEN>()?;
         usize::try_from(i32::from_be_bytes(*prefix)).ok().filter(|len| *len <= self.len_max)
     }
@@ -94,6 +95,11 @@ impl FrameDecoder {
         }
         self.buffer.advance(PREFIX_LEN);
         Ok(Some(self.buffer.split_to(len).freeze()))
+    }
+
+    /// Memory that the buffer holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Bytes that were read but not yet taken as a frame.
