@@ -9,6 +9,7 @@ use crate::primitives as p;
 use crate::uuid::Uuid;
 use crate::varint::{uvarint, uvarint_len};
 use bytes::Bytes;
+use std::ops::RangeInclusive;
 
 /// What generated code needs in scope.
 pub mod prelude {
@@ -79,6 +80,8 @@ pub trait Wire: Sized {
 pub trait Message: Wire + Default + MaybeJson {
     /// The name in the schema.
     const NAME: &'static str;
+    /// The versions that exist.
+    const VERSIONS: RangeInclusive<i16>;
 
     /// Reads a message that is the rest of `frame` from `offset`.
     ///
@@ -105,6 +108,10 @@ pub trait Message: Wire + Default + MaybeJson {
         offset: usize,
         version: i16,
     ) -> Result<(Self, usize), DecodeError> {
+        if !Self::VERSIONS.contains(&version) {
+            let trace = Trace::new(&[], no_such_version(Self::VERSIONS));
+            return Err(trace.into_error(Self::NAME, version, offset));
+        }
         let cx = Cx { frame, version, flexible: false };
         let bytes = frame.get(offset..).unwrap_or_default();
         match Self::get(bytes, cx) {
@@ -123,6 +130,10 @@ pub trait Message: Wire + Default + MaybeJson {
     /// When a field is null where the version does not allow it, is set but unknown to the version and not ignorable,
     /// or is too long.
     fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+        if !Self::VERSIONS.contains(&version) {
+            let error = EncodeError::new(version, no_such_version(Self::VERSIONS));
+            return Err(EncodeError { message_name: Self::NAME, ..error });
+        }
         let cx = PutCx { version, flexible: false };
         self.put(out, cx).map_err(|error| EncodeError { message_name: Self::NAME, ..error })
     }
@@ -159,6 +170,11 @@ pub trait Message: Wire + Default + MaybeJson {
         Self::parse_json(value, PutCx { version, flexible: false })
             .map_err(|error| EncodeError { message_name: Self::NAME, ..error })
     }
+}
+
+#[cold]
+fn no_such_version(versions: RangeInclusive<i16>) -> String {
+    format!("the version does not exist: {} to {} do", versions.start(), versions.end())
 }
 
 macro_rules! fixed {

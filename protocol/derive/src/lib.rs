@@ -37,6 +37,8 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let get = decode::body(&model);
     let put = encode::body(&model);
     let default = default::body(&model);
+    let low = model.versions.low;
+    let high = model.versions.high.unwrap_or(i16::MAX);
     let json = json::implementation(&model);
     Ok(quote! {
         impl ::ottla_protocol::wire::Wire for #name {
@@ -79,6 +81,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 
         impl ::ottla_protocol::Message for #name {
             const NAME: &'static str = #text;
+            const VERSIONS: ::std::ops::RangeInclusive<i16> = #low..=#high;
         }
 
         impl Default for #name {
