@@ -63,6 +63,12 @@ impl Trace {
         self
     }
 
+    /// What went wrong, and how many bytes were left.
+    #[cold]
+    pub(crate) fn into_parts(self) -> (Cow<'static, str>, usize) {
+        (self.0.message, self.0.remaining)
+    }
+
     /// Makes the failure absolute: `end` is the offset of the end of the frame.
     #[cold]
     pub(crate) fn into_error(self, message: &'static str, version: i16, end: usize) -> DecodeError {

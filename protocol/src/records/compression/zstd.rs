@@ -1,0 +1,95 @@
+//! Zstandard, with contexts that are kept. A frame's window is at most 128 MiB (the library's own
+//! bound).
+
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, ResetDirective, compress_bound,
+    get_error_name,
+};
+
+use super::super::error::{RecordError, RecordErrorKind};
+use super::Fault;
+
+const DEFAULT_LEVEL: i32 = 3;
+
+/// A compression context and the level that it is set to.
+pub(super) struct Compress {
+    level: i32,
+    context: CCtx<'static>,
+}
+
+pub(super) fn compress(
+    slot: &mut Option<Compress>,
+    level: Option<i32>,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), RecordError> {
+    let failed = |code: ErrorCode| {
+        let what = format!("zstd: {}", get_error_name(code));
+        RecordError::new(RecordErrorKind::Encode, 0, what)
+    };
+    let level = level.unwrap_or(DEFAULT_LEVEL);
+    if slot.as_ref().is_none_or(|compress| compress.level != level) {
+        let Some(mut context) = CCtx::try_create() else {
+            let what = "zstd: no memory for a context";
+            return Err(RecordError::new(RecordErrorKind::Encode, 0, what));
+        };
+        context.set_parameter(CParameter::CompressionLevel(level)).map_err(failed)?;
+        *slot = Some(Compress { level, context });
+    }
+    let context = &mut slot.as_mut().expect("invariant: set above").context;
+    let start = out.len();
+    out.reserve(compress_bound(input.len()));
+    let mut target = std::io::Cursor::new(out);
+    target.set_position(start as u64);
+    context.compress2(&mut target, input).map_err(failed)?;
+    Ok(())
+}
+
+/// A decompression context, kept between batches.
+#[derive(Default)]
+pub(super) struct Decompress(Option<DCtx<'static>>);
+
+pub(super) struct Stream<'a> {
+    context: &'a mut DCtx<'static>,
+    input: &'a [u8],
+    at: usize,
+    /// The last frame is complete; others may follow.
+    whole: bool,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(decompress: &'a mut Decompress, input: &'a [u8]) -> Result<Self, Fault> {
+        let slot = &mut decompress.0;
+        if slot.is_none() {
+            *slot = DCtx::try_create();
+        }
+        let no_memory = || Fault::damaged(0, "zstd: no memory for a context");
+        let context = slot.as_mut().ok_or_else(no_memory)?;
+        let reset = context.reset(ResetDirective::SessionOnly);
+        reset.map_err(|code| Fault::damaged(0, format!("zstd: {}", get_error_name(code))))?;
+        Ok(Self { context, input, at: 0, whole: false })
+    }
+
+    pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+        loop {
+            if self.whole && self.at == self.input.len() {
+                return Ok(0);
+            }
+            let mut source = InBuffer::around(&self.input[self.at..]);
+            let mut target = OutBuffer::around(&mut *out);
+            let hint =
+                self.context.decompress_stream(&mut target, &mut source).map_err(|code| {
+                    Fault::damaged(self.at, format!("zstd: {}", get_error_name(code)))
+                })?;
+            let (taken, read) = (source.pos(), target.pos());
+            self.at += taken;
+            self.whole = hint == 0;
+            if read > 0 {
+                return Ok(read);
+            }
+            if taken == 0 && !self.whole {
+                return Err(Fault::damaged(self.at, "the zstd frame is cut off"));
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Record batches: what a `records` field carries, and what a log segment is made of.
+//!
+//! A batch (magic 2, KIP-98) is a header of 61 bytes and its records, compressed as one or not at
+//! all. The parts, in reading order: [`header`] (the fixed fields and their positions), [`batch`]
+//! (cutting a `records` field into batches), [`record`] (reading records as slices), [`builder`]
+//! (writing a batch), [`validate`] (what a broker checks before it stores one), [`control`]
+//! (transaction markers and their like), [`compression`].
+//!
+//! The module never re-encodes a batch to change it: base offset and leader epoch lie outside the
+//! CRC and are patched in place, and [`restamp`] and [`set_max_timestamp`] patch the header and its
+//! CRC. Message sets of magic 0 and 1 are recognised and refused with
+//! [`RecordErrorKind::UnsupportedMagic`]; [`batch::BatchIter`] is the one place that looks at the
+//! magic byte, and so the one where they would be let in.
+
+pub mod batch;
+pub mod builder;
+pub mod compression;
+pub mod control;
+pub mod crc;
+pub mod error;
+pub mod header;
+pub mod record;
+pub mod validate;
+
+pub use batch::{BatchIter, RecordBatch};
+pub use builder::{BatchBuilder, BatchFields, Header};
+pub use compression::{Compression, Compressor, Decompressor};
+pub use control::ControlType;
+pub use error::{RecordError, RecordErrorKind, Rejected, Rejection};
+pub use header::{
+    Attributes, BATCH_HEADER_LEN, BatchHeader, TimestampType, restamp, set_max_timestamp,
+    stamp_base_offset,
+};
+pub use record::{Headers, Record, Records, RecordsIter};
+pub use validate::{BatchFacts, Origin, ValidateOptions, validate};
