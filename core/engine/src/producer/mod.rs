@@ -1,0 +1,3 @@
+//! The producer: partitioner, accumulator, sender.
+
+pub mod partitioner;
