@@ -1,0 +1,226 @@
+//! `messages/mod.rs`, `dispatch.rs` and `convert.rs`: all messages together.
+
+use super::module::messages;
+use crate::library::Library;
+use std::fmt::Write;
+
+pub(super) fn index(library: &Library) -> String {
+    let mut modules: Vec<(&str, Vec<&str>)> = Vec::new();
+    for schema in &library.schemas {
+        let names: Vec<&str> = messages(schema).iter().map(|m| m.name.value.as_str()).collect();
+        if !names.is_empty() {
+            modules.push((schema.stem(), names));
+        }
+    }
+    modules.sort();
+    let mut out = String::from(
+        "//! Every message of the protocol, one module per file in `protocol/schemas`, and the enums\n\
+         //! that dispatch on the API key.\n\n\
+         mod api_key;\n#[cfg(feature = \"json\")]\npub mod convert;\nmod dispatch;\n\n",
+    );
+    for (stem, _) in &modules {
+        writeln!(out, "pub mod {stem};").expect("into a String");
+    }
+    out.push_str("\npub use api_key::{ApiKey, Route};\npub use dispatch::{Request, Response};\n\n");
+    for (stem, names) in &modules {
+        writeln!(out, "pub use {stem}::{{{}}};", names.join(", ")).expect("into a String");
+    }
+    out
+}
+
+pub(super) fn dispatch(library: &Library) -> String {
+    let apis: Vec<&str> = library.apis().map(|(_, api)| api.name.value.as_str()).collect();
+    let half = |suffix: &str| {
+        let list =
+            |entry: &dyn Fn(&str) -> String| apis.iter().map(|api| entry(api)).collect::<String>();
+        let variants =
+            list(&|api| format!("    /// [`{api}{suffix}`].\n    {api}(Box<{api}{suffix}>),\n"));
+        let from = list(&|api| {
+            format!(
+                "\nimpl From<{api}{suffix}> for {suffix} {{\n    fn from(message: {api}{suffix}) -> \
+                 Self {{\n        Self::{api}(Box::new(message))\n    }}\n}}\n"
+            )
+        });
+        let article = "A";
+        HALF.replace("{article}", article)
+            .replace("{half}", suffix)
+            .replace("{lower}", &suffix.to_lowercase())
+            .replace("{variants}", &variants)
+            .replace("{from}", &from)
+    };
+    let arms: String =
+        apis.iter().map(|api| format!("            Self::{api}($message) => $body,\n")).collect();
+    let read: String = apis
+        .iter()
+        .map(|api| format!("            ApiKey::{api} => Self::{api}(Box::new($read)),\n"))
+        .collect();
+    let keys: String =
+        apis.iter().map(|api| format!("            Self::{api}(_) => ApiKey::{api},\n")).collect();
+    DISPATCH
+        .replace("{arms}", &arms)
+        .replace("{read}", &read)
+        .replace("{keys}", &keys)
+        .replace("{request}", &half("Request"))
+        .replace("{response}", &half("Response"))
+}
+
+const DISPATCH: &str = r#"//! Enums over all requests and all responses.
+
+use super::*;
+use crate::encoder::Encoder;
+use crate::error::{DecodeError, EncodeError};
+use crate::wire::Message;
+use bytes::Bytes;
+
+/// Does the same with the message of any variant.
+macro_rules! each {
+    ($self:ident, $message:ident => $body:expr) => {
+        match $self {
+{arms}        }
+    };
+}
+
+/// Reads the message of an API.
+macro_rules! read {
+    ($api:ident, $read:expr) => {
+        match $api {
+{read}        }
+    };
+}
+
+/// The API of a variant.
+macro_rules! key {
+    ($self:ident) => {
+        match $self {
+{keys}        }
+    };
+}
+{request}
+{response}"#;
+
+const HALF: &str = r#"
+/// {article} {lower} of any API.
+#[derive(Debug, Clone, PartialEq)]
+pub enum {half} {
+{variants}}
+
+impl {half} {
+    /// Reads the body that starts at `offset` of the frame and ends with it.
+    pub fn decode(
+        api: ApiKey,
+        version: i16,
+        frame: &Bytes,
+        offset: usize,
+    ) -> Result<Self, DecodeError> {
+        Ok(read!(api, Message::decode(frame, offset, version)?))
+    }
+
+    /// Writes the body.
+    pub fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+        each!(self, message => message.encode(out, version))
+    }
+
+    /// The API that the message belongs to.
+    pub fn api_key(&self) -> ApiKey {
+        key!(self)
+    }
+
+    /// The body in the shape of Apache Kafka's JsonConverter.
+    #[cfg(feature = "json")]
+    pub fn to_json(&self, version: i16) -> Result<serde_json::Value, EncodeError> {
+        each!(self, message => message.to_json(version))
+    }
+
+    /// The message that the JSON describes.
+    #[cfg(feature = "json")]
+    pub fn from_json(
+        api: ApiKey,
+        version: i16,
+        value: &serde_json::Value,
+    ) -> Result<Self, EncodeError> {
+        Ok(read!(api, Message::from_json(value, version)?))
+    }
+}
+{from}"#;
+
+pub(super) fn convert(library: &Library) -> String {
+    let mut names: Vec<&str> =
+        library.messages().iter().map(|found| found.message.name.value.as_str()).collect();
+    names.sort_unstable();
+    let list: String = names.iter().map(|name| format!("    \"{name}\",\n")).collect();
+    let arms: String = names
+        .iter()
+        .map(|name| format!("            \"{name}\" => $function::<{name}>($version, $value),\n"))
+        .collect();
+    CONVERT.replace("{names}", &list).replace("{arms}", &arms)
+}
+
+const CONVERT: &str = r#"//! Conversion between bytes and JSON by a message's name, for tests and tools.
+
+use super::*;
+use crate::encoder::Encoder;
+use crate::wire::Message;
+use bytes::Bytes;
+use serde_json::Value;
+use std::fmt;
+
+/// The names of all messages.
+pub const NAMES: &[&str] = &[
+{names}];
+
+/// Why a conversion failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConvertError(String);
+
+impl fmt::Display for ConvertError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConvertError {}
+
+fn failed(error: impl fmt::Display) -> ConvertError {
+    ConvertError(error.to_string())
+}
+
+fn decode<M: Message>(version: i16, body: &Bytes) -> Result<Value, ConvertError> {
+    M::decode(body, 0, version).map_err(failed)?.to_json(version).map_err(failed)
+}
+
+fn encode<M: Message>(version: i16, value: &Value) -> Result<Bytes, ConvertError> {
+    let mut out = Encoder::new();
+    let message = M::from_json(value, version).map_err(failed)?;
+    message.encode(&mut out, version).map_err(failed)?;
+    Ok(out.into_bytes())
+}
+
+fn recode<M: Message>(version: i16, body: &Bytes) -> Result<Bytes, ConvertError> {
+    let mut out = Encoder::new();
+    M::decode(body, 0, version).map_err(failed)?.encode(&mut out, version).map_err(failed)?;
+    Ok(out.into_bytes())
+}
+
+macro_rules! by_name {
+    ($name:ident, $function:ident, $version:ident, $value:ident) => {
+        match $name {
+{arms}            _ => Err(ConvertError(format!("no message is named {:?}, see `NAMES`", $name))),
+        }
+    };
+}
+
+/// Reads a body and gives it as JSON.
+pub fn decode_named(name: &str, version: i16, body: &Bytes) -> Result<Value, ConvertError> {
+    by_name!(name, decode, version, body)
+}
+
+/// Writes the body that the JSON describes.
+pub fn encode_named(name: &str, version: i16, value: &Value) -> Result<Bytes, ConvertError> {
+    by_name!(name, encode, version, value)
+}
+
+/// Reads a body and writes it again.
+pub fn recode_named(name: &str, version: i16, body: &Bytes) -> Result<Bytes, ConvertError> {
+    by_name!(name, recode, version, body)
+}
+"#;

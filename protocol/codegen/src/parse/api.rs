@@ -1,0 +1,174 @@
+//! An API: the facts that hold for its request and response together.
+
+use super::line::{self, Line, Parsed, any_word, end, error_name, name, number, range, token};
+use super::{Parser, Result2, keyword};
+use crate::ast::{Api, ErrorUse, Kind, Route, Spanned, Throttle};
+use crate::range::Range;
+
+/// The routes by name.
+pub(crate) const ROUTES: &[(&str, Route)] = &[
+    ("any-broker", Route::AnyBroker),
+    ("connection", Route::Connection),
+    ("partition-leader", Route::PartitionLeader),
+    ("group-coordinator", Route::GroupCoordinator),
+    ("transaction-coordinator", Route::TransactionCoordinator),
+    ("controller", Route::Controller),
+    ("resource-broker", Route::ResourceBroker),
+];
+
+const FACTS: &str = "listeners, route, throttle, no-response, unstable, deprecated, error, \
+                     version, request or response";
+
+fn head<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<i16>, Spanned<String>)> {
+    let (rest, key) = token(line, keyword(line), "the API's key", number)?;
+    let (rest, name) = token(line, rest, "the API's name", name)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, (key, name)))
+}
+
+fn listeners<'a>(line: Line<'a>) -> Parsed<'a, Vec<Spanned<String>>> {
+    let listener = |text: &str| match text {
+        "broker" | "controller" => any_word(text),
+        _ => Err(format!("unknown listener `{text}`: expected broker or controller")),
+    };
+    let (mut rest, first) = token(line, keyword(line), "broker or controller", listener)?;
+    let mut listeners = vec![first];
+    while !rest.is_empty() {
+        let (after, next) = token(line, rest, "broker or controller", listener)?;
+        listeners.push(next);
+        rest = after;
+    }
+    Ok((rest, listeners))
+}
+
+fn route<'a>(line: Line<'a>) -> Parsed<'a, Spanned<Route>> {
+    let read = |text: &str| {
+        let found = ROUTES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, route)| *route).ok_or_else(|| {
+            let names: Vec<&str> = ROUTES.iter().map(|(name, _)| *name).collect();
+            format!("unknown route `{text}`: expected {}", names.join(", "))
+        })
+    };
+    let (rest, route) = token(line, keyword(line), "a route", read)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, route))
+}
+
+fn throttle<'a>(line: Line<'a>) -> Parsed<'a, Throttle> {
+    let (mut rest, field) = token(line, keyword(line), "the response's field", name)?;
+    let mut after_response = None;
+    if !rest.is_empty() {
+        let (after, _) = token(line, rest, "after-response", |text| match text {
+            "after-response" => Ok(()),
+            _ => Err(format!("expected after-response, found `{text}`")),
+        })?;
+        let (after, versions) = token(line, after, "a version range", range)?;
+        (rest, after_response) = (after, Some(versions));
+    }
+    let (rest, ()) = end(rest)?;
+    Ok((rest, Throttle { field, after_response }))
+}
+
+fn error_use<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<String>, Option<Spanned<Range>>)> {
+    let (rest, name) = token(line, keyword(line), "an error's name", error_name)?;
+    if rest.is_empty() {
+        return Ok((rest, (name, None)));
+    }
+    let (rest, versions) = token(line, rest, "a version range", range)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, (name, Some(versions))))
+}
+
+fn only<'a, T>(
+    line: Line<'a>,
+    what: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Parsed<'a, Spanned<T>> {
+    let (rest, value) = token(line, keyword(line), what, read)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, value))
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn api(&mut self, line: Line<'a>) -> Result2<Api> {
+        let (key, name) = self.take(line, head(line))?;
+        self.advance();
+        let mut api = Api {
+            key,
+            name,
+            prose: self.prose(0),
+            listeners: Vec::new(),
+            route: None,
+            throttle: None,
+            no_response: None,
+            unstable: None,
+            deprecated: None,
+            errors: Vec::new(),
+            versions: Vec::new(),
+            request: None,
+            response: None,
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(line) = self.peek_at(0) {
+            let word = line.keyword();
+            if seen.contains(&word) {
+                return self.refuse(line, format!("the API has `{word}` twice"));
+            }
+            if word != "error" && word != "version" {
+                seen.push(word);
+            }
+            if !self.fact(line, &mut api)? {
+                break;
+            }
+        }
+        Ok(api)
+    }
+
+    /// Reads one fact; false when the line begins the next definition.
+    fn fact(&mut self, line: Line<'a>, api: &mut Api) -> Result2<bool> {
+        match line.keyword() {
+            "listeners" => api.listeners = self.take(line, listeners(line))?,
+            "route" => api.route = Some(self.take(line, route(line))?),
+            "throttle" => api.throttle = Some(self.take(line, throttle(line))?),
+            "no-response" => {
+                let condition = line::rest_of_line(line, keyword(line), "a condition");
+                api.no_response = Some(self.take(line, condition)?);
+            }
+            "unstable" => {
+                api.unstable = Some(self.take(line, only(line, "a version", line::version))?);
+            }
+            "deprecated" => {
+                api.deprecated = Some(self.take(line, only(line, "a version range", range))?);
+            }
+            "error" => {
+                let (name, versions) = self.take(line, error_use(line))?;
+                self.advance();
+                let prose = self.prose(0);
+                api.errors.push(ErrorUse { name, versions, prose });
+                return Ok(true);
+            }
+            "version" => {
+                api.versions.extend(self.version_notes()?);
+                return Ok(true);
+            }
+            "request" => {
+                let name = api.name.value.clone();
+                api.request = Some(self.half(line, Kind::Request, &name)?);
+                return Ok(true);
+            }
+            "response" => {
+                let name = api.name.value.clone();
+                api.response = Some(self.half(line, Kind::Response, &name)?);
+                return Ok(true);
+            }
+            "api" | "data" | "header" | "header-version" | "coordinator-key" | "metadata"
+            | "coordinator-value" => return Ok(false),
+            other => {
+                let span = line.span(line.body().len(), other.len());
+                return self.error(span, format!("unknown fact `{other}`: expected {FACTS}"));
+            }
+        }
+        self.advance();
+        Ok(true)
+    }
+}
