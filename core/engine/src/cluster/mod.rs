@@ -2,6 +2,8 @@
 
 pub mod backoff;
 pub mod metadata;
+pub mod refresh;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Seed};
 pub use metadata::{BrokerAddress, Metadata, PartitionMetadata, TopicMetadata};
+pub use refresh::{Refresh, Urgency};

@@ -1,0 +1,187 @@
+//! Finding the broker of a call, and its connection.
+
+use super::connection::{Command, ConnectionHandle};
+use super::{CallResult, Endpoint, Network, Reply, lock, wait};
+use ottla_engine::call::{CallError, Purpose};
+use ottla_engine::cluster::BrokerAddress;
+use ottla_engine::error::{Error, ErrorKind};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::{FindCoordinatorRequest, Request, Response};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+impl Network {
+    /// One broker's address.
+    pub(super) fn broker(&self, node_id: i32) -> Result<BrokerAddress, CallError> {
+        let metadata = self.inner.metadata.load();
+        metadata.broker(node_id).cloned().ok_or_else(|| {
+            CallError::NoBroker(format!("broker {node_id} is not in the cluster's metadata"))
+        })
+    }
+
+    /// The coordinator of a group, asked for where it is not known.
+    pub(super) async fn coordinator(&self, group: &str) -> Result<BrokerAddress, CallError> {
+        if let Some(broker) = lock(&self.inner.coordinators).get(group) {
+            return Ok(broker.clone());
+        }
+        let body = FindCoordinatorRequest {
+            key: group.to_owned(),
+            coordinator_keys: vec![group.to_owned()],
+            ..Default::default()
+        };
+        let request = Request::FindCoordinator(Box::new(body));
+        let timeout = self.inner.config.request_timeout;
+        let (response, _) = self.call_any(Purpose::General, request, timeout).await?;
+        let Response::FindCoordinator(body) = response else {
+            unreachable!("the connection decodes an answer as the API that was asked")
+        };
+        let Some(found) = body.coordinators.first() else {
+            let reason = "the answer to FindCoordinator names no coordinator".to_owned();
+            return Err(CallError::Decode(reason));
+        };
+        if found.error_code != 0 {
+            let name = ErrorCode::from_code(found.error_code).map_or("unknown", |code| code.name());
+            let reason = format!("no coordinator for group \"{group}\": {name}");
+            return Err(CallError::NoBroker(reason));
+        }
+        let port = u16::try_from(found.port)
+            .map_err(|_| CallError::Decode(format!("a coordinator's port is {}", found.port)))?;
+        let (node_id, host) = (found.node_id, found.host.clone());
+        let broker = BrokerAddress { node_id, host, port, rack: None };
+        lock(&self.inner.coordinators).insert(group.to_owned(), broker.clone());
+        Ok(broker)
+    }
+
+    /// Asks one broker.
+    pub(super) async fn call_broker(
+        &self,
+        broker: &BrokerAddress,
+        purpose: Purpose,
+        request: Request,
+        timeout: Duration,
+    ) -> CallResult {
+        let handle = self.connection(Endpoint::Node(broker.node_id), purpose, broker);
+        let (reply, answer) = oneshot::channel();
+        handle.send(Command { request, timeout, reply: Reply::One(reply) });
+        wait(answer).await
+    }
+
+    /// Asks the brokers in turn, then the bootstrap servers, until one can be reached.
+    pub(super) async fn call_any(
+        &self,
+        purpose: Purpose,
+        request: Request,
+        timeout: Duration,
+    ) -> CallResult {
+        let mut last = CallError::NoBroker("no broker is known".to_owned());
+        for (endpoint, broker) in self.candidates(purpose) {
+            let handle = self.connection(endpoint, purpose, &broker);
+            let (reply, answer) = oneshot::channel();
+            handle.send(Command { request: request.clone(), timeout, reply: Reply::One(reply) });
+            match wait(answer).await {
+                Err(error) if error.is_retriable() && !error.possibly_sent() => last = error,
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+
+    /// The bootstrap servers in turn; which of them can be reached, and why the others cannot.
+    pub(super) async fn bootstrap(&self) -> Result<(), Error> {
+        let mut reasons = Vec::new();
+        let first = self.inner.rotation.fetch_add(1, Ordering::Relaxed);
+        let servers = self.bootstrap_servers();
+        for step in 0..servers.len() {
+            let (endpoint, broker) = &servers[(first.wrapping_add(step)) % servers.len()];
+            match self.ask_metadata(Some((*endpoint, broker.clone()))).await {
+                Ok(()) => return Ok(()),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        self.close();
+        let text = if servers.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "bootstrap.servers is empty: set it to the address of a broker, \
+                 for example \"127.0.0.1:9092\"",
+            ));
+        } else {
+            reasons.join("; ")
+        };
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            format!(
+                "cannot reach the cluster: {text}; check that bootstrap.servers names a broker's \
+                 address and that the broker is running"
+            ),
+        ))
+    }
+
+    fn bootstrap_servers(&self) -> Vec<(Endpoint, BrokerAddress)> {
+        let address = |(index, (host, port)): (usize, &(String, u16))| {
+            let broker = BrokerAddress { node_id: -1, host: host.clone(), port: *port, rack: None };
+            (Endpoint::Bootstrap(index), broker)
+        };
+        self.inner.config.bootstrap.iter().enumerate().map(address).collect()
+    }
+
+    /// Known brokers first, those that failed last; then the bootstrap servers, in case all known ones are gone (KIP-899).
+    fn candidates(&self, purpose: Purpose) -> Vec<(Endpoint, BrokerAddress)> {
+        let metadata = self.metadata();
+        let mut brokers: Vec<_> = metadata
+            .brokers()
+            .map(|broker| (Endpoint::Node(broker.node_id), broker.clone()))
+            .collect();
+        if !brokers.is_empty() {
+            let first = self.inner.rotation.fetch_add(1, Ordering::Relaxed) % brokers.len();
+            brokers.rotate_left(first);
+        }
+        let connections = lock(&self.inner.connections);
+        // The connection that is open already is the cheapest; the sort is stable.
+        brokers.sort_by_key(|(endpoint, _)| match connections.get(&(*endpoint, purpose)) {
+            Some(handle) if handle.is_backing_off() => 2,
+            Some(_) => 0,
+            None => 1,
+        });
+        drop(connections);
+        brokers.extend(self.bootstrap_servers());
+        brokers
+    }
+
+    /// The connection to an endpoint, made where there is none or where the broker has moved.
+    pub(super) fn connection(
+        &self,
+        endpoint: Endpoint,
+        purpose: Purpose,
+        broker: &BrokerAddress,
+    ) -> ConnectionHandle {
+        let address = (broker.host.clone(), broker.port);
+        let mut connections = lock(&self.inner.connections);
+        if let Some(handle) = connections.get(&(endpoint, purpose))
+            && handle.address == address
+        {
+            return handle.clone();
+        }
+        let handle =
+            ConnectionHandle::spawn(&self.inner.config, address, purpose, self.inner.start);
+        // After close() nothing is kept: the handle ends with this call.
+        if !self.inner.is_closed.load(Ordering::SeqCst) {
+            connections.insert((endpoint, purpose), handle.clone());
+        }
+        handle
+    }
+
+    /// Drops the bootstrap connections and those to brokers that are gone.
+    pub(super) fn prune_connections(&self) {
+        let metadata = self.metadata();
+        let coordinators = lock(&self.inner.coordinators).clone();
+        lock(&self.inner.connections).retain(|(endpoint, _), _| match endpoint {
+            Endpoint::Node(id) => {
+                metadata.broker(*id).is_some()
+                    || coordinators.values().any(|broker| broker.node_id == *id)
+            }
+            Endpoint::Bootstrap(_) => metadata.brokers().len() == 0,
+        });
+    }
+}
