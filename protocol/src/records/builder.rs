@@ -290,6 +290,11 @@ impl BatchBuilder {
         self.count - 1
     }
 
+    /// Gives up the batch and keeps its buffer, for [`Self::with_buffer`].
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
     /// Completes the batch: header, compression, checksum. Refuses a batch without records.
     pub fn finish(
         self,
