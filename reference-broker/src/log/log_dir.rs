@@ -1,0 +1,191 @@
+//! What the partitions of one log dir share: its checkpoints, and whether it still works.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::checkpoint::{OffsetCheckpoint, TopicPartition};
+use super::error::{LogError, Result, is_disk_full};
+use super::storage::Storage;
+
+/// File name of the recovery points: below them everything was flushed.
+pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+/// File name of the high watermarks.
+pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// File name of the log start offsets.
+pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
+
+/// Offsets by partition, and the file that they are kept in.
+#[derive(Debug)]
+struct Offsets {
+    file: OffsetCheckpoint,
+    values: BTreeMap<TopicPartition, i64>,
+    changed: bool,
+}
+
+impl Offsets {
+    fn load(storage: &Arc<dyn Storage>, dir: &Path, name: &str) -> Result<Self> {
+        let file = OffsetCheckpoint::new(Arc::clone(storage), dir.join(name));
+        let values = file.read()?;
+        Ok(Self { file, values, changed: false })
+    }
+
+    fn set(&mut self, of: &TopicPartition, offset: i64) {
+        match self.values.get_mut(of) {
+            Some(known) if *known == offset => return,
+            Some(known) => *known = offset,
+            None => _ = self.values.insert(of.clone(), offset),
+        }
+        self.changed = true;
+    }
+
+    fn remove(&mut self, of: &TopicPartition) {
+        self.changed |= self.values.remove(of).is_some();
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if self.changed {
+            self.file.write(&self.values)?;
+            self.changed = false;
+        }
+        Ok(())
+    }
+}
+
+/// A log dir. Every [`super::Log`] in it has a share.
+#[derive(Debug)]
+pub struct LogDir {
+    dir: PathBuf,
+    storage: Arc<dyn Storage>,
+    failure: OnceLock<String>,
+    recovery_points: Mutex<Offsets>,
+    high_watermarks: Mutex<Offsets>,
+    log_starts: Mutex<Offsets>,
+}
+
+impl LogDir {
+    /// Reads the checkpoints of a folder, which is made when it is missing.
+    pub fn open(dir: &Path, storage: Arc<dyn Storage>) -> Result<Arc<Self>> {
+        storage.create_dir_all(dir).map_err(|error| not_writable_or_io(dir, error))?;
+        Ok(Arc::new(Self {
+            failure: OnceLock::new(),
+            recovery_points: Mutex::new(Offsets::load(&storage, dir, RECOVERY_POINTS)?),
+            high_watermarks: Mutex::new(Offsets::load(&storage, dir, HIGH_WATERMARKS)?),
+            log_starts: Mutex::new(Offsets::load(&storage, dir, LOG_STARTS)?),
+            dir: dir.to_path_buf(),
+            storage,
+        }))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file system that it is on.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Why the dir is out of service, if it is.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Refuses work in a dir that has failed.
+    pub fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(cause) => Err(LogError::DirFailed { dir: self.dir.clone(), cause: cause.clone() }),
+        }
+    }
+
+    /// Judges an error of a write: a full disk is the caller's affair, anything else takes the dir out of service.
+    pub(super) fn write_failed(&self, action: &'static str, path: &Path, error: io::Error) -> LogError {
+        match is_disk_full(&error) {
+            true => LogError::DiskFull { path: path.to_path_buf() },
+            false => self.fail(action, path, &error),
+        }
+    }
+
+    /// Takes the dir out of service.
+    pub(super) fn fail(&self, action: &'static str, path: &Path, error: &io::Error) -> LogError {
+        let cause = format!("cannot {action} {}: {error}", path.display());
+        let cause = self.failure.get_or_init(|| cause).clone();
+        LogError::DirFailed { dir: self.dir.clone(), cause }
+    }
+
+    /// Up to where the partition was flushed; 0 when unknown.
+    pub fn recovery_point(&self, of: &TopicPartition) -> i64 {
+        lock(&self.recovery_points).values.get(of).copied().unwrap_or(0)
+    }
+
+    /// Notes a recovery point in memory; [`Self::write_checkpoints`] writes it.
+    pub fn set_recovery_point(&self, of: &TopicPartition, offset: i64) {
+        lock(&self.recovery_points).set(of, offset);
+    }
+
+    /// Lowers a recovery point durably, *before* offsets above it are written anew: otherwise, after a truncation, new
+    /// and unflushed batches would lie below an old recovery point, and be believed.
+    pub(super) fn lower_recovery_point(&self, of: &TopicPartition, offset: i64) -> Result<()> {
+        let mut points = lock(&self.recovery_points);
+        if points.values.get(of).is_some_and(|point| *point > offset) {
+            points.set(of, offset);
+        }
+        points.write()
+    }
+
+    /// The partition's checkpointed high watermark; 0 when unknown.
+    pub fn high_watermark(&self, of: &TopicPartition) -> i64 {
+        lock(&self.high_watermarks).values.get(of).copied().unwrap_or(0)
+    }
+
+    /// Notes a high watermark in memory; [`Self::write_checkpoints`] writes it.
+    pub fn set_high_watermark(&self, of: &TopicPartition, offset: i64) {
+        lock(&self.high_watermarks).set(of, offset);
+    }
+
+    /// The partition's checkpointed log start offset; 0 when unknown.
+    pub fn log_start(&self, of: &TopicPartition) -> i64 {
+        lock(&self.log_starts).values.get(of).copied().unwrap_or(0)
+    }
+
+    /// Advances a log start offset durably, before segments go (M17).
+    pub(super) fn advance_log_start(&self, of: &TopicPartition, offset: i64) -> Result<()> {
+        let mut starts = lock(&self.log_starts);
+        starts.set(of, offset);
+        starts.write()
+    }
+
+    /// Writes the checkpoints that have changed: on a timer and at shutdown.
+    pub fn write_checkpoints(&self) -> Result<()> {
+        self.check()?;
+        lock(&self.recovery_points).write()?;
+        lock(&self.high_watermarks).write()?;
+        lock(&self.log_starts).write()
+    }
+
+    /// Forgets a partition that was deleted, durably.
+    pub fn forget(&self, of: &TopicPartition) -> Result<()> {
+        for offsets in [&self.recovery_points, &self.high_watermarks, &self.log_starts] {
+            lock(offsets).remove(of);
+        }
+        self.write_checkpoints()
+    }
+}
+
+/// A clear error for a folder without permission.
+pub(super) fn not_writable_or_io(dir: &Path, error: io::Error) -> LogError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            LogError::NotWritable { dir: dir.to_path_buf(), source: error }
+        }
+        _ => LogError::io("create log dir", dir)(error),
+    }
+}
+
+/// The maps are whole between any two statements: a panic elsewhere does not spoil them.
+fn lock(offsets: &Mutex<Offsets>) -> MutexGuard<'_, Offsets> {
+    offsets.lock().unwrap_or_else(PoisonError::into_inner)
+}

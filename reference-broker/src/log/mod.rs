@@ -1,0 +1,46 @@
+//! The partition log: segments of record batches on disk, in Kafka's own file names and formats.
+//!
+//! In reading order: [`storage`] (the file system as a trait), [`walk`] (batches of a file), [`index`], [`offset_index`],
+//! [`time_index`], [`segment`], [`epoch_cache`], [`producer_state`], [`producer_snapshot`], [`checkpoint`], [`log_dir`] (what
+//! the partitions of a folder share), [`recovery`], [`partition_log`] (the [`Log`]), [`read`], [`flush`], [`lookup`] (by
+//! timestamp), [`retention`], [`manager`] (all logs of a folder). [`faulty`] is a file system for tests that loses things.
+//!
+//! Everything here is synchronous and knows no socket and no request. It never re-encodes a batch.
+
+pub mod checkpoint;
+mod config;
+pub mod epoch_cache;
+mod error;
+pub mod faulty;
+mod flush;
+mod index;
+pub mod log_dir;
+mod lookup;
+pub mod manager;
+mod offset_index;
+mod partition_log;
+pub mod producer_snapshot;
+pub mod producer_state;
+mod read;
+mod recovery;
+mod retention;
+mod segment;
+pub mod storage;
+mod time_index;
+mod walk;
+
+pub use checkpoint::TopicPartition;
+pub use config::LogConfig;
+pub use epoch_cache::{EpochEntry, LeaderEpochCache};
+pub use error::{LogError, Result};
+pub use flush::FlushTask;
+pub use log_dir::LogDir;
+pub use lookup::FoundOffset;
+pub use manager::LogManager;
+pub use partition_log::{AppendInfo, Log};
+pub use producer_state::{Check, ProducerState};
+pub use read::{FetchData, ReadPlan};
+pub use recovery::{RecoveryReport, Startup};
+pub use retention::Deleted;
+pub use storage::{RealStorage, Storage, StorageFile};
+pub use time_index::TimestampOffset;

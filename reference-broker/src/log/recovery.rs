@@ -1,0 +1,374 @@
+//! Opening a partition's folder after whatever happened to it.
+//!
+//! Below the recovery point everything was flushed; above it, nothing is believed before it was read and its CRC verified.
+//! What is broken above it is the torn tail of the log, and is cut off, if it *can* be torn there:
+//!
+//! - The process was killed ([`Startup::AfterCrash`]): the kernel still has every byte that was written, and only the last
+//!   write may be incomplete. A broken batch that has good ones behind it is damage, not tearing, and may have been
+//!   acknowledged: the log is not opened and nothing is changed (M19).
+//! - The power failed ([`Startup::AfterPowerLoss`]): pages above the recovery point reached the disk in any order. The log
+//!   ends with the last batch before the first broken one, whatever lies behind.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_protocol::records::BatchHeader;
+
+use super::checkpoint::TopicPartition;
+use super::config::LogConfig;
+use super::epoch_cache::LeaderEpochCache;
+use super::error::{LogError, Result};
+use super::log_dir::LogDir;
+use super::producer_snapshot;
+use super::producer_state::ProducerState;
+use super::segment::{self, Segment};
+use super::storage::Storage;
+use super::walk::{BatchWalk, Broken, Step, has_batch_behind};
+
+/// How the log was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// Closed by [`super::Log::close`] and not touched since: indexes and producer snapshot are believed.
+    Clean,
+    /// The process ended in the middle of its work, the operating system did not.
+    AfterCrash,
+    /// The operating system ended too, or it is not known that it did not.
+    AfterPowerLoss,
+}
+
+/// What recovery did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Segments that were read and verified.
+    pub segments_verified: usize,
+    /// Segments whose indexes were made anew.
+    pub indexes_rebuilt: usize,
+    /// Bytes that were cut off.
+    pub truncated_bytes: u64,
+    /// Segments that were dropped whole.
+    pub segments_dropped: usize,
+    /// Why something was cut off.
+    pub truncated_because: Option<String>,
+    /// The log's end afterwards.
+    pub log_end_offset: i64,
+}
+
+/// A recovered log's parts.
+pub(super) struct Recovered {
+    pub(super) segments: Vec<Segment>,
+    pub(super) log_start_offset: i64,
+    pub(super) recovery_point: i64,
+    pub(super) epochs: LeaderEpochCache,
+    pub(super) producers: ProducerState,
+    pub(super) report: RecoveryReport,
+    /// A first segment was made.
+    pub(super) made_segment: bool,
+}
+
+/// Opens what is in `dir`.
+pub(super) fn recover(
+    log_dir: &Arc<LogDir>,
+    of: &TopicPartition,
+    dir: &Path,
+    config: &LogConfig,
+    startup: Startup,
+) -> Result<Recovered> {
+    let storage = log_dir.storage();
+    let bases = tidy(&**storage, dir)?;
+    let recovery_point = log_dir.recovery_point(of);
+    let epochs = LeaderEpochCache::open(Arc::clone(storage), dir)?;
+    let mut recovery = Recovery {
+        storage: Arc::clone(storage),
+        dir,
+        config,
+        startup,
+        recovery_point,
+        epochs,
+        epochs_changed: false,
+        report: RecoveryReport::default(),
+    };
+    let mut segments = recovery.segments(&bases)?;
+    let log_start_offset = log_dir.log_start(of);
+    // A log that lost its whole tail may end before its start, which was made durable first (M17): it goes on from there.
+    if segments.last().is_some_and(|segment| segment.next_offset < log_start_offset) {
+        for segment in segments.drain(..).rev() {
+            segment.remove(&**storage)?;
+        }
+    }
+    let made_segment = segments.is_empty();
+    if made_segment {
+        segments.push(Segment::create(storage, dir, log_start_offset)?);
+    }
+    let log_start_offset = log_start_offset.max(segments[0].base_offset);
+    let active = segments.last_mut().expect("invariant: one was made if there was none");
+    active.unseal()?;
+    let end = active.next_offset;
+    recovery.report.log_end_offset = end;
+    if startup == Startup::AfterPowerLoss {
+        recovery.sync(&segments)?;
+        recovery.recovery_point = end;
+    }
+    let recovery_point = recovery.recovery_point.min(end);
+    log_dir.lower_recovery_point(of, recovery_point)?;
+    let mut epochs = recovery.epochs;
+    epochs.truncate_from_end(end)?;
+    epochs.truncate_from_start(log_start_offset)?;
+    if recovery.epochs_changed {
+        epochs.write()?;
+    }
+    let believed = if startup == Startup::Clean { end } else { recovery_point };
+    let producers = reload_producers(&**storage, dir, &segments, believed, end)?;
+    Ok(Recovered {
+        segments,
+        log_start_offset,
+        recovery_point,
+        epochs,
+        producers,
+        report: recovery.report,
+        made_segment,
+    })
+}
+
+/// Removes leftovers of interrupted work and gives the base offsets of the segments, ascending.
+fn tidy(storage: &dyn Storage, dir: &Path) -> Result<Vec<i64>> {
+    let entries = storage.read_dir(dir).map_err(LogError::io("list", dir))?;
+    let bases: Vec<i64> =
+        entries.iter().filter_map(|entry| segment::parse_name(&entry.name, "log")).collect();
+    for entry in &entries {
+        let orphan = ["index", "timeindex"]
+            .iter()
+            .filter_map(|kind| segment::parse_name(&entry.name, kind))
+            .any(|base| !bases.contains(&base));
+        if orphan || entry.name.ends_with(".tmp") || entry.name.ends_with(".deleted") {
+            let path = dir.join(&entry.name);
+            storage.remove_file(&path).map_err(LogError::io("remove", &path))?;
+        }
+    }
+    Ok(bases)
+}
+
+/// The state of a recovery.
+struct Recovery<'a> {
+    storage: Arc<dyn Storage>,
+    dir: &'a Path,
+    config: &'a LogConfig,
+    startup: Startup,
+    recovery_point: i64,
+    epochs: LeaderEpochCache,
+    epochs_changed: bool,
+    report: RecoveryReport,
+}
+
+impl Recovery<'_> {
+    /// Opens the segments one after the other; cuts the log at the first break, if that may be.
+    fn segments(&mut self, bases: &[i64]) -> Result<Vec<Segment>> {
+        let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
+        for (at, &base) in bases.iter().enumerate() {
+            let upper = bases.get(at + 1).copied();
+            let doubtful = self.startup != Startup::Clean
+                && upper.is_none_or(|upper| upper > self.recovery_point);
+            let indexed = match doubtful {
+                true => None,
+                false => Segment::open_indexed(&self.storage, self.dir, base)?,
+            };
+            let (mut segment, broken) = match indexed {
+                Some(segment) => (segment, None),
+                None => self.walk(base)?,
+            };
+            let gap = upper.is_some_and(|upper| segment.next_offset != upper);
+            let broken = broken.or_else(|| self.gap(&segment, upper.filter(|_| gap)));
+            if let Some(broken) = broken {
+                self.judge(&segment, &broken, &bases[at + 1..])?;
+                self.cut(&mut segment, broken)?;
+                segments.push(segment);
+                self.drop_segments(&bases[at + 1..])?;
+                break;
+            }
+            if upper.is_some() {
+                segment.seal()?;
+            }
+            segments.push(segment);
+        }
+        Ok(segments)
+    }
+
+    /// Reads a segment from front to back, and makes its indexes.
+    fn walk(&mut self, base: i64) -> Result<(Segment, Option<Broken>)> {
+        let mut segment = Segment::open_bare(&self.storage, self.dir, base)?;
+        let len = segment.file.len().map_err(LogError::io("measure", &segment.path))?;
+        let file = Arc::clone(&segment.file);
+        let path = segment.path.clone();
+        let mut walk = BatchWalk::verified(&*file, &path, 0, len);
+        self.report.segments_verified += 1;
+        self.report.indexes_rebuilt += 1;
+        loop {
+            match walk.next()? {
+                Step::Batch { position, header } => {
+                    if let Some(reason) = self.discontinuity(&segment, &header) {
+                        return Ok((segment, Some(Broken { position, reason })));
+                    }
+                    self.note_epoch(&header);
+                    segment.index_batch(&header, self.config);
+                }
+                Step::Broken(broken) => return Ok((segment, Some(broken))),
+                Step::End => return Ok((segment, None)),
+            }
+        }
+    }
+
+    /// The CRC does not cover the base offset (M19): offsets must go on where the last batch ended.
+    fn discontinuity(&self, segment: &Segment, header: &BatchHeader) -> Option<String> {
+        let expected = segment.next_offset;
+        let gap_allowed = self.config.cleanup_compact
+            && header.last_offset() - segment.base_offset <= i64::from(i32::MAX);
+        if header.base_offset == expected || (header.base_offset > expected && gap_allowed) {
+            return None;
+        }
+        Some(format!("base offset is {}, {expected} was expected", header.base_offset))
+    }
+
+    fn note_epoch(&mut self, header: &BatchHeader) {
+        let epoch = header.partition_leader_epoch;
+        if epoch >= 0 && self.epochs.epoch_of(header.base_offset) != Some(epoch) {
+            self.epochs.assign_in_memory(epoch, header.base_offset);
+            self.epochs_changed = true;
+        }
+    }
+
+    fn gap(&self, segment: &Segment, upper: Option<i64>) -> Option<Broken> {
+        let upper = upper?;
+        if self.config.cleanup_compact && segment.next_offset < upper {
+            return None;
+        }
+        let reason = format!(
+            "the segment ends with offset {} (exclusive), the next one begins with {upper}",
+            segment.next_offset
+        );
+        Some(Broken { position: segment.size, reason })
+    }
+
+    /// Whether the log may be cut here; see the module's text.
+    fn judge(&self, segment: &Segment, broken: &Broken, later: &[i64]) -> Result<()> {
+        let offset = segment.next_offset;
+        let corrupt =
+            |why: &str| Err(segment.corrupt(broken.position, offset, format!("{}{why}", broken.reason)));
+        if offset < self.recovery_point {
+            return corrupt(", and this part had been flushed");
+        }
+        if self.startup == Startup::AfterPowerLoss {
+            return Ok(());
+        }
+        for &base in later {
+            let path = segment::path(self.dir, base, "log");
+            let next = Segment::open_bare(&self.storage, self.dir, base)?;
+            if next.file.len().map_err(LogError::io("measure", &path))? > 0 {
+                return corrupt(", and there are later segments");
+            }
+        }
+        let len = segment.file.len().map_err(LogError::io("measure", &segment.path))?;
+        let from = broken.position + 1;
+        if has_batch_behind(&*segment.file, &segment.path, from, len, offset)? {
+            return corrupt(", and there are good batches behind it");
+        }
+        Ok(())
+    }
+
+    /// Cuts the segment's file after its last whole batch.
+    fn cut(&mut self, segment: &mut Segment, broken: Broken) -> Result<()> {
+        let len = segment.file.len().map_err(LogError::io("measure", &segment.path))?;
+        if len > segment.size {
+            self.report.truncated_bytes += len - segment.size;
+            segment.file.set_len(segment.size).map_err(LogError::io("truncate", &segment.path))?;
+        }
+        self.report.truncated_because =
+            Some(format!("{} at position {}: {}", segment.path.display(), broken.position, broken.reason));
+        Ok(())
+    }
+
+    /// Removes the segments behind a cut, the last one first, so that an interruption leaves no gap.
+    fn drop_segments(&mut self, bases: &[i64]) -> Result<()> {
+        for &base in bases.iter().rev() {
+            let segment = Segment::open_bare(&self.storage, self.dir, base)?;
+            self.report.truncated_bytes +=
+                segment.file.len().map_err(LogError::io("measure", &segment.path))?;
+            self.report.segments_dropped += 1;
+            segment.remove(&*self.storage)?;
+        }
+        Ok(())
+    }
+
+    /// After a power loss, what was verified may still be in memory only: a write-back may have been interrupted again.
+    fn sync(&self, segments: &[Segment]) -> Result<()> {
+        for segment in segments.iter().filter(|segment| segment.next_offset > self.recovery_point) {
+            segment.file.sync().map_err(LogError::io("flush", &segment.path))?;
+        }
+        self.storage.sync_dir(self.dir).map_err(LogError::io("flush", self.dir))
+    }
+}
+
+/// The producers at `end`: the newest valid snapshot at or below `believed`, and the batch headers from there on. Snapshots
+/// beyond `believed` are removed: they may tell of batches that are gone.
+pub(super) fn reload_producers(
+    storage: &dyn Storage,
+    dir: &Path,
+    segments: &[Segment],
+    believed: i64,
+    end: i64,
+) -> Result<ProducerState> {
+    let now_ms = storage.now_ms();
+    let entries = storage.read_dir(dir).map_err(LogError::io("list", dir))?;
+    let mut snapshots: Vec<i64> =
+        entries.iter().filter_map(|entry| segment::parse_name(&entry.name, "snapshot")).collect();
+    snapshots.sort_unstable();
+    let mut from = segments[0].base_offset;
+    let mut state = ProducerState::new();
+    while let Some(offset) = snapshots.pop() {
+        if offset <= believed
+            && let Some(read) = producer_snapshot::read(storage, dir, offset, now_ms)?
+        {
+            (from, state) = (offset, read);
+            break;
+        }
+        let path = producer_snapshot::path(dir, offset);
+        storage.remove_file(&path).map_err(LogError::io("remove", &path))?;
+    }
+    remember_older_batches(&mut state, segments, from)?;
+    for segment in segments.iter().filter(|segment| segment.next_offset > from) {
+        let start = match segment.base_offset >= from {
+            true => Some(0),
+            false => segment.locate(from)?.map(|(position, _)| position),
+        };
+        let Some(start) = start else { continue };
+        let mut walk = BatchWalk::headers(&*segment.file, &segment.path, start, segment.size);
+        while let Step::Batch { header, .. } = walk.next()? {
+            if header.base_offset >= from && header.next_offset() <= end {
+                state.update(&header, now_ms);
+            }
+        }
+    }
+    Ok(state)
+}
+
+/// How much of the log before a snapshot is looked at for the batches that it does not hold.
+const LOOK_BACK: u64 = 1 << 20;
+
+/// A snapshot holds the last batch of each producer only, but any of the last five may be sent again after a restart.
+fn remember_older_batches(state: &mut ProducerState, segments: &[Segment], from: i64) -> Result<()> {
+    if state.is_empty() {
+        return Ok(());
+    }
+    let Some(segment) = segments.iter().rev().find(|segment| segment.base_offset < from) else {
+        return Ok(());
+    };
+    let end = segment.locate(from)?.map_or(segment.size, |(position, _)| position);
+    let start = segment.offsets.position_before(end.saturating_sub(LOOK_BACK))?;
+    let mut headers = Vec::new();
+    let mut walk = BatchWalk::headers(&*segment.file, &segment.path, start, end);
+    while let Step::Batch { header, .. } = walk.next()? {
+        if header.has_producer_id() {
+            headers.push(header);
+        }
+    }
+    headers.iter().rev().for_each(|header| state.remember_older(header));
+    Ok(())
+}
