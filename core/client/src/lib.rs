@@ -2,6 +2,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod admin;
 mod network;
 
 pub use ottla_engine::error::{Error, ErrorKind};
+pub use admin::{Admin, AdminBuilder};
+pub use ottla_engine::admin::{
+    ClusterDescription, CommittedOffset, ConfigChange, ConfigEntry, ConfigResource, ConfigSource,
+    CreatedTopic, GroupDescription, GroupListing, ListedOffset, MemberDescription, NewTopic,
+    OffsetSpec, Outcomes, TopicListing,
+};
+pub use ottla_engine::cluster::{BrokerAddress, PartitionMetadata, TopicMetadata};

@@ -5,9 +5,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod call;
 pub mod cluster;
+pub mod config;
 pub mod connection;
+pub mod consumer;
 pub mod error;
+pub mod group;
+pub mod producer;
 pub mod time;
 pub mod timer;

@@ -1,5 +1,6 @@
 //! What the driver needs of the configuration.
 
+use ottla_engine::config::CommonConfig;
 use std::time::Duration;
 
 /// The settings of one client's network, out of its configuration.
@@ -29,6 +30,34 @@ pub(crate) struct NetworkConfig {
     pub(crate) allow_auto_create: bool,
     /// Feeds all jitter.
     pub(crate) seed: u64,
+}
+
+impl NetworkConfig {
+    /// The network of a client with this configuration, with a seed of its own.
+    pub(crate) fn new(common: &CommonConfig) -> Self {
+        let bytes = |bytes: Option<u32>| bytes.map(|bytes| bytes as usize);
+        Self {
+            bootstrap: common.bootstrap_servers.iter().map(|server| split(server)).collect(),
+            client_id: Some(common.client_id.clone()).filter(|id| !id.is_empty()),
+            request_timeout: common.request_timeout,
+            connect_timeout: common.socket_connection_setup_timeout,
+            reconnect_backoff: (common.reconnect_backoff, common.reconnect_backoff_max),
+            retry_backoff: (common.retry_backoff, common.retry_backoff_max),
+            metadata_max_age: common.metadata_max_age,
+            idle_max: common.connections_max_idle.unwrap_or(Duration::MAX),
+            send_buffer: bytes(common.send_buffer_bytes),
+            receive_buffer: bytes(common.receive_buffer_bytes),
+            allow_auto_create: true,
+            seed: random_seed(),
+        }
+    }
+}
+
+/// Host and port; an IPv6 address stands in brackets.
+fn split(server: &str) -> (String, u16) {
+    let (host, port) = server.rsplit_once(':').expect("the configuration checked host:port");
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (host.to_owned(), port.parse().expect("the configuration checked the port"))
 }
 
 impl Default for NetworkConfig {

@@ -68,6 +68,11 @@ impl Config {
         Ok(())
     }
 
+    /// Takes over every value that was set in `other`; where both have one, that of `other` wins.
+    pub fn merge(&mut self, other: &Self) {
+        self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
+    }
+
     /// Whether the user gave this setting a value.
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)

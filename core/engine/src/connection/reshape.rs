@@ -35,7 +35,9 @@ pub fn version_cap(request: &Request) -> Option<i16> {
         Request::OffsetFetch(body) => {
             let new = body.groups.iter().flat_map(|group| group.topics.iter().flatten());
             let old = body.topics.as_ref().is_some_and(|topics| !topics.is_empty());
-            (old || missing(Box::new(new.map(|topic| &topic.topic_id)))).then_some(9)
+            // "All topics" is answered by id alone from version 10 on; ids may be unknown here.
+            let all = body.groups.iter().any(|group| group.topics.is_none());
+            (old || all || missing(Box::new(new.map(|topic| &topic.topic_id)))).then_some(9)
         }
         _ => None,
     }
