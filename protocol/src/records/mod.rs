@@ -28,8 +28,8 @@ pub use compression::{Compression, Compressor, Decompressor};
 pub use control::ControlType;
 pub use error::{RecordError, RecordErrorKind, Rejected, Rejection};
 pub use header::{
-    Attributes, BATCH_HEADER_LEN, BatchHeader, TimestampType, restamp, set_max_timestamp,
-    stamp_base_offset,
+    Attributes, BATCH_HEADER_LEN, BatchHeader, TimestampType, next_sequence, restamp,
+    set_max_timestamp, stamp_base_offset,
 };
 pub use record::{Headers, Record, Records, RecordsIter};
 pub use validate::{BatchFacts, Origin, ValidateOptions, validate};

@@ -285,8 +285,11 @@ fn take_varint<S: Source>(source: &mut S, left: &mut i64, what: &str) -> Result<
     let mut peek = Peek::at(source, 5)?;
     let value = peek.varint(what)?;
     let taken = peek.taken;
-    source.skip(taken)?;
     *left -= taken as i64;
+    if *left < 0 {
+        return Err(malformed(source, format!("the record ends before its {what}")));
+    }
+    source.skip(taken)?;
     Ok(value)
 }
 
