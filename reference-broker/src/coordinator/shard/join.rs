@@ -1,5 +1,7 @@
 //! JoinGroup.
 
+use std::ops::ControlFlow;
+
 use ottla_protocol::ErrorCode;
 
 use super::super::group::{Group, Member, State};
@@ -9,35 +11,45 @@ use super::super::types::{JoinReply, JoinRequest, Reply, RequestId};
 use super::append::Purpose;
 use super::{Cx, Shard};
 
+/// Go on where the answer comes later; break with one that is known at once, error or not.
+type Admission = ControlFlow<JoinReply>;
+
+fn refuse(member_id: &str, error: ErrorCode) -> Admission {
+    ControlFlow::Break(JoinReply::error(member_id, error))
+}
+
 impl Shard {
     /// A JoinGroup request; [`Reply::Join`] follows, often only when the join phase ends.
     pub fn handle_join(&mut self, now: Now, id: RequestId, request: JoinRequest) {
-        if let Err(error) = self.admit_join(now, id, request) {
-            self.cx.reply(id, Reply::Join(error));
+        tracing::debug!(
+            group = request.group_id,
+            member = request.member_id,
+            client = request.client_id,
+            reason = request.reason.as_deref().unwrap_or("not provided"),
+            "a member joins"
+        );
+        if let ControlFlow::Break(reply) = self.admit_join(now, id, request) {
+            self.cx.reply(id, Reply::Join(reply));
         }
     }
 
-    fn admit_join(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        request: JoinRequest,
-    ) -> Result<(), JoinReply> {
-        let refuse = |error| JoinReply::error(&request.member_id, error);
+    fn admit_join(&mut self, now: Now, id: RequestId, request: JoinRequest) -> Admission {
         if request.group_id.is_empty() {
-            return Err(refuse(ErrorCode::InvalidGroupId));
+            return refuse(&request.member_id, ErrorCode::InvalidGroupId);
         }
         let config = &self.cx.config;
         let sessions = config.min_session_timeout_ms..=config.max_session_timeout_ms;
         if !sessions.contains(&request.session_timeout_ms) {
-            return Err(refuse(ErrorCode::InvalidSessionTimeout));
+            return refuse(&request.member_id, ErrorCode::InvalidSessionTimeout);
         }
-        self.check_active().map_err(refuse)?;
+        if let Err(error) = self.check_active() {
+            return refuse(&request.member_id, error);
+        }
         let is_new_member = request.member_id.is_empty();
         let is_new_group = !self.groups.contains_key(&request.group_id);
         if is_new_group {
             if !is_new_member {
-                return Err(refuse(ErrorCode::UnknownMemberId));
+                return refuse(&request.member_id, ErrorCode::UnknownMemberId);
             }
             let group = Group::new(&request.group_id, now.wall_ms);
             self.groups.insert(request.group_id.clone(), group);
@@ -49,7 +61,8 @@ impl Shard {
         if !group.accepts(&request.member_id, self.cx.config.max_size) {
             group.remove(&request.member_id);
             self.cx.cancel_session(&group.id, &request.member_id);
-            return Err(JoinReply::error("", ErrorCode::GroupMaxSizeReached));
+            group.maybe_complete_join(&mut self.cx, now);
+            return refuse("", ErrorCode::GroupMaxSizeReached);
         }
         if is_new_member {
             group.join_new(&mut self.cx, now, id, request)
@@ -88,12 +101,12 @@ impl Group {
         now: Now,
         id: RequestId,
         request: JoinRequest,
-    ) -> Result<(), JoinReply> {
+    ) -> Admission {
         if self.state == State::Dead {
-            return Err(JoinReply::error("", ErrorCode::CoordinatorNotAvailable));
+            return refuse("", ErrorCode::CoordinatorNotAvailable);
         }
         if !self.supports(&request.protocol_type, &request.protocols) {
-            return Err(JoinReply::error("", ErrorCode::InconsistentGroupProtocol));
+            return refuse("", ErrorCode::InconsistentGroupProtocol);
         }
         let name = request.instance_id.as_deref().unwrap_or(&request.client_id);
         let member_id = format!("{name}-{}", request.new_id_suffix);
@@ -107,13 +120,12 @@ impl Group {
             // does not leave a member behind with each attempt. Unused, it expires (CG-01).
             let session_ms = i64::from(request.session_timeout_ms);
             cx.set_session(now, &self.id, &member_id, session_ms);
-            let reply = JoinReply::error(&member_id, ErrorCode::MemberIdRequired);
-            self.pending_join.insert(member_id);
-            return Err(reply);
+            self.pending_join.insert(member_id.clone());
+            return refuse(&member_id, ErrorCode::MemberIdRequired);
         } else {
             self.add_member(cx, now, id, &member_id, request);
         }
-        Ok(())
+        Admission::Continue(())
     }
 
     fn join_existing(
@@ -122,36 +134,39 @@ impl Group {
         now: Now,
         id: RequestId,
         request: JoinRequest,
-    ) -> Result<(), JoinReply> {
+    ) -> Admission {
         let member_id = request.member_id.clone();
-        let refuse = |error| JoinReply::error(&member_id, error);
         if self.state == State::Dead {
-            return Err(refuse(ErrorCode::CoordinatorNotAvailable));
+            return refuse(&member_id, ErrorCode::CoordinatorNotAvailable);
         }
         if !self.supports(&request.protocol_type, &request.protocols) {
-            return Err(refuse(ErrorCode::InconsistentGroupProtocol));
+            return refuse(&member_id, ErrorCode::InconsistentGroupProtocol);
         }
         if self.pending_join.contains(&member_id) && request.instance_id.is_none() {
             self.add_member(cx, now, id, &member_id, request);
-            return Ok(());
+            return Admission::Continue(());
         }
-        self.validate_member(&member_id, request.instance_id.as_deref()).map_err(refuse)?;
+        if let Err(error) = self.validate_member(&member_id, request.instance_id.as_deref()) {
+            return refuse(&member_id, error);
+        }
         let member = self.members.get(&member_id).expect("invariant: validated");
         let unchanged = member.protocols == request.protocols;
         match self.state {
             // A follower that asks again without anything new gets what it may have missed; the
             // leader asks because it wants a rebalance (CG-12). Before the assignment is there,
             // even the leader may only have missed the answer.
-            State::CompletingRebalance if unchanged => Err(self.join_reply(&member_id)),
+            State::CompletingRebalance if unchanged => {
+                Admission::Break(self.join_reply(&member_id))
+            }
             State::Stable if unchanged && !self.is_leader(&member_id) => {
-                Err(self.join_reply(&member_id))
+                Admission::Break(self.join_reply(&member_id))
             }
             State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
                 self.update_member(cx, id, &member_id, request);
                 self.rebalance_or_complete_join(cx, now);
-                Ok(())
+                Admission::Continue(())
             }
-            State::Empty | State::Dead => Err(refuse(ErrorCode::UnknownMemberId)),
+            State::Empty | State::Dead => refuse(&member_id, ErrorCode::UnknownMemberId),
         }
     }
 

@@ -72,6 +72,13 @@ impl Group {
             return;
         }
         self.init_next_generation(now.wall_ms);
+        tracing::info!(
+            group = self.id,
+            generation = self.generation,
+            members = self.members.len(),
+            protocol = self.protocol_name.as_deref().unwrap_or_default(),
+            "a generation begins"
+        );
         if self.state == State::Empty {
             let value = self.to_record(&self.assignment());
             let updates = vec![Update::Group(self.id.clone(), Some(value))];
@@ -134,7 +141,10 @@ impl Shard {
         match group.members.get(member) {
             None => return,
             Some(member) if member.has_satisfied_heartbeat() => return,
-            Some(_) => group.expel(&mut self.cx, now, member),
+            Some(_) => {
+                tracing::info!(group = group.id, member, "a member's session has ended");
+                group.expel(&mut self.cx, now, member);
+            }
         }
         match group.state {
             State::Stable | State::CompletingRebalance => {
