@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod consumer;
 mod network;
 
 pub use ottla_engine::error::{Error, ErrorKind};
@@ -13,3 +14,7 @@ pub use ottla_engine::admin::{
     OffsetSpec, Outcomes, TopicListing,
 };
 pub use ottla_engine::cluster::{BrokerAddress, PartitionMetadata, TopicMetadata};
+pub use consumer::{
+    Batch, Consumer, ConsumerBuilder, ConsumerRecord, HeaderIter, OffsetAndMetadata,
+    OffsetAndTimestamp, RebalanceEvent, Records, TopicPartition,
+};

@@ -50,6 +50,11 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// The same questions over a consumer's connections.
+    pub(crate) fn over(network: Network, config: AdminConfig) -> Self {
+        Self { network, config }
+    }
+
     /// Starts a configuration.
     pub fn builder() -> AdminBuilder {
         AdminBuilder::default()
@@ -246,7 +251,7 @@ impl Admin {
     }
 
     /// Sends, waits and tries again until the operation is settled or its time is up.
-    async fn run<O: Operation>(&self, mut operation: O) -> Result<O::Answer, Error> {
+    pub(crate) async fn run<O: Operation>(&self, mut operation: O) -> Result<O::Answer, Error> {
         let deadline = self.network.now() + self.config.default_api_timeout;
         let common = &self.config.common;
         let seed = Seed::new(self.network.now().as_nanos());

@@ -75,6 +75,10 @@ impl Consumer {
 
     /// Whether the user, who waits, should ask again.
     pub fn wakes_user(&self) -> bool {
+        self.user_is_waiting && self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
         !self.errors.is_empty()
             || self.fatal.is_some()
             || self.is_closed
@@ -124,6 +128,46 @@ impl Consumer {
             let leader_epoch = state.position.leader_epoch;
             state.finished = Position { offset, leader_epoch };
         }
+    }
+
+    /// The user consumes record by record and has finished those below `offset`: the poll interval
+    /// starts anew.
+    pub fn note_progress(&mut self, now: Instant, offset: i64) {
+        self.finish_up_to(offset);
+        if self.outstanding.is_some() {
+            self.user_works(now);
+        }
+    }
+
+    /// Whether a rebalance waits for the user to finish the outstanding batch.
+    pub fn wants_batch_back(&self) -> bool {
+        self.round.waits_for_user()
+            && self
+                .outstanding
+                .as_ref()
+                .and_then(|(partition, _)| self.partitions.get(partition))
+                .is_some_and(|state| state.revoking)
+    }
+
+    /// The user, who consumes record by record, gives back the rest of the outstanding batch from
+    /// `offset` on.
+    pub fn return_rest(&mut self, now: Instant, offset: i64) {
+        if let Some((partition, incarnation)) = self.outstanding.take() {
+            let next = self.new_incarnation();
+            if let Some(state) = self.partitions.get_mut(&partition)
+                && state.incarnation == incarnation
+                && offset < state.position.offset
+            {
+                let (leader, revoking) = (state.leader, state.revoking);
+                let leader_epoch = state.position.leader_epoch;
+                state.move_to(next, Position { offset, leader_epoch });
+                (state.leader, state.revoking) = (leader, revoking);
+            } else {
+                self.outstanding = Some((partition, incarnation));
+                self.finish_outstanding();
+            }
+        }
+        self.step(now);
     }
 
     pub(super) fn finish_outstanding(&mut self) {

@@ -304,6 +304,11 @@ impl Consumer {
         self.step(now);
     }
 
+    /// Does what the user's last call left to do, as that call asked for.
+    pub fn handle_user(&mut self, now: Instant) {
+        self.step(now);
+    }
+
     /// One output, until there is none. Everything else may add some.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<ConsumerOutput> {
