@@ -1,0 +1,53 @@
+//! Ottla beside its peers: the same records through each client, against each broker, in one run.
+//!
+//! Every client is a program of its own with the same command line (`produce`, `consume`, `latency`; see `driver.rs`), so that CPU
+//! seconds and peak memory are those of a whole process. Ours is this very program. `cargo xtask bench` builds the others
+//! and calls `run`.
+
+mod driver;
+mod ours;
+mod payload;
+mod process;
+mod report;
+mod run;
+mod target;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, Parser)]
+#[command(name = "ottla-bench", about = "Ottla beside its peers, in one run")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the comparison and prints its tables
+    Run(run::Run),
+    /// Produces with our client: what each peer's program does as well
+    Produce(ours::Produce),
+    /// Consumes with our client
+    Consume(ours::Consume),
+    /// Produces at a fixed rate with our client and prints the time to each acknowledgement
+    Latency(ours::Latency),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Options::parse().command {
+        Command::Run(run) => run.run(),
+        Command::Produce(produce) => ours::block_on(produce.run()),
+        Command::Consume(consume) => ours::block_on(consume.run()),
+        Command::Latency(latency) => ours::block_on(latency.run()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
