@@ -206,7 +206,7 @@ pub struct Field {
     /// The meaning of particular values.
     pub values: Vec<ValueNote>,
     /// A struct's members.
-    pub fields: Vec<Field>,
+    pub fields: Vec<Self>,
 }
 
 /// A tag number and the versions in which the field is tagged.

@@ -65,7 +65,7 @@ struct Parser<'a> {
     at: usize,
 }
 
-type Result2<T> = Result<T, Diagnostic>;
+type Outcome<T> = Result<T, Diagnostic>;
 
 impl<'a> Parser<'a> {
     fn peek(&self) -> Option<Line<'a>> {
@@ -81,18 +81,18 @@ impl<'a> Parser<'a> {
         self.at += 1;
     }
 
-    fn error<T>(&self, span: Span, message: impl Into<String>) -> Result2<T> {
+    fn error<T>(&self, span: Span, message: impl Into<String>) -> Outcome<T> {
         Err(Diagnostic::new("syntax", self.file, self.source, span, message))
     }
 
     /// Refuses a whole line.
-    fn refuse<T>(&self, line: Line<'_>, message: impl Into<String>) -> Result2<T> {
+    fn refuse<T>(&self, line: Line<'_>, message: impl Into<String>) -> Outcome<T> {
         let body = line.body();
         self.error(line.span(body.len(), body.len()), message)
     }
 
     /// Turns what a line parser gave into a value or a finding.
-    fn take<T>(&self, line: Line<'_>, parsed: Parsed<'_, T>) -> Result2<T> {
+    fn take<T>(&self, line: Line<'_>, parsed: Parsed<'_, T>) -> Outcome<T> {
         match parsed {
             Ok((_, value)) => Ok(value),
             Err(nom::Err::Failure(fault) | nom::Err::Error(fault)) => {
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
         prose
     }
 
-    fn item(&mut self, line: Line<'a>) -> Result2<Item> {
+    fn item(&mut self, line: Line<'a>) -> Outcome<Item> {
         if line.indent > 0 {
             return self.refuse(line, "an indented line that belongs to nothing above it");
         }
@@ -131,7 +131,8 @@ impl<'a> Parser<'a> {
             "coordinator-value" => Kind::CoordinatorValue,
             "metadata" => Kind::Metadata,
             "|" => {
-                return self.refuse(line, "prose that describes nothing: put it below a definition");
+                return self
+                    .refuse(line, "prose that describes nothing: put it below a definition");
             }
             other => {
                 let span = line.span(line.body().len(), other.len());
@@ -145,7 +146,7 @@ impl<'a> Parser<'a> {
         self.message(line, kind).map(|message| Item::Message(Box::new(message)))
     }
 
-    fn error_code(&mut self, line: Line<'a>) -> Result2<ErrorCode> {
+    fn error_code(&mut self, line: Line<'a>) -> Outcome<ErrorCode> {
         let parsed = self.take(line, error_line(line))?;
         self.advance();
         let prose = self.prose(0);
@@ -154,14 +155,14 @@ impl<'a> Parser<'a> {
         Ok(ErrorCode { code, name, retriable, refresh_metadata, prose, advice })
     }
 
-    fn header_version(&mut self, line: Line<'a>) -> Result2<HeaderVersion> {
+    fn header_version(&mut self, line: Line<'a>) -> Outcome<HeaderVersion> {
         let (direction, version, condition) = self.take(line, header_version_line(line))?;
         self.advance();
         Ok(HeaderVersion { direction, version, condition, prose: self.prose(0) })
     }
 
     /// `version N [sources]` lines with their prose.
-    fn version_notes(&mut self) -> Result2<Vec<VersionNote>> {
+    fn version_notes(&mut self) -> Outcome<Vec<VersionNote>> {
         let mut notes = Vec::new();
         while let Some(line) = self.peek_at(0).filter(|line| line.keyword() == "version") {
             let (version, sources) = self.take(line, version_line(line))?;

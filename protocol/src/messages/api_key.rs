@@ -321,8 +321,8 @@ impl ApiKey {
         }
     }
 
-    /// The first version whose response a broker sends before it throttles, so that the client waits by
-    /// itself (KIP-219).
+    /// The first version whose response a broker sends before it throttles, so that the client
+    /// waits by itself (KIP-219).
     pub fn throttled_after_response_since(self) -> Option<i16> {
         match self {
             Self::Produce => Some(6),

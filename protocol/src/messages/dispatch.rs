@@ -205,162 +205,6 @@ impl Request {
     }
 }
 
-impl From<ProduceRequest> for Request {
-    fn from(message: ProduceRequest) -> Self {
-        Self::Produce(Box::new(message))
-    }
-}
-
-impl From<FetchRequest> for Request {
-    fn from(message: FetchRequest) -> Self {
-        Self::Fetch(Box::new(message))
-    }
-}
-
-impl From<ListOffsetsRequest> for Request {
-    fn from(message: ListOffsetsRequest) -> Self {
-        Self::ListOffsets(Box::new(message))
-    }
-}
-
-impl From<MetadataRequest> for Request {
-    fn from(message: MetadataRequest) -> Self {
-        Self::Metadata(Box::new(message))
-    }
-}
-
-impl From<OffsetCommitRequest> for Request {
-    fn from(message: OffsetCommitRequest) -> Self {
-        Self::OffsetCommit(Box::new(message))
-    }
-}
-
-impl From<OffsetFetchRequest> for Request {
-    fn from(message: OffsetFetchRequest) -> Self {
-        Self::OffsetFetch(Box::new(message))
-    }
-}
-
-impl From<FindCoordinatorRequest> for Request {
-    fn from(message: FindCoordinatorRequest) -> Self {
-        Self::FindCoordinator(Box::new(message))
-    }
-}
-
-impl From<JoinGroupRequest> for Request {
-    fn from(message: JoinGroupRequest) -> Self {
-        Self::JoinGroup(Box::new(message))
-    }
-}
-
-impl From<HeartbeatRequest> for Request {
-    fn from(message: HeartbeatRequest) -> Self {
-        Self::Heartbeat(Box::new(message))
-    }
-}
-
-impl From<LeaveGroupRequest> for Request {
-    fn from(message: LeaveGroupRequest) -> Self {
-        Self::LeaveGroup(Box::new(message))
-    }
-}
-
-impl From<SyncGroupRequest> for Request {
-    fn from(message: SyncGroupRequest) -> Self {
-        Self::SyncGroup(Box::new(message))
-    }
-}
-
-impl From<DescribeGroupsRequest> for Request {
-    fn from(message: DescribeGroupsRequest) -> Self {
-        Self::DescribeGroups(Box::new(message))
-    }
-}
-
-impl From<ListGroupsRequest> for Request {
-    fn from(message: ListGroupsRequest) -> Self {
-        Self::ListGroups(Box::new(message))
-    }
-}
-
-impl From<SaslHandshakeRequest> for Request {
-    fn from(message: SaslHandshakeRequest) -> Self {
-        Self::SaslHandshake(Box::new(message))
-    }
-}
-
-impl From<ApiVersionsRequest> for Request {
-    fn from(message: ApiVersionsRequest) -> Self {
-        Self::ApiVersions(Box::new(message))
-    }
-}
-
-impl From<CreateTopicsRequest> for Request {
-    fn from(message: CreateTopicsRequest) -> Self {
-        Self::CreateTopics(Box::new(message))
-    }
-}
-
-impl From<DeleteTopicsRequest> for Request {
-    fn from(message: DeleteTopicsRequest) -> Self {
-        Self::DeleteTopics(Box::new(message))
-    }
-}
-
-impl From<DeleteRecordsRequest> for Request {
-    fn from(message: DeleteRecordsRequest) -> Self {
-        Self::DeleteRecords(Box::new(message))
-    }
-}
-
-impl From<InitProducerIdRequest> for Request {
-    fn from(message: InitProducerIdRequest) -> Self {
-        Self::InitProducerId(Box::new(message))
-    }
-}
-
-impl From<OffsetForLeaderEpochRequest> for Request {
-    fn from(message: OffsetForLeaderEpochRequest) -> Self {
-        Self::OffsetForLeaderEpoch(Box::new(message))
-    }
-}
-
-impl From<DescribeConfigsRequest> for Request {
-    fn from(message: DescribeConfigsRequest) -> Self {
-        Self::DescribeConfigs(Box::new(message))
-    }
-}
-
-impl From<SaslAuthenticateRequest> for Request {
-    fn from(message: SaslAuthenticateRequest) -> Self {
-        Self::SaslAuthenticate(Box::new(message))
-    }
-}
-
-impl From<CreatePartitionsRequest> for Request {
-    fn from(message: CreatePartitionsRequest) -> Self {
-        Self::CreatePartitions(Box::new(message))
-    }
-}
-
-impl From<DeleteGroupsRequest> for Request {
-    fn from(message: DeleteGroupsRequest) -> Self {
-        Self::DeleteGroups(Box::new(message))
-    }
-}
-
-impl From<IncrementalAlterConfigsRequest> for Request {
-    fn from(message: IncrementalAlterConfigsRequest) -> Self {
-        Self::IncrementalAlterConfigs(Box::new(message))
-    }
-}
-
-impl From<DescribeClusterRequest> for Request {
-    fn from(message: DescribeClusterRequest) -> Self {
-        Self::DescribeCluster(Box::new(message))
-    }
-}
-
 /// A response of any API.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
@@ -456,158 +300,72 @@ impl Response {
     }
 }
 
-impl From<ProduceResponse> for Response {
-    fn from(message: ProduceResponse) -> Self {
-        Self::Produce(Box::new(message))
-    }
+/// Wraps the message of an API.
+macro_rules! from {
+    ($half:ident: $($api:ident($message:ident)),*) => {
+        $(
+            impl From<$message> for $half {
+                fn from(message: $message) -> Self {
+                    Self::$api(Box::new(message))
+                }
+            }
+        )*
+    };
 }
 
-impl From<FetchResponse> for Response {
-    fn from(message: FetchResponse) -> Self {
-        Self::Fetch(Box::new(message))
-    }
-}
-
-impl From<ListOffsetsResponse> for Response {
-    fn from(message: ListOffsetsResponse) -> Self {
-        Self::ListOffsets(Box::new(message))
-    }
-}
-
-impl From<MetadataResponse> for Response {
-    fn from(message: MetadataResponse) -> Self {
-        Self::Metadata(Box::new(message))
-    }
-}
-
-impl From<OffsetCommitResponse> for Response {
-    fn from(message: OffsetCommitResponse) -> Self {
-        Self::OffsetCommit(Box::new(message))
-    }
-}
-
-impl From<OffsetFetchResponse> for Response {
-    fn from(message: OffsetFetchResponse) -> Self {
-        Self::OffsetFetch(Box::new(message))
-    }
-}
-
-impl From<FindCoordinatorResponse> for Response {
-    fn from(message: FindCoordinatorResponse) -> Self {
-        Self::FindCoordinator(Box::new(message))
-    }
-}
-
-impl From<JoinGroupResponse> for Response {
-    fn from(message: JoinGroupResponse) -> Self {
-        Self::JoinGroup(Box::new(message))
-    }
-}
-
-impl From<HeartbeatResponse> for Response {
-    fn from(message: HeartbeatResponse) -> Self {
-        Self::Heartbeat(Box::new(message))
-    }
-}
-
-impl From<LeaveGroupResponse> for Response {
-    fn from(message: LeaveGroupResponse) -> Self {
-        Self::LeaveGroup(Box::new(message))
-    }
-}
-
-impl From<SyncGroupResponse> for Response {
-    fn from(message: SyncGroupResponse) -> Self {
-        Self::SyncGroup(Box::new(message))
-    }
-}
-
-impl From<DescribeGroupsResponse> for Response {
-    fn from(message: DescribeGroupsResponse) -> Self {
-        Self::DescribeGroups(Box::new(message))
-    }
-}
-
-impl From<ListGroupsResponse> for Response {
-    fn from(message: ListGroupsResponse) -> Self {
-        Self::ListGroups(Box::new(message))
-    }
-}
-
-impl From<SaslHandshakeResponse> for Response {
-    fn from(message: SaslHandshakeResponse) -> Self {
-        Self::SaslHandshake(Box::new(message))
-    }
-}
-
-impl From<ApiVersionsResponse> for Response {
-    fn from(message: ApiVersionsResponse) -> Self {
-        Self::ApiVersions(Box::new(message))
-    }
-}
-
-impl From<CreateTopicsResponse> for Response {
-    fn from(message: CreateTopicsResponse) -> Self {
-        Self::CreateTopics(Box::new(message))
-    }
-}
-
-impl From<DeleteTopicsResponse> for Response {
-    fn from(message: DeleteTopicsResponse) -> Self {
-        Self::DeleteTopics(Box::new(message))
-    }
-}
-
-impl From<DeleteRecordsResponse> for Response {
-    fn from(message: DeleteRecordsResponse) -> Self {
-        Self::DeleteRecords(Box::new(message))
-    }
-}
-
-impl From<InitProducerIdResponse> for Response {
-    fn from(message: InitProducerIdResponse) -> Self {
-        Self::InitProducerId(Box::new(message))
-    }
-}
-
-impl From<OffsetForLeaderEpochResponse> for Response {
-    fn from(message: OffsetForLeaderEpochResponse) -> Self {
-        Self::OffsetForLeaderEpoch(Box::new(message))
-    }
-}
-
-impl From<DescribeConfigsResponse> for Response {
-    fn from(message: DescribeConfigsResponse) -> Self {
-        Self::DescribeConfigs(Box::new(message))
-    }
-}
-
-impl From<SaslAuthenticateResponse> for Response {
-    fn from(message: SaslAuthenticateResponse) -> Self {
-        Self::SaslAuthenticate(Box::new(message))
-    }
-}
-
-impl From<CreatePartitionsResponse> for Response {
-    fn from(message: CreatePartitionsResponse) -> Self {
-        Self::CreatePartitions(Box::new(message))
-    }
-}
-
-impl From<DeleteGroupsResponse> for Response {
-    fn from(message: DeleteGroupsResponse) -> Self {
-        Self::DeleteGroups(Box::new(message))
-    }
-}
-
-impl From<IncrementalAlterConfigsResponse> for Response {
-    fn from(message: IncrementalAlterConfigsResponse) -> Self {
-        Self::IncrementalAlterConfigs(Box::new(message))
-    }
-}
-
-impl From<DescribeClusterResponse> for Response {
-    fn from(message: DescribeClusterResponse) -> Self {
-        Self::DescribeCluster(Box::new(message))
-    }
-}
+from!(Request:
+    Produce(ProduceRequest),
+    Fetch(FetchRequest),
+    ListOffsets(ListOffsetsRequest),
+    Metadata(MetadataRequest),
+    OffsetCommit(OffsetCommitRequest),
+    OffsetFetch(OffsetFetchRequest),
+    FindCoordinator(FindCoordinatorRequest),
+    JoinGroup(JoinGroupRequest),
+    Heartbeat(HeartbeatRequest),
+    LeaveGroup(LeaveGroupRequest),
+    SyncGroup(SyncGroupRequest),
+    DescribeGroups(DescribeGroupsRequest),
+    ListGroups(ListGroupsRequest),
+    SaslHandshake(SaslHandshakeRequest),
+    ApiVersions(ApiVersionsRequest),
+    CreateTopics(CreateTopicsRequest),
+    DeleteTopics(DeleteTopicsRequest),
+    DeleteRecords(DeleteRecordsRequest),
+    InitProducerId(InitProducerIdRequest),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    DescribeConfigs(DescribeConfigsRequest),
+    SaslAuthenticate(SaslAuthenticateRequest),
+    CreatePartitions(CreatePartitionsRequest),
+    DeleteGroups(DeleteGroupsRequest),
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    DescribeCluster(DescribeClusterRequest)
+);
+from!(Response:
+    Produce(ProduceResponse),
+    Fetch(FetchResponse),
+    ListOffsets(ListOffsetsResponse),
+    Metadata(MetadataResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponse),
+    FindCoordinator(FindCoordinatorResponse),
+    JoinGroup(JoinGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    DescribeGroups(DescribeGroupsResponse),
+    ListGroups(ListGroupsResponse),
+    SaslHandshake(SaslHandshakeResponse),
+    ApiVersions(ApiVersionsResponse),
+    CreateTopics(CreateTopicsResponse),
+    DeleteTopics(DeleteTopicsResponse),
+    DeleteRecords(DeleteRecordsResponse),
+    InitProducerId(InitProducerIdResponse),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
+    DescribeConfigs(DescribeConfigsResponse),
+    SaslAuthenticate(SaslAuthenticateResponse),
+    CreatePartitions(CreatePartitionsResponse),
+    DeleteGroups(DeleteGroupsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    DescribeCluster(DescribeClusterResponse)
+);

@@ -13,8 +13,8 @@
 //!   that can carry a producer id.
 //! - Version 4 (KIP-112): Same bytes. A failed disk is answered with `KAFKA_STORAGE_ERROR`
 //!   instead of `NOT_LEADER_OR_FOLLOWER`.
-//! - Version 5 (KIP-98): The response tells `LogStartOffset`, by which a client can see that
-//!   the records behind `UNKNOWN_PRODUCER_ID` were only deleted by retention.
+//! - Version 5 (KAFKA-5793): The response tells `LogStartOffset`, by which a client can see
+//!   that the records behind `UNKNOWN_PRODUCER_ID` were only deleted by retention.
 //! - Version 6 (KIP-219): Same bytes. The broker answers first and throttles afterwards.
 //! - Version 7 (KIP-110): Same bytes. Batches may be compressed with zstd.
 //! - Version 8 (KIP-467): The response adds `RecordErrors` and `ErrorMessage`.

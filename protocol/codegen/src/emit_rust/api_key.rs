@@ -1,5 +1,6 @@
 //! `messages/api_key.rs`: what is known of an API without its messages.
 
+use super::prose::doc;
 use crate::ast::{Api, Direction, HeaderCondition, Route};
 use crate::library::Library;
 use crate::range::Range;
@@ -83,8 +84,9 @@ pub(super) fn api_key(library: &Library) -> String {
     let mut codes = String::new();
     for api in &apis {
         let (name, key) = (&api.name.value, api.key.value);
-        let docs = format!("    /// [`super::{name}Request`] and [`super::{name}Response`].");
-        variants.push_str(&format!("{docs}\n    {name} = {key},\n"));
+        let docs = format!("[`super::{name}Request`] and [`super::{name}Response`].");
+        doc(&mut variants, "///", "    ", &[docs]);
+        variants.push_str(&format!("    {name} = {key},\n"));
         codes.push_str(&format!("            {key} => Self::{name},\n"));
     }
     let all: Vec<String> = apis.iter().map(|api| format!("Self::{}", api.name.value)).collect();
@@ -197,8 +199,8 @@ impl ApiKey {
 {routes}        }
     }
 
-    /// The first version whose response a broker sends before it throttles, so that the client waits by
-    /// itself (KIP-219).
+    /// The first version whose response a broker sends before it throttles, so that the client
+    /// waits by itself (KIP-219).
     pub fn throttled_after_response_since(self) -> Option<i16> {
         match self {
 {throttled}        }

@@ -35,18 +35,9 @@ pub(super) fn dispatch(library: &Library) -> String {
             |entry: &dyn Fn(&str) -> String| apis.iter().map(|api| entry(api)).collect::<String>();
         let variants =
             list(&|api| format!("    /// [`{api}{suffix}`].\n    {api}(Box<{api}{suffix}>),\n"));
-        let from = list(&|api| {
-            format!(
-                "\nimpl From<{api}{suffix}> for {suffix} {{\n    fn from(message: {api}{suffix}) -> \
-                 Self {{\n        Self::{api}(Box::new(message))\n    }}\n}}\n"
-            )
-        });
-        let article = "A";
-        HALF.replace("{article}", article)
-            .replace("{half}", suffix)
+        HALF.replace("{half}", suffix)
             .replace("{lower}", &suffix.to_lowercase())
             .replace("{variants}", &variants)
-            .replace("{from}", &from)
     };
     let arms: String =
         apis.iter().map(|api| format!("            Self::{api}($message) => $body,\n")).collect();
@@ -56,10 +47,17 @@ pub(super) fn dispatch(library: &Library) -> String {
         .collect();
     let keys: String =
         apis.iter().map(|api| format!("            Self::{api}(_) => ApiKey::{api},\n")).collect();
+    let wrapped = |suffix: &str| {
+        let entries: Vec<String> =
+            apis.iter().map(|api| format!("    {api}({api}{suffix})")).collect();
+        format!("\n{}\n", entries.join(",\n"))
+    };
     DISPATCH
         .replace("{arms}", &arms)
         .replace("{read}", &read)
         .replace("{keys}", &keys)
+        .replace("{requests}", &wrapped("Request"))
+        .replace("{responses}", &wrapped("Response"))
         .replace("{request}", &half("Request"))
         .replace("{response}", &half("Response"))
 }
@@ -96,10 +94,26 @@ macro_rules! key {
     };
 }
 {request}
-{response}"#;
+{response}
+/// Wraps the message of an API.
+macro_rules! from {
+    ($half:ident: $($api:ident($message:ident)),*) => {
+        $(
+            impl From<$message> for $half {
+                fn from(message: $message) -> Self {
+                    Self::$api(Box::new(message))
+                }
+            }
+        )*
+    };
+}
+
+from!(Request: {requests});
+from!(Response: {responses});
+"#;
 
 const HALF: &str = r#"
-/// {article} {lower} of any API.
+/// A {lower} of any API.
 #[derive(Debug, Clone, PartialEq)]
 pub enum {half} {
 {variants}}
@@ -141,7 +155,7 @@ impl {half} {
         Ok(read!(api, Message::from_json(value, version)?))
     }
 }
-{from}"#;
+"#;
 
 pub(super) fn convert(library: &Library) -> String {
     let mut names: Vec<&str> =

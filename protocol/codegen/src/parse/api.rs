@@ -1,7 +1,7 @@
 //! An API: the facts that hold for its request and response together.
 
 use super::line::{self, Line, Parsed, any_word, end, error_name, name, number, range, token};
-use super::{Parser, Result2, keyword};
+use super::{Outcome, Parser, keyword};
 use crate::ast::{Api, ErrorUse, Kind, Route, Spanned, Throttle};
 use crate::range::Range;
 
@@ -90,7 +90,7 @@ fn only<'a, T>(
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn api(&mut self, line: Line<'a>) -> Result2<Api> {
+    pub(super) fn api(&mut self, line: Line<'a>) -> Outcome<Api> {
         let (key, name) = self.take(line, head(line))?;
         self.advance();
         let mut api = Api {
@@ -125,7 +125,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads one fact; false when the line begins the next definition.
-    fn fact(&mut self, line: Line<'a>, api: &mut Api) -> Result2<bool> {
+    fn fact(&mut self, line: Line<'a>, api: &mut Api) -> Outcome<bool> {
         match line.keyword() {
             "listeners" => api.listeners = self.take(line, listeners(line))?,
             "route" => api.route = Some(self.take(line, route(line))?),

@@ -1,7 +1,7 @@
 //! Messages, structs and fields.
 
 use super::line::{self, Line, Parsed, end, field, literal, name, number, range, token};
-use super::{Parser, Result2, keyword};
+use super::{Outcome, Parser, keyword};
 use crate::ast::{CommonStruct, Field, Kind, Literal, Message, Spanned, ValueNote};
 use crate::range::Range;
 
@@ -62,7 +62,7 @@ fn value_line<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<Literal>, Spanned<Strin
 
 impl<'a> Parser<'a> {
     /// A message that has a name of its own.
-    pub(super) fn message(&mut self, line: Line<'a>, kind: Kind) -> Result2<Message> {
+    pub(super) fn message(&mut self, line: Line<'a>, kind: Kind) -> Outcome<Message> {
         let head = self.take(line, head(line, true))?;
         let name = head.name.clone().expect("a named head has a name");
         self.advance();
@@ -70,7 +70,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `request` or `response` of an API; its name follows from the API's.
-    pub(super) fn half(&mut self, line: Line<'a>, kind: Kind, api: &str) -> Result2<Message> {
+    pub(super) fn half(&mut self, line: Line<'a>, kind: Kind, api: &str) -> Outcome<Message> {
         let head = self.take(line, head(line, false))?;
         let suffix = if kind == Kind::Request { "Request" } else { "Response" };
         let body = line.body();
@@ -79,7 +79,7 @@ impl<'a> Parser<'a> {
         self.message_body(kind, Spanned { value: format!("{api}{suffix}"), span }, head)
     }
 
-    fn message_body(&mut self, kind: Kind, name: Spanned<String>, head: Head) -> Result2<Message> {
+    fn message_body(&mut self, kind: Kind, name: Spanned<String>, head: Head) -> Outcome<Message> {
         let prose = self.prose(0);
         let notes = if matches!(kind, Kind::Request | Kind::Response) {
             Vec::new()
@@ -92,7 +92,7 @@ impl<'a> Parser<'a> {
         Ok(Message { kind, name, number, versions, flexible, prose, notes, fields, structs })
     }
 
-    fn structs(&mut self) -> Result2<Vec<CommonStruct>> {
+    fn structs(&mut self) -> Outcome<Vec<CommonStruct>> {
         let mut structs = Vec::new();
         while let Some(line) = self.peek_at(2).filter(|line| line.keyword() == "struct") {
             let (name, versions) = self.take(line, struct_head(line))?;
@@ -108,7 +108,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A line below a message that is neither a field nor a struct.
-    fn refuse_indented<T>(&self, line: Line<'_>) -> Result2<T> {
+    fn refuse_indented<T>(&self, line: Line<'_>) -> Outcome<T> {
         match line.keyword() {
             "|" => self.refuse(line, "prose at another indentation than what it describes"),
             "struct" => self.refuse(line, "a struct is indented by two spaces, after all fields"),
@@ -121,7 +121,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn fields(&mut self, indent: usize) -> Result2<Vec<Field>> {
+    fn fields(&mut self, indent: usize) -> Outcome<Vec<Field>> {
         let mut fields = Vec::new();
         while let Some(line) = self.peek_at(indent) {
             if !line.body().starts_with(|c: char| c.is_ascii_uppercase()) {
@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
         Ok(fields)
     }
 
-    fn values(&mut self, indent: usize) -> Result2<Vec<ValueNote>> {
+    fn values(&mut self, indent: usize) -> Outcome<Vec<ValueNote>> {
         let mut values = Vec::new();
         while let Some(line) = self.peek_at(indent).filter(|line| line.keyword() == "=") {
             let (value, text) = self.take(line, value_line(line))?;

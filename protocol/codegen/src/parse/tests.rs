@@ -1,1 +1,271 @@
+//! What the parser reads, and what it says of lines that it cannot read.
 
+use super::parse;
+use crate::ast::{Base, Direction, HeaderCondition, Item, Kind, Literal, Message, Route};
+use crate::range::Range;
+
+fn read(source: &str) -> Vec<Item> {
+    parse("test.schema", source).unwrap_or_else(|finding| panic!("{finding}")).items
+}
+
+fn message(source: &str) -> Message {
+    match read(source).remove(0) {
+        Item::Message(message) => *message,
+        other => panic!("expected a message, found {other:?}"),
+    }
+}
+
+/// The finding for a source that cannot be read: (line, column, width, message).
+fn refused(source: &str) -> (usize, usize, usize, String) {
+    let finding = parse("test.schema", source).expect_err("the source should be refused");
+    assert_eq!(finding.rule, "syntax");
+    (finding.span.line, finding.span.column, finding.span.width, finding.message)
+}
+
+/// The same for a single field line in a message.
+fn refused_field(line: &str) -> (usize, usize, String) {
+    let (number, column, width, text) = refused(&format!("data A  versions 0-9\n  {line}\n"));
+    assert_eq!(number, 2);
+    (column - 2, width, text)
+}
+
+#[test]
+fn a_field_has_name_type_versions_and_attributes() {
+    let read = message(
+        "data A  versions 0-4  flexible 2+\n\
+         | What it is for.\n\
+         \x20 Owner  []Owner  1+  nullable 2+  default null  tag 3 2+  ignorable  key\n\
+         \x20 | First line\n\
+         \x20 | second line.\n\
+         \x20   Id  int32  1-3  default 0x7f  entity brokerId\n\
+         \x20   = -1  nobody\n\
+         \x20   | and nothing\n\
+         \x20   Name  string  1+  default \"a b\"  inflexible\n\
+         \x20 Data  bytes  0  sensitive  holds token\n",
+    );
+    assert_eq!(read.kind, Kind::Data);
+    assert_eq!(read.versions.value, Range::closed(0, 4));
+    assert_eq!(read.flexible.as_ref().map(|range| range.value.to_string()), Some("2+".into()));
+    assert_eq!(read.prose, ["What it is for."]);
+    let [owner, data] = &read.fields[..] else { panic!("two fields: {:?}", read.fields) };
+    assert!(owner.ty.value.array);
+    assert_eq!(owner.ty.value.base, Base::Struct("Owner".into()));
+    assert_eq!(owner.nullable.as_ref().map(|range| range.value.first), Some(2));
+    assert_eq!(owner.default.as_ref().map(|value| value.value.clone()), Some(Literal::Null));
+    let tag = owner.tag.as_ref().expect("a tag");
+    assert_eq!((tag.number.value, tag.versions.value.to_string()), (3, "2+".into()));
+    assert!(owner.ignorable && owner.key.is_some());
+    assert_eq!(owner.prose, ["First line", "second line."]);
+    let [id, name] = &owner.fields[..] else { panic!("two members: {:?}", owner.fields) };
+    assert_eq!(
+        id.default.as_ref().map(|value| value.value.clone()),
+        Some(Literal::Int(127, "0x7f".into()))
+    );
+    assert_eq!(id.values[0].prose, "nobody and nothing");
+    assert_eq!(
+        name.default.as_ref().map(|value| value.value.clone()),
+        Some(Literal::String("a b".into()))
+    );
+    assert!(name.inflexible.is_some());
+    assert!(data.sensitive.is_some());
+    assert_eq!(data.holds.as_ref().map(|holds| holds.value.as_str()), Some("token"));
+}
+
+#[test]
+fn an_api_has_facts_errors_notes_and_two_halves() {
+    let source = "# a comment\napi 7 Look\n| Looks.\n\nlisteners broker controller\nroute controller\n\
+                  throttle DelayMs after-response 1+\nno-response Acks is 0\nunstable 2\n\
+                  deprecated 0-1\nerror NOT_CONTROLLER 1+\n| Elsewhere.\nversion 1 KIP-1 KAFKA-2\n\
+                  | Adds.\n\nrequest  versions 0-2\n  Acks  int16  0+\n\
+                  response  versions 0-2\n  DelayMs  int32  0+\n";
+    let Item::Api(api) = read(source).remove(0) else { panic!("an API") };
+    assert_eq!((api.key.value, api.name.value.as_str()), (7, "Look"));
+    assert_eq!(api.listeners.len(), 2);
+    assert_eq!(api.route.as_ref().map(|route| route.value), Some(Route::Controller));
+    let throttle = api.throttle.as_ref().expect("a throttle");
+    assert_eq!(throttle.after_response.as_ref().map(|range| range.value.first), Some(1));
+    assert_eq!(api.no_response.as_ref().map(|no| no.value.as_str()), Some("Acks is 0"));
+    assert_eq!(api.unstable.as_ref().map(|version| version.value), Some(2));
+    assert_eq!(api.deprecated.as_ref().map(|range| range.value), Some(Range::closed(0, 1)));
+    assert_eq!(api.errors[0].name.value, "NOT_CONTROLLER");
+    assert_eq!(api.versions[0].sources, ["KIP-1", "KAFKA-2"]);
+    let names = api.request.iter().chain(&api.response).map(|half| half.name.value.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["LookRequest", "LookResponse"]);
+}
+
+#[test]
+fn errors_header_rules_structs_and_records_are_read() {
+    let items = read(
+        "| Top.\n\nerror -1 UNKNOWN  retriable  refresh-metadata\n| What.\n> Next.\n\
+         header-version response 0 Look\n| Why.\nheader-version request 1 otherwise\n\
+         coordinator-key K  type 3  versions 0\n  Parts  []Part  0\n  struct Part  0\n  | A part.\n\
+         \x20   Id  int32  0\n",
+    );
+    let [
+        Item::Error(error),
+        Item::HeaderVersion(first),
+        Item::HeaderVersion(second),
+        Item::Message(key),
+    ] = &items[..]
+    else {
+        panic!("four items: {items:?}")
+    };
+    assert_eq!((error.code.value, error.retriable, error.refresh_metadata), (-1, true, true));
+    assert_eq!((error.prose.len(), error.advice.len()), (1, 1));
+    assert_eq!(first.direction.value, Direction::Response);
+    assert_eq!(first.condition.value, HeaderCondition::Api("Look".into()));
+    assert_eq!(second.condition.value, HeaderCondition::Otherwise);
+    assert_eq!((key.kind, key.number.as_ref().map(|n| n.value)), (Kind::CoordinatorKey, Some(3)));
+    assert_eq!(key.structs[0].fields[0].name.value, "Id");
+}
+
+#[test]
+fn lines_are_refused_with_the_place() {
+    let cases = [
+        ("data A\tversions 0\n", (1, 7, 1), "a tab: indent and separate with spaces"),
+        ("data A  versions 0  \n", (1, 19, 2), "spaces at the end of the line: remove them"),
+        (
+            "data A  versions 0\n   B  int8  0\n",
+            (2, 1, 3),
+            "an odd indentation: each level is two spaces",
+        ),
+        ("  B  int8  0\n", (1, 3, 10), "an indented line that belongs to nothing above it"),
+        (
+            "thing A\n",
+            (1, 1, 5),
+            "unknown definition `thing`: expected api, header, header-version",
+        ),
+        (
+            "data A  versions 0\n\ndata B  versions 0\n\n  | lost\n",
+            (5, 3, 6),
+            "prose at another indentation than what it describes",
+        ),
+        (
+            "data A  versions 0\n  B  int8  0\n      C  int8  0\n",
+            (3, 7, 10),
+            "a field at an indentation that does not fit",
+        ),
+        (
+            "data A  versions 0\n  b  int8  0\n",
+            (2, 3, 10),
+            "expected a field, which begins with its name in CamelCase",
+        ),
+        (
+            "data A  versions 0\n  B  X  0\n    struct X  0\n",
+            (3, 5, 11),
+            "a struct is indented by two spaces, after all fields",
+        ),
+        ("data A\n", (1, 7, 1), "expected `versions` and a version range"),
+        ("data\n", (1, 5, 1), "expected the message's name here, the line ends"),
+        ("data A  version 0\n", (1, 9, 7), "expected type, versions or flexible, found `version`"),
+        (
+            "data A  versions 5-3\n",
+            (1, 18, 3),
+            "the range `5-3` is empty: its last version is below its first",
+        ),
+        (
+            "data A  versions x\n",
+            (1, 18, 1),
+            "expected a version range such as 3, 3-13 or 9+, found `x`",
+        ),
+        ("data a  versions 0\n", (1, 6, 1), "expected a name in CamelCase, found `a`"),
+        ("error 99999 A\n", (1, 7, 5), "expected a number from -32768 to 32767, found `99999`"),
+        ("error 1 lower\n", (1, 9, 5), "expected an error name in UPPER_CASE, found `lower`"),
+        (
+            "error 1 A  maybe\n",
+            (1, 12, 5),
+            "unknown property `maybe`: expected retriable or refresh-metadata",
+        ),
+        (
+            "header-version both 1 otherwise\n",
+            (1, 16, 4),
+            "expected request or response, found `both`",
+        ),
+        ("header-version request 1 otherwise x\n", (1, 36, 1), "expected the line to end"),
+        (
+            "data A  versions 0-1\nversion 1 JIRA-1\n",
+            (2, 11, 6),
+            "expected a source such as KIP-482 or KAFKA-9577, found `JIRA-1`",
+        ),
+        (
+            "data A  versions 0-1\nversion one\n",
+            (2, 9, 3),
+            "expected a version from 0 to 32767, found `one`",
+        ),
+    ];
+    for (source, place, message) in cases {
+        let (line, column, width, text) = refused(source);
+        assert!(text.starts_with(message), "{source}: {text}");
+        assert_eq!((line, column, width), place, "{source}: {text}");
+    }
+}
+
+#[test]
+fn api_facts_are_refused_with_the_place() {
+    let cases = [
+        (
+            "listeners broker brokr",
+            (18, 5),
+            "unknown listener `brokr`: expected broker or controller",
+        ),
+        (
+            "route leader",
+            (7, 6),
+            "unknown route `leader`: expected any-broker, connection, partition-leader",
+        ),
+        ("throttle DelayMs before 1+", (18, 6), "expected after-response, found `before`"),
+        ("no-response", (12, 1), "expected a condition here, the line ends"),
+        ("unstable 1 2", (12, 1), "expected the line to end"),
+        ("retries 3", (1, 7), "unknown fact `retries`: expected listeners, route, throttle"),
+    ];
+    for (line, (column, width), message) in cases {
+        let (number, at, marked, text) = refused(&format!("api 1 A\n{line}\n"));
+        assert!(text.starts_with(message), "{line}: {text}");
+        assert_eq!((number, at, marked), (2, column, width), "{line}: {text}");
+    }
+    let (line, .., text) = refused("api 1 A\nroute controller\nroute controller\n");
+    assert_eq!((line, text.as_str()), (3, "the API has `route` twice"));
+}
+
+#[test]
+fn fields_are_refused_with_the_place() {
+    let cases = [
+        ("B", (2, 1), "expected the field's type here, the line ends"),
+        ("B  strng  0+", (4, 5), "unknown type `strng`: expected bool, int8, int16"),
+        (
+            "B  [][]int8  0+",
+            (4, 8),
+            "`[][]int8` is an array of arrays, which the protocol does not have",
+        ),
+        ("B  int8", (8, 1), "expected the versions that have the field here, the line ends"),
+        (
+            "B  int8  0+  optional",
+            (14, 8),
+            "unknown attribute `optional`: expected nullable, default, tag",
+        ),
+        ("B  int8  0+  key  key", (19, 3), "`key` is written twice"),
+        ("B  int8  0+  tag x 0+", (18, 1), "expected a tag number, found `x`"),
+        (
+            "B  int8  0+  default 1x",
+            (22, 2),
+            "expected null, true, false, a number or a text in double quotes, found `1x`",
+        ),
+        ("B  string  0+  default \"a", (24, 2), "the text has no closing double quote"),
+        (
+            "B  string  0+  nullable",
+            (24, 1),
+            "expected the versions that may be null here, the line ends",
+        ),
+    ];
+    for (line, place, message) in cases {
+        let (column, width, text) = refused_field(line);
+        assert!(text.starts_with(message), "{line}: {text}");
+        assert_eq!((column, width), place, "{line}: {text}");
+    }
+}
+
+#[test]
+fn columns_count_characters_and_not_bytes() {
+    let (_, column, width, _) = refused("data A  versions 0\n  B  string  0  default \"ä\" x\n");
+    assert_eq!((column, width), (29, 1));
+}
