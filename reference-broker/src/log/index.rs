@@ -86,6 +86,10 @@ impl<E: Entry> IndexFile<E> {
         &self.path
     }
 
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.entries.is_none()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.count
     }

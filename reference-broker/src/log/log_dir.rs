@@ -67,7 +67,7 @@ pub struct LogDir {
 impl LogDir {
     /// Reads the checkpoints of a folder, which is made when it is missing.
     pub fn open(dir: &Path, storage: Arc<dyn Storage>) -> Result<Arc<Self>> {
-        storage.create_dir_all(dir).map_err(|error| not_writable_or_io(dir, error))?;
+        make_dir(&*storage, dir)?;
         Ok(Arc::new(Self {
             failure: OnceLock::new(),
             recovery_points: Mutex::new(Offsets::load(&storage, dir, RECOVERY_POINTS)?),
@@ -173,6 +173,18 @@ impl LogDir {
         }
         self.write_checkpoints()
     }
+}
+
+/// Makes a log dir and the folders above it where they are missing, durably.
+pub(super) fn make_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !storage.exists(dir)).collect();
+    storage.create_dir_all(dir).map_err(|error| not_writable_or_io(dir, error))?;
+    for dir in missing {
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            storage.sync_dir(parent).map_err(LogError::io("flush", parent))?;
+        }
+    }
+    Ok(())
 }
 
 /// A clear error for a folder without permission.

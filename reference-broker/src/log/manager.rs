@@ -10,7 +10,7 @@ use ottla_protocol::Uuid;
 use super::checkpoint::{TopicPartition, read_topic_id, write_topic_id};
 use super::config::LogConfig;
 use super::error::{LogError, Result};
-use super::log_dir::{LogDir, not_writable_or_io};
+use super::log_dir::{LogDir, make_dir, not_writable_or_io};
 use super::partition_log::Log;
 use super::recovery::{RecoveryReport, Startup};
 use super::storage::{LockGuard, Storage, read_small, write_atomically};
@@ -60,7 +60,7 @@ impl LogManager {
     /// # Errors
     /// [`LogError::Locked`] when another broker has it, [`LogError::NotWritable`] without permission.
     pub fn open(dir: &Path, storage: Arc<dyn Storage>) -> Result<Self> {
-        storage.create_dir_all(dir).map_err(|error| not_writable_or_io(dir, error))?;
+        make_dir(&*storage, dir)?;
         let lock = storage
             .try_lock(&dir.join(LOCK))
             .map_err(|error| not_writable_or_io(dir, error))?

@@ -97,7 +97,7 @@ impl Log {
             unsynced_dirs.push(log_dir.path().to_path_buf());
         }
         let recovered = recovery::recover(log_dir, &of, &dir, &config, startup)?;
-        if recovered.made_segment {
+        if recovered.names_changed {
             unsynced_dirs.push(dir.clone());
         }
         let log = Self {
@@ -358,6 +358,11 @@ impl Log {
         }
         self.generation += 1;
         let keep = self.segment_of(offset);
+        // Durably at each step: otherwise a power failure could put old batches behind new ones, each with a good CRC.
+        let found = self.segments[keep].locate(offset)?;
+        let end = found.map_or(self.segments[keep].next_offset, |(_, header)| header.base_offset);
+        self.recovery_point = self.recovery_point.min(end);
+        self.log_dir.lower_recovery_point(&self.of, self.recovery_point)?;
         for segment in self.segments.drain(keep + 1..).rev() {
             segment.remove(&*self.storage)?;
         }
@@ -384,8 +389,9 @@ impl Log {
 
     fn after_truncation(&mut self) -> Result<i64> {
         let end = self.log_end_offset();
-        self.recovery_point = self.recovery_point.min(end);
-        self.log_dir.lower_recovery_point(&self.of, self.recovery_point)?;
+        let active = self.active();
+        let synced = active.file.sync();
+        synced.map_err(|error| self.log_dir.fail("flush", &active.path, &error))?;
         self.log_start_offset = self.log_start_offset.min(end);
         self.epochs.truncate_from_end(end)?;
         self.producers = recovery::reload_producers(
@@ -395,7 +401,8 @@ impl Log {
             end,
             end,
         )?;
-        self.note_names_changed();
+        let synced = self.storage.sync_dir(&self.dir);
+        synced.map_err(|error| self.log_dir.fail("flush", &self.dir, &error))?;
         Ok(end)
     }
 

@@ -61,8 +61,8 @@ pub(super) struct Recovered {
     pub(super) epochs: LeaderEpochCache,
     pub(super) producers: ProducerState,
     pub(super) report: RecoveryReport,
-    /// A first segment was made.
-    pub(super) made_segment: bool,
+    /// Files were made or removed, and the folder was not synced.
+    pub(super) names_changed: bool,
 }
 
 /// Opens what is in `dir`.
@@ -85,6 +85,7 @@ pub(super) fn recover(
         recovery_point,
         epochs,
         epochs_changed: false,
+        last_epoch: -1,
         report: RecoveryReport::default(),
     };
     let mut segments = recovery.segments(&bases)?;
@@ -104,6 +105,9 @@ pub(super) fn recover(
     active.unseal()?;
     let end = active.next_offset;
     recovery.report.log_end_offset = end;
+    // Only what was flushed vouches for a snapshot. One that is removed here must not come back: sync afterwards.
+    let believed = if startup == Startup::Clean { end } else { recovery_point.min(end) };
+    let producers = reload_producers(&**storage, dir, &segments, believed, end)?;
     if startup == Startup::AfterPowerLoss {
         recovery.sync(&segments)?;
         recovery.recovery_point = end;
@@ -116,8 +120,6 @@ pub(super) fn recover(
     if recovery.epochs_changed {
         epochs.write()?;
     }
-    let believed = if startup == Startup::Clean { end } else { recovery_point };
-    let producers = reload_producers(&**storage, dir, &segments, believed, end)?;
     Ok(Recovered {
         segments,
         log_start_offset,
@@ -125,7 +127,7 @@ pub(super) fn recover(
         epochs,
         producers,
         report: recovery.report,
-        made_segment,
+        names_changed: made_segment || startup == Startup::AfterCrash,
     })
 }
 
@@ -156,6 +158,8 @@ struct Recovery<'a> {
     recovery_point: i64,
     epochs: LeaderEpochCache,
     epochs_changed: bool,
+    /// The leader epoch of the batch before; they never fall.
+    last_epoch: i32,
     report: RecoveryReport,
 }
 
@@ -216,11 +220,16 @@ impl Recovery<'_> {
         }
     }
 
-    /// The CRC does not cover the base offset (M19): offsets must go on where the last batch ended.
+    /// The CRC covers neither base offset nor leader epoch (M19): offsets must go on where the last batch ended, epochs
+    /// never fall.
     fn discontinuity(&self, segment: &Segment, header: &BatchHeader) -> Option<String> {
         let expected = segment.next_offset;
         let gap_allowed = self.config.cleanup_compact
             && header.last_offset() - segment.base_offset <= i64::from(i32::MAX);
+        let epoch = header.partition_leader_epoch;
+        if (0..self.last_epoch).contains(&epoch) {
+            return Some(format!("leader epoch {epoch} follows {}", self.last_epoch));
+        }
         if header.base_offset == expected || (header.base_offset > expected && gap_allowed) {
             return None;
         }
@@ -229,6 +238,7 @@ impl Recovery<'_> {
 
     fn note_epoch(&mut self, header: &BatchHeader) {
         let epoch = header.partition_leader_epoch;
+        self.last_epoch = self.last_epoch.max(epoch);
         if epoch >= 0 && self.epochs.epoch_of(header.base_offset) != Some(epoch) {
             self.epochs.assign_in_memory(epoch, header.base_offset);
             self.epochs_changed = true;

@@ -26,6 +26,9 @@ pub(crate) fn parse_name(name: &str, kind: &str) -> Option<i64> {
     if extension != kind || !digits { None } else { stem.parse().ok() }
 }
 
+/// Bytes between the last index entry and the last batch at which the index is made anew.
+const UNINDEXED_MAX: u64 = 1 << 20;
+
 /// One segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -123,9 +126,11 @@ impl Segment {
         let mut expected = last.map(|entry| entry.offset);
         let mut next_offset = self.base_offset;
         let mut largest = self.largest;
+        let mut last_position = from;
         loop {
             match walk.next()? {
-                Step::Batch { header, .. } => {
+                Step::Batch { header, position } => {
+                    last_position = position;
                     let known = expected.take().is_none_or(|offset| offset == header.last_offset());
                     if !known || header.base_offset < next_offset {
                         return Ok(false);
@@ -145,8 +150,11 @@ impl Segment {
         self.largest = largest;
         self.next_offset = next_offset;
         self.unindexed_bytes = self.size - from;
-        // The time index ends with the largest timestamp when the segment was sealed or closed in good order.
-        Ok(expected.is_none() && self.times.last()?.is_none_or(|last| last.offset < next_offset))
+        // The time index ends with the largest timestamp when the segment was sealed or closed in good order; and an offset
+        // index that leaves this much to walk has lost entries.
+        let times_end = self.times.last()?.unwrap_or(TimestampOffset::NONE);
+        let times_whole = times_end.timestamp == largest.timestamp && times_end.offset < next_offset;
+        Ok(expected.is_none() && times_whole && last_position - from <= UNINDEXED_MAX)
     }
 
     /// Makes a sealed segment the active one again.
@@ -228,6 +236,9 @@ impl Segment {
 
     /// Ends the segment: complete indexes on disk, none in memory.
     pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.offsets.entries.is_sealed() && self.times.entries.is_sealed() {
+            return Ok(());
+        }
         self.write_indexes(true)?;
         self.offsets.entries.seal().map_err(LogError::io("write", self.offsets.entries.path()))?;
         self.times.entries.seal().map_err(LogError::io("write", self.times.entries.path()))

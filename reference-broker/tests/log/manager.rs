@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_broker::log::faulty::FaultyStorage;
+use ottla_broker::log::manager::Belongs;
+use ottla_broker::log::{LogError, LogManager, RealStorage, Startup, Storage, TopicPartition};
+use ottla_protocol::Uuid;
+
+use crate::support::{append, batch, contents, names, root, small, NOW_MS};
+
+const ID: Uuid = Uuid([7; 16]);
+const OTHER: Uuid = Uuid([8; 16]);
+
+fn manager(storage: &FaultyStorage) -> LogManager {
+    LogManager::open(&root(), Arc::new(storage.clone())).unwrap()
+}
+
+fn ours(_: &TopicPartition, id: Option<Uuid>) -> Belongs {
+    match id {
+        Some(ID) => Belongs::Yes(Box::new(small())),
+        _ => Belongs::No,
+    }
+}
+
+#[test]
+fn partitions_come_back_after_clean_and_unclean_ends() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = manager(&storage);
+    assert!(first.load(4, ours).unwrap().is_empty());
+    let mut logs = BTreeMap::new();
+    for partition in 0..7 {
+        let of = TopicPartition::new("a-topic.with_signs", partition);
+        let (mut log, _) = first.create(of.clone(), ID, small()).unwrap();
+        for _ in 0..=partition {
+            append(&mut log, &batch(3));
+        }
+        first.log_dir().set_high_watermark(&of, 3);
+        logs.insert(of, log);
+    }
+    for log in logs.values_mut() {
+        log.close().unwrap();
+    }
+    first.mark_clean().unwrap();
+    drop((logs, first));
+    for (round, expected) in
+        [Startup::Clean, Startup::AfterCrash, Startup::AfterPowerLoss].into_iter().enumerate()
+    {
+        if round == 2 {
+            storage.power_loss(1);
+        }
+        let again = manager(&storage);
+        assert_eq!(again.startup(), expected);
+        let loaded = again.load(4, ours).unwrap();
+        assert_eq!(loaded.len(), 7);
+        for found in loaded {
+            assert_eq!(found.topic_id, Some(ID));
+            let (log, _) = found.log.unwrap();
+            assert_eq!(contents(&log).len() as i32, found.of.partition + 1);
+            assert_eq!(again.log_dir().high_watermark(&found.of), 3);
+        }
+    }
+}
+
+#[test]
+fn a_power_loss_in_the_middle_of_recovery_is_still_a_power_loss() {
+    let storage = FaultyStorage::new(NOW_MS);
+    manager(&storage).load(1, ours).unwrap();
+    storage.power_loss(1);
+    assert_eq!(manager(&storage).startup(), Startup::AfterPowerLoss);
+    let second = manager(&storage);
+    assert_eq!(second.startup(), Startup::AfterPowerLoss, "the first one did not finish");
+    second.load(1, ours).unwrap();
+    drop(second);
+    assert_eq!(manager(&storage).startup(), Startup::AfterCrash);
+}
+
+#[test]
+fn a_folder_of_another_topic_of_that_name_is_set_aside() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = manager(&storage);
+    let of = TopicPartition::new("t", 0);
+    let (mut log, _) = first.create(of.clone(), OTHER, small()).unwrap();
+    append(&mut log, &batch(3));
+    drop((log, first));
+    let second = manager(&storage);
+    assert!(second.load(1, ours).unwrap().is_empty());
+    assert!(names(&storage, &root()).contains(&"t-0.00000000-stray".to_owned()));
+    let (log, _) = second.create(of.clone(), ID, small()).unwrap();
+    assert_eq!(log.log_end_offset(), 0);
+    // Re-created while it was there: the same remedy, at once.
+    let (log, _) = second.create(of, OTHER, small()).unwrap();
+    assert_eq!(log.log_end_offset(), 0);
+    assert!(names(&storage, &root()).contains(&"t-0.00000001-stray".to_owned()));
+}
+
+#[test]
+fn deletion_is_by_topic_id_and_finished_after_a_crash() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = manager(&storage);
+    let of = TopicPartition::new("t", 0);
+    let (mut log, _) = first.create(of.clone(), ID, small()).unwrap();
+    append(&mut log, &batch(3));
+    first.log_dir().set_high_watermark(&of, 3);
+    first.delete(&of, OTHER).unwrap();
+    assert!(storage.exists(&root().join("t-0")));
+    first.delete(&of, ID).unwrap();
+    assert!(!names(&storage, &root()).iter().any(|name| name.starts_with("t-0")));
+    assert_eq!(first.log_dir().high_watermark(&of), 0);
+    first.delete(&of, ID).unwrap();
+    storage.create_dir_all(&root().join("t-0.00000000-delete")).unwrap();
+    first.load(1, ours).unwrap();
+    assert!(!names(&storage, &root()).iter().any(|name| name.starts_with("t-0")));
+}
+
+#[test]
+fn a_damaged_partition_is_offline_and_the_others_are_not() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = manager(&storage);
+    first.load(1, ours).unwrap();
+    for partition in 0..3 {
+        let (mut log, _) = first.create(TopicPartition::new("t", partition), ID, small()).unwrap();
+        for _ in 0..30 {
+            append(&mut log, &batch(3));
+        }
+    }
+    drop(first);
+    let path = root().join("t-1/00000000000000000000.log");
+    let mut content = storage.content(&path).unwrap();
+    content[100] ^= 1;
+    storage.set_content(&path, content);
+    let loaded = manager(&storage).load(2, ours).unwrap();
+    assert_eq!(loaded.iter().map(|found| found.log.is_ok()).collect::<Vec<_>>(), [true, false, true]);
+    assert!(matches!(loaded[1].log, Err(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn two_brokers_on_one_folder_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = LogManager::open(dir.path(), Arc::new(RealStorage)).unwrap();
+    let error = LogManager::open(dir.path(), Arc::new(RealStorage)).unwrap_err();
+    assert!(matches!(error, LogError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    drop(first);
+    LogManager::open(dir.path(), Arc::new(RealStorage)).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    // Root may write anywhere but here.
+    let error = LogManager::open(Path::new("/proc/ottla-logs"), Arc::new(RealStorage)).unwrap_err();
+    assert!(error.to_string().contains("/proc/ottla-logs"), "{error}");
+}
+
+#[test]
+fn names_of_partition_folders() {
+    for (name, expected) in [
+        ("t-0", Some(("t", 0))),
+        ("a-b-12", Some(("a-b", 12))),
+        ("t-", None),
+        ("t", None),
+        ("-1", None),
+        ("t-01", None),
+        ("t--1", Some(("t-", 1))),
+        ("t-x", None),
+        ("t-99999999999", None),
+    ] {
+        let expected = expected.map(|(topic, partition)| TopicPartition::new(topic, partition));
+        assert_eq!(TopicPartition::from_dir_name(name), expected, "{name}");
+    }
+}
