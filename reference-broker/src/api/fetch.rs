@@ -1,0 +1,234 @@
+//! Fetch (key 1), versions 4 to 18.
+//!
+//! Fetch sessions are declined: every answer has session id 0, so clients send full requests (FE-11; SKIPPED.md). A long poll is
+//! woken by the high watermark, ends with its partition (M8), at `max_wait_ms`, or with the broker. Followers do not fetch here
+//! yet, so a replica id is refused: it would be an acknowledgement (M7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::fetch::{
+    EpochEndOffset, FetchPartition, FetchTopic, FetchableTopicResponse, PartitionData,
+};
+use ottla_protocol::messages::{FetchRequest, FetchResponse};
+use tokio::sync::Notify;
+
+use super::RequestContext;
+use crate::partition::{Partition, ReadLimit};
+
+/// Topic ids instead of names from here on (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
+/// An epoch that ends a session, or has none.
+const FINAL_EPOCH: i32 = -1;
+
+/// A partition of the request, and where it is here.
+struct Wanted {
+    topic: usize,
+    request: FetchPartition,
+    found: Result<Arc<Partition>, ErrorCode>,
+}
+
+/// What one look at all partitions gave.
+struct Look {
+    answers: Vec<PartitionData>,
+    record_bytes: usize,
+    /// Something that the client has to know at once.
+    urgent: bool,
+}
+
+pub(crate) async fn handle(context: &RequestContext, request: FetchRequest) -> FetchResponse {
+    // FE-11: there are no sessions, so none that is named can be found.
+    let is_full = matches!(request.session_epoch, 0 | FINAL_EPOCH);
+    let names_session = request.session_id != 0 && request.session_epoch != FINAL_EPOCH;
+    if context.api_version >= 7 && (!is_full || names_session) {
+        return FetchResponse {
+            error_code: ErrorCode::FetchSessionIdNotFound.code(),
+            ..FetchResponse::default()
+        };
+    }
+    let replica_id = match context.api_version {
+        15.. => request.replica_state.replica_id,
+        _ => request.replica_id,
+    };
+    let plan = Plan::new(context, &request, replica_id >= 0);
+    let answers = plan.poll(context, &request).await;
+    plan.respond(request.topics, answers)
+}
+
+struct Plan {
+    wanted: Vec<Wanted>,
+    limit: ReadLimit,
+    read_committed: bool,
+}
+
+impl Plan {
+    fn new(context: &RequestContext, request: &FetchRequest, is_replica: bool) -> Self {
+        let broker = &context.broker;
+        let image = broker.image();
+        let by_id = context.api_version >= TOPIC_IDS_SINCE;
+        let find = |topic: &FetchTopic, index: i32| -> Result<Arc<Partition>, ErrorCode> {
+            if is_replica {
+                return Err(ErrorCode::TopicAuthorizationFailed);
+            }
+            let known = match by_id {
+                true => image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)?,
+                false => {
+                    image.topics.get(&topic.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?
+                }
+            };
+            broker.partition_by_id(known.id, index).ok_or(ErrorCode::UnknownTopicOrPartition)
+        };
+        let mut wanted = Vec::new();
+        for (index, topic) in request.topics.iter().enumerate() {
+            for partition in &topic.partitions {
+                let found = find(topic, partition.partition);
+                wanted.push(Wanted { topic: index, request: partition.clone(), found });
+            }
+        }
+        let read_committed = request.isolation_level == 1;
+        let limit = if read_committed { ReadLimit::LastStable } else { ReadLimit::HighWatermark };
+        Self { wanted, limit, read_committed }
+    }
+
+    /// Looks until there is enough, or no more time (FE-01).
+    async fn poll(&self, context: &RequestContext, request: &FetchRequest) -> Vec<PartitionData> {
+        let bytes_max = context.broker.config().int("fetch.max.bytes").min(request.max_bytes);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
+        let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let known: Vec<&Arc<Partition>> =
+            self.wanted.iter().filter_map(|wanted| wanted.found.as_ref().ok()).collect();
+        let look = self.look(bytes_max);
+        // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait with it.
+        if look.record_bytes >= bytes_min || look.urgent || wait.is_zero() || known.is_empty() {
+            return look.answers;
+        }
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut stop = context.broker.stop();
+        let bell = Arc::new(Notify::new());
+        loop {
+            for partition in &known {
+                partition.register(&bell);
+            }
+            // Looked at after registering: what was appended in between has rung nobody's bell but may be enough.
+            let look = self.look(bytes_max);
+            if look.record_bytes >= bytes_min || look.urgent {
+                return look.answers;
+            }
+            tokio::select! {
+                () = bell.notified() => {}
+                () = tokio::time::sleep_until(deadline) => return look.answers,
+                _ = stop.wait_for(|stop| *stop) => return look.answers,
+            }
+        }
+    }
+
+    /// One look at every partition, in request order (FE-04). The first batch comes whole even if it is larger than every
+    /// limit (FE-03, KIP-74).
+    fn look(&self, bytes_max: usize) -> Look {
+        let mut look =
+            Look { answers: Vec::with_capacity(self.wanted.len()), record_bytes: 0, urgent: false };
+        for wanted in &self.wanted {
+            let answer = match &wanted.found {
+                Ok(partition) => {
+                    let left = bytes_max.saturating_sub(look.record_bytes);
+                    let first = look.record_bytes == 0;
+                    self.read(partition, &wanted.request, left, first)
+                }
+                Err(code) => Err(*code),
+            };
+            let answer = answer.unwrap_or_else(|code| {
+                look.urgent |= wanted.found.is_ok();
+                failed(code)
+            });
+            look.urgent |= answer.diverging_epoch != EpochEndOffset::default();
+            look.record_bytes += answer.records.as_ref().map_or(0, Bytes::len);
+            look.answers
+                .push(PartitionData { partition_index: wanted.request.partition, ..answer });
+        }
+        look
+    }
+
+    fn read(
+        &self,
+        partition: &Partition,
+        request: &FetchPartition,
+        left: usize,
+        first: bool,
+    ) -> Result<PartitionData, ErrorCode> {
+        partition.check_epoch(request.current_leader_epoch)?;
+        // FE-07: out of range goes before a diverging epoch.
+        if request.last_fetched_epoch >= 0
+            && request.fetch_offset >= partition.log_start_offset()
+            && let Some(diverging) = diverging(partition, request)?
+        {
+            return Ok(diverging);
+        }
+        let bytes_max = usize::try_from(request.partition_max_bytes).unwrap_or(0).min(left);
+        let read = partition.read(request.fetch_offset, bytes_max, self.limit, first)?;
+        Ok(PartitionData {
+            high_watermark: read.high_watermark,
+            last_stable_offset: read.last_stable_offset,
+            log_start_offset: read.log_start_offset,
+            // FE-16: a list for read_committed only. Nothing is ever aborted here, as there are no transactions.
+            aborted_transactions: self.read_committed.then(Vec::new),
+            records: Some(read.records),
+            ..PartitionData::default()
+        })
+    }
+
+    fn respond(self, topics: Vec<FetchTopic>, answers: Vec<PartitionData>) -> FetchResponse {
+        let mut responses: Vec<FetchableTopicResponse> = topics
+            .into_iter()
+            .map(|topic| FetchableTopicResponse {
+                topic: topic.topic,
+                topic_id: topic.topic_id,
+                partitions: Vec::with_capacity(topic.partitions.len()),
+                ..FetchableTopicResponse::default()
+            })
+            .collect();
+        for (wanted, answer) in self.wanted.iter().zip(answers) {
+            responses[wanted.topic].partitions.push(answer);
+        }
+        FetchResponse { responses, ..FetchResponse::default() }
+    }
+}
+
+/// FE-20: the client's last record was written under an epoch that ended earlier here.
+fn diverging(
+    partition: &Partition,
+    request: &FetchPartition,
+) -> Result<Option<PartitionData>, ErrorCode> {
+    let Some(end) = partition.end_of_epoch(request.last_fetched_epoch) else {
+        return Err(ErrorCode::OffsetOutOfRange);
+    };
+    if end.epoch >= request.last_fetched_epoch && end.end_offset >= request.fetch_offset {
+        return Ok(None);
+    }
+    Ok(Some(PartitionData {
+        high_watermark: partition.high_watermark(),
+        last_stable_offset: partition.last_stable_offset(),
+        log_start_offset: partition.log_start_offset(),
+        diverging_epoch: EpochEndOffset {
+            epoch: end.epoch,
+            end_offset: end.end_offset,
+            ..EpochEndOffset::default()
+        },
+        records: Some(Bytes::new()),
+        ..PartitionData::default()
+    }))
+}
+
+/// FE-07: with an error nothing is known of the offsets. FE-21: records are empty, never null.
+fn failed(code: ErrorCode) -> PartitionData {
+    PartitionData {
+        error_code: code.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        records: Some(Bytes::new()),
+        ..PartitionData::default()
+    }
+}

@@ -1,0 +1,191 @@
+//! What all handlers share: configuration, metadata, partitions, groups, producer ids.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ottla_protocol::{ErrorCode, Uuid};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::coordinator::{GroupCoordinator, OFFSETS_TOPIC, TopicResolver};
+use crate::partition::{Changes, Partition, Partitions};
+use crate::quorum::{Command, Image, MetadataLog, Outcome, Rejection};
+
+pub(crate) mod offsets_log;
+pub(crate) mod producer_ids;
+pub(crate) mod topics;
+
+use producer_ids::ProducerIds;
+
+/// A running broker's state. Handlers get it by their [`RequestContext`](crate::api::RequestContext).
+pub struct Broker {
+    pub(crate) parts: Parts,
+    producer_ids: ProducerIds,
+}
+
+/// What [`Broker`] is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) node_id: i32,
+    pub(crate) cluster_id: String,
+    /// This incarnation (M2).
+    pub(crate) broker_epoch: i64,
+    /// Where clients are told to connect.
+    pub(crate) advertised: (String, u16),
+    pub(crate) metadata: Arc<dyn MetadataLog>,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) coordinator: Arc<GroupCoordinator>,
+    /// Turns true when the broker shuts down: long polls end.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("node_id", &self.parts.node_id).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts, producer_ids: ProducerIds::default() }
+    }
+
+    /// What the broker was started with.
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// This broker's id.
+    pub fn node_id(&self) -> i32 {
+        self.parts.node_id
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.parts.cluster_id
+    }
+
+    /// Where clients are told to connect: host and port.
+    pub fn advertised(&self) -> (&str, u16) {
+        (&self.parts.advertised.0, self.parts.advertised.1)
+    }
+
+    /// The broker that answers what concerns the cluster. With one node that is the node.
+    pub(crate) fn controller_id(&self) -> i32 {
+        self.parts.node_id
+    }
+
+    /// The metadata as it is now.
+    pub fn image(&self) -> Arc<Image> {
+        self.parts.metadata.image()
+    }
+
+    /// The group coordinator.
+    pub fn coordinator(&self) -> &Arc<GroupCoordinator> {
+        &self.parts.coordinator
+    }
+
+    /// All partitions of this broker.
+    pub fn partitions(&self) -> &Arc<Partitions> {
+        &self.parts.partitions
+    }
+
+    /// A partition by its topic's name.
+    pub fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
+        let id = self.image().topics.get(topic)?.id;
+        self.parts.partitions.get(id, index)
+    }
+
+    /// A partition by its topic's id.
+    pub fn partition_by_id(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
+        self.parts.partitions.get(topic, index)
+    }
+
+    /// Turns true when the broker shuts down.
+    pub(crate) fn stop(&self) -> watch::Receiver<bool> {
+        self.parts.stop.clone()
+    }
+
+    /// A producer id that nobody was given before (M10).
+    pub(crate) async fn allocate_producer_id(&self) -> Result<i64, Rejection> {
+        self.producer_ids.next(self).await
+    }
+
+    /// Proposes a command and makes the partitions follow; the answer is the state machine's.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Rejection> {
+        let internal = |message: String| Rejection { code: ErrorCode::UnknownServerError, message };
+        let outcome = self.parts.metadata.propose(command).await;
+        match outcome.map_err(|error| internal(error.to_string()))? {
+            Outcome::Rejected(rejection) => return Err(rejection),
+            outcome @ (Outcome::BrokerEpoch(_) | Outcome::ProducerIds(_)) => return Ok(outcome),
+            Outcome::Done => {}
+        }
+        let (partitions, metadata) = (self.parts.partitions.clone(), self.parts.metadata.clone());
+        let changes = tokio::task::spawn_blocking(move || partitions.reconcile(&metadata.image()))
+            .await
+            .expect("opening a partition does not panic")
+            .map_err(|error| internal(error.to_string()))?;
+        self.coordinate(changes).await;
+        Ok(Outcome::Done)
+    }
+
+    /// Tells the group coordinator which partitions of its topic it has, and which topics are gone.
+    pub(crate) async fn coordinate(&self, changes: Changes) {
+        let coordinator = &self.parts.coordinator;
+        for (topic, index) in changes.deleted.iter().filter(|(topic, _)| topic == OFFSETS_TOPIC) {
+            tracing::info!(topic, index, "groups of a deleted partition are given up");
+            coordinator.resign(*index, i32::MAX);
+        }
+        if !changes.deleted.is_empty() {
+            coordinator.partitions_deleted(&changes.deleted);
+        }
+        for partition in changes.opened.iter().filter(|opened| opened.topic() == OFFSETS_TOPIC) {
+            let elected = coordinator.elect(partition.index(), partition.leader_epoch()).await;
+            if let Err(code) = elected {
+                tracing::error!(?partition, code = code.name(), "cannot coordinate its groups");
+            }
+        }
+    }
+
+    /// The configuration with what was changed at run time laid over it.
+    pub(crate) fn effective_config(&self) -> Config {
+        effective_config(&self.parts.config, &self.image(), self.parts.node_id)
+    }
+}
+
+impl TopicResolver for Broker {
+    fn topic_id(&self, name: &str) -> Option<Uuid> {
+        self.image().topics.get(name).map(|topic| topic.id)
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<String> {
+        self.image().topic_by_id(id).map(|topic| topic.name.clone())
+    }
+
+    fn has_partition(&self, name: &str, partition: i32) -> bool {
+        let image = self.image();
+        let count = image.topics.get(name).map_or(0, |topic| topic.partitions.len());
+        usize::try_from(partition).is_ok_and(|partition| partition < count)
+    }
+}
+
+/// Now, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A broker's configuration with the dynamic settings of `image` laid over it: those of all brokers, then its own.
+pub(crate) fn effective_config(config: &Config, image: &Image, node_id: i32) -> Config {
+    let all = config.overlaid(&image.default_broker_configs);
+    match image.broker_configs.get(&node_id) {
+        Some(own) => all.overlaid(own),
+        None => all,
+    }
+}
+
+/// Whether a topic is the broker's own (PR-29, MD-11).
+pub fn is_internal(topic: &str) -> bool {
+    topic == OFFSETS_TOPIC || topic == "__transaction_state"
+}

@@ -1,0 +1,91 @@
+//! Waiting for the high watermark, and flushing, which with flush-before-ack moves it (M12).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::ErrorCode;
+use tokio::sync::Notify;
+
+use super::{Partition, log_code};
+use crate::log::LogError;
+
+impl Partition {
+    /// Waits until `last_offset` is committed under this leader epoch; 6 when that cannot be any more (M8), 7 when it takes
+    /// longer than `patience`.
+    pub(crate) async fn committed(
+        &self,
+        last_offset: i64,
+        patience: Duration,
+    ) -> Result<(), ErrorCode> {
+        if self.high_watermark() > last_offset {
+            return Ok(());
+        }
+        let waiting = async {
+            let bell = Arc::new(Notify::new());
+            loop {
+                self.register(&bell);
+                // Looked at after registering: an advance in between has rung the bell.
+                if self.high_watermark() > last_offset {
+                    return Ok(());
+                }
+                if self.is_closed() {
+                    return Err(ErrorCode::NotLeaderOrFollower);
+                }
+                // A flush that failed is never tried again: nobody may wait for it.
+                self.log_dir.check().map_err(|error| log_code(&error))?;
+                bell.notified().await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.unwrap_or(Err(ErrorCode::RequestTimedOut))
+    }
+
+    /// Flushes off the lock and off the caller's thread, again and again while a flush is due. The caller has set `flushing`.
+    pub(super) fn spawn_flush(self: &Arc<Self>) {
+        let partition = Arc::clone(self);
+        tokio::task::spawn_blocking(
+            move || {
+                while partition.flush_once().is_ok_and(|again| again) {}
+            },
+        );
+    }
+
+    /// One flush; true if another one is due already. Clears `flushing` otherwise.
+    fn flush_once(&self) -> Result<bool, LogError> {
+        let prepared = {
+            let mut state = self.lock();
+            let prepared = state.log.prepare_flush();
+            state.flushing = prepared.is_ok();
+            prepared
+        };
+        let done = prepared.and_then(|task| task.run().map(|()| task));
+        let mut state = self.lock();
+        match done {
+            Ok(task) => {
+                state.log.complete_flush(&task);
+                let durable = state.log.durable_end_offset();
+                let advanced = state.leadership.on_flush(durable);
+                let again = state.log.flush_due();
+                state.flushing = again;
+                self.publish(state, advanced);
+                Ok(again)
+            }
+            Err(error) => {
+                tracing::error!(partition = ?self, %error, "flush failed");
+                state.flushing = false;
+                drop(state);
+                self.wake();
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a flush if one is due by time (`flush.ms`).
+    pub(crate) fn flush_if_due(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if !state.closed && !state.flushing && state.log.flush_due() {
+            state.flushing = true;
+            drop(state);
+            self.spawn_flush();
+        }
+    }
+}

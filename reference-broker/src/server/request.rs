@@ -1,0 +1,76 @@
+//! From a frame to the bytes of its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::Encoder;
+use ottla_protocol::header::{HeaderError, decode_request_header, encode_response_header};
+use ottla_protocol::messages::{ApiKey, Request, Response};
+
+use super::Shared;
+use crate::api::{self, Answer, RequestContext};
+
+/// What a frame leads to.
+pub(super) enum Served {
+    /// Bytes to write, the length prefix in front.
+    Answer(Vec<Bytes>),
+    /// Nothing to write (`acks=0`).
+    Silence,
+    /// The connection is closed without an answer; the text is for the log.
+    Close(String),
+}
+
+/// Serves one frame. A request that cannot be read closes the connection (FRM-10, FRM-11), except ApiVersions in a version
+/// that is not known (AV-02).
+pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) -> Served {
+    let (api, header, body_offset) = match decode_request_header(&frame) {
+        Ok(decoded) => decoded,
+        Err(HeaderError::UnsupportedVersion {
+            api: ApiKey::ApiVersions, correlation_id, ..
+        }) => {
+            // AV-02: the body is not parsed, the answer is version 0 and carries the versions that are served.
+            let response = Response::from(api::api_versions::unsupported_version());
+            return encode(ApiKey::ApiVersions, 0, correlation_id, &response);
+        }
+        Err(error) => return Served::Close(format!("unreadable request header: {error}")),
+    };
+    let version = header.request_api_version;
+    if !api::is_served(api, version) {
+        return Served::Close(format!("{} v{version} is not served", api.name()));
+    }
+    let request = match Request::decode(api, version, &frame, body_offset) {
+        Ok(request) => request,
+        // FRM-13: bytes behind a request are ignored, as Apache Kafka does; librdkafka sends three of them when it asks for the
+        // metadata of all topics.
+        Err(error) if error.left_over => {
+            let whole = frame.slice(..error.offset);
+            match Request::decode(api, version, &whole, body_offset) {
+                Ok(request) => request,
+                Err(error) => return Served::Close(format!("malformed request: {error}")),
+            }
+        }
+        Err(error) => return Served::Close(format!("malformed request: {error}")),
+    };
+    drop(frame);
+    let context = RequestContext {
+        broker: Arc::clone(&shared.broker),
+        api_version: version,
+        client_id: header.client_id,
+        client_address: peer,
+    };
+    match api::dispatch(&context, request).await {
+        Answer::Response(response) => encode(api, version, header.correlation_id, &response),
+        Answer::Silence => Served::Silence,
+        Answer::Close(reason) => Served::Close(reason),
+    }
+}
+
+fn encode(api: ApiKey, version: i16, correlation_id: i32, response: &Response) -> Served {
+    let mut out = Encoder::framed();
+    encode_response_header(&mut out, api, version, correlation_id);
+    match response.encode(&mut out, version) {
+        Ok(()) => Served::Answer(out.into_chunks()),
+        Err(error) => Served::Close(format!("cannot write the answer: {error}")),
+    }
+}
