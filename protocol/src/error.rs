@@ -80,6 +80,7 @@ impl Trace {
             offset: end.saturating_sub(self.0.remaining),
             path,
             reason: self.0.message,
+            left_over: false,
         }
     }
 }
@@ -125,6 +126,8 @@ pub struct DecodeError {
     pub path: String,
     /// What was expected and what was there.
     pub reason: Cow<'static, str>,
+    /// The message itself is whole and ends at `offset`; only bytes behind it are too many.
+    pub left_over: bool,
 }
 
 impl fmt::Display for DecodeError {
