@@ -61,8 +61,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::ALL,
         Kind::Addresses,
         None,
-        "Brokers to ask for the cluster's metadata first, as `host:port,host:port`. The rest of the \
-         cluster is learned from them. Required.",
+        "Brokers to ask for the cluster's metadata first, as `host:port,host:port`. The rest of \
+         the cluster is learned from them. Required.",
     ),
     setting(
         "client.id",
@@ -76,16 +76,16 @@ pub const SETTINGS: &[Setting] = &[
         Roles::ALL,
         (1, I32_MAX),
         "30000",
-        "The longest wait for a broker's answer. After it the connection is closed, and the request \
-         is tried again where that is safe.",
+        "The longest wait for a broker's answer. After it the connection is closed, and the \
+         request is tried again where that is safe.",
     ),
     number(
         "retries",
         Roles::PRODUCER_AND_ADMIN,
         (0, I32_MAX),
         "2147483647",
-        "The most times that a request is tried again after a retriable error. A producer is better \
-         bounded by `delivery.timeout.ms`.",
+        "The most times that a request is tried again after a retriable error. A producer is \
+         better bounded by `delivery.timeout.ms`.",
     ),
     millis(
         "retry.backoff.ms",
@@ -121,7 +121,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::ALL,
         (0, I32_MAX),
         "50",
-        "The wait before a broker is connected to again; it doubles with each failure, with jitter.",
+        "The wait before a broker is connected to again; it doubles with each failure, with \
+         jitter.",
     ),
     millis(
         "reconnect.backoff.max.ms",
@@ -171,16 +172,16 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         Kind::Choice(&["all", "-1", "1", "0"]),
         Some("all"),
-        "Who must have a record before it counts as sent: every in-sync replica (`all`, `-1`), the \
-         leader alone (`1`), nobody (`0`: offsets are not known).",
+        "Who must have a record before it counts as sent: every in-sync replica (`all`, `-1`), \
+         the leader alone (`1`), nobody (`0`: offsets are not known).",
     ),
     flag(
         "enable.idempotence",
         Roles::PRODUCER,
         "true",
         "Retries neither duplicate nor reorder records. Needs `acks=all`, retries, and at most 5 \
-         requests in flight; where one of these is set otherwise and this is not set at all, it is \
-         off.",
+         requests in flight; where one of these is set otherwise and this is not set at all, it \
+         is off.",
     ),
     millis(
         "delivery.timeout.ms",
@@ -210,8 +211,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "16384",
-        "The size at which a batch is full, before compression. A larger record gets a batch of its \
-         own; 0 puts every record in its own batch.",
+        "The size at which a batch is full, before compression. A larger record gets a batch of \
+         its own; 0 puts every record in its own batch.",
     ),
     bytes(
         "buffer.memory",
@@ -290,8 +291,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "0",
-        "A partition whose batches could not be sent for this long gets no records without a key; 0 \
-         never (KIP-794).",
+        "A partition whose batches could not be sent for this long gets no records without a key; \
+         0 never (KIP-794).",
     ),
     // Consumer: groups.
     setting(
@@ -307,8 +308,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::CONSUMER,
         Kind::Text,
         None,
-        "A name that outlives restarts: a member that is back within `session.timeout.ms` keeps its \
-         partitions without a rebalance (KIP-345).",
+        "A name that outlives restarts: a member that is back within `session.timeout.ms` keeps \
+         its partitions without a rebalance (KIP-345).",
     ),
     setting(
         "partition.assignment.strategy",
@@ -348,7 +349,8 @@ pub const SETTINGS: &[Setting] = &[
         Some("latest"),
         "Where to start without a committed offset, or when the offset is out of range: \
          `earliest`, `latest`, `none` (an error), `by_duration:PT24H` (the first record of the \
-         last 24 hours, KIP-1106), or `timestamp:1700000000000` (the first record from then on).",
+         last 24 hours, KIP-1106), or `timestamp:1700000000000` (the first record from then \
+         on).",
     ),
     flag(
         "enable.auto.commit",
@@ -383,7 +385,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::CONSUMER,
         (0, I32_MAX),
         "52428800",
-        "The most bytes of one fetch answer. A first batch that is larger is answered all the same.",
+        "The most bytes of one fetch answer. A first batch that is larger is answered all the \
+         same.",
     ),
     millis(
         "fetch.max.wait.ms",
@@ -397,8 +400,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::CONSUMER,
         (0, I32_MAX),
         "1048576",
-        "The most bytes of one partition in a fetch answer. A first batch that is larger is answered \
-         all the same.",
+        "The most bytes of one partition in a fetch answer. A first batch that is larger is \
+         answered all the same.",
     ),
     flag("check.crcs", Roles::CONSUMER, "true", "The checksum of every batch is verified."),
     flag(

@@ -1,0 +1,67 @@
+//! Every task of the project: `cargo xtask TASK`.
+
+mod codegen;
+mod programs;
+mod task;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use task::Failure;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  quickstart [--input FILE --key COLUMN]   build, start a broker, move records, verify them
+  test [NAME]                              every test, installing into .tools/ what they need
+  codegen [--check]                        write what is generated, or fail if it is stale
+  tidy                                     limits, banned calls, dead files, broken links
+  bench [ARGS]                             this client and broker beside their peers
+  ci                                       all that a change must pass, as .ci/run";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match dispatch(name, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // The test task's last line is its sum; the tests have said what failed.
+            if name != "test" {
+                eprintln!("xtask {name}: {failure}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
+    match name {
+        "quickstart" => programs::quickstart(rest),
+        "bench" => programs::bench(rest),
+        "ci" => programs::ci(),
+        "test" => test::run(rest),
+        "tidy" => tidy::run(),
+        "codegen" => match rest {
+            [] => write_generated(),
+            [flag] if flag == "--check" => check_generated(),
+            _ => Err(Failure::new("codegen takes --check or nothing")),
+        },
+        _ => Err(Failure::new(format!("no such task\n\n{USAGE}"))),
+    }
+}
+
+/// Rust from the schemas, then the documents that tests of other crates make from their tables.
+fn write_generated() -> Result<(), Failure> {
+    codegen::run(&task::root(), false).map_err(Failure::new)?;
+    programs::guide(true)
+}
+
+fn check_generated() -> Result<(), Failure> {
+    codegen::run(&task::root(), true).map_err(Failure::new)?;
+    programs::guide(false)
+}

@@ -1,0 +1,159 @@
+//! Other people's software that the tests need: found, or installed into `.tools/`, or by apt where
+//! this is root on Debian. What cannot be had is named, and the tests that need it skip themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::task::{self, Failure, root, run_quietly};
+
+/// The versions of Apache Kafka that the client is tested against.
+pub(crate) const KAFKA_VERSIONS: [&str; 2] = ["4.3.1", "3.9.2"];
+
+/// A program, Debian's packages that bring it, how to see that it is there, and what needs it.
+struct Program {
+    packages: &'static [&'static str],
+    check: &'static [&'static str],
+    why: &'static str,
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program {
+        packages: &["python3", "python3-venv"],
+        check: &["python3", "-c", "import venv, ensurepip"],
+        why: "confluent-kafka, kafka-python and aiokafka are run against the broker",
+    },
+    Program {
+        packages: &["nodejs", "npm"],
+        check: &["npm", "--version"],
+        why: "KafkaJS is run against the broker",
+    },
+    Program {
+        packages: &["openjdk-17-jre-headless"],
+        check: &["java", "-version"],
+        why: "Apache Kafka and its console tools are run",
+    },
+    Program {
+        packages: &["maven"],
+        check: &["mvn", "--version"],
+        why: "Apache Kafka's jars are installed by it",
+    },
+];
+
+/// The folder for what is installed; ignored by git.
+pub(crate) fn folder() -> PathBuf {
+    root().join(".tools")
+}
+
+/// The environment by which tests find the tools.
+pub(crate) fn environment() -> [(&'static str, PathBuf); 3] {
+    [
+        ("OTTLA_PYTHON", folder().join("python/bin/python")),
+        ("OTTLA_NODE_TOOLS", folder().join("node")),
+        ("KAFKA_CACHE", folder().join("kafka")),
+    ]
+}
+
+/// Installs what is missing. A failure is reported and does not end the run.
+pub(crate) fn install() {
+    let steps: [(&str, fn() -> Result<(), Failure>); 4] = [
+        ("programs", programs),
+        ("Python packages", python),
+        ("Node packages", node),
+        ("Apache Kafka", kafka),
+    ];
+    for (name, install) in steps {
+        if let Err(failure) = install() {
+            println!("    {name} missing: {failure}");
+        }
+    }
+}
+
+fn works(command: &[&str]) -> bool {
+    run_quietly(Command::new(command[0]).args(&command[1..])).is_ok()
+}
+
+fn programs() -> Result<(), Failure> {
+    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !works(program.check)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> =
+        missing.iter().flat_map(|program| program.packages).copied().collect();
+    let reasons: Vec<&str> = missing.iter().map(|program| program.why).collect();
+    let reasons = reasons.join("; ");
+    if !works(&["sh", "-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+        let list = packages.join(" ");
+        return Err(Failure::new(format!("install {list} ({reasons}); not root on Debian")));
+    }
+    task::step(&format!("apt-get install {}", packages.join(" ")), &reasons, || {
+        run_quietly(Command::new("apt-get").args(["update", "-q"]))?;
+        run_quietly(
+            Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(["install", "-q", "-y", "--no-install-recommends"])
+                .args(packages),
+        )
+        .map(drop)
+    })
+}
+
+/// Does the work unless the folder was made from the same list before.
+fn unless_done(
+    folder: &Path,
+    list: &str,
+    what: &str,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let stamp = folder.join("installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|done| done == list) {
+        return Ok(());
+    }
+    task::step(what, "the clients that are run against the broker; into .tools/", || {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        work()?;
+        Ok(fs::write(stamp, list)?)
+    })
+}
+
+fn python() -> Result<(), Failure> {
+    let requirements = root().join("tests/interop/python/requirements.txt");
+    let list = fs::read_to_string(&requirements)?;
+    let folder = folder().join("python");
+    unless_done(&folder, &list, "install Python packages", || {
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+        run_quietly(pip.arg(&requirements)).map(drop)
+    })
+}
+
+fn node() -> Result<(), Failure> {
+    let list = fs::read_to_string(root().join("tests/interop/node/package.json"))?;
+    let folder = folder().join("node");
+    unless_done(&folder, &list, "install Node packages", || {
+        fs::write(folder.join("package.json"), &list)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]);
+        run_quietly(npm.current_dir(&folder)).map(drop)
+    })
+}
+
+fn kafka() -> Result<(), Failure> {
+    let cache = folder().join("kafka");
+    for version in KAFKA_VERSIONS {
+        if cache.join(version).join(".complete").exists() {
+            continue;
+        }
+        let why = "the tools of one and brokers of both are run; into .tools/";
+        task::step(&format!("install Apache Kafka {version}"), why, || {
+            let script = root().join("scripts/apache-kafka.sh");
+            run_quietly(Command::new(script).args(["install", version]).env("KAFKA_CACHE", &cache))
+                .map(drop)
+        })?;
+    }
+    Ok(())
+}
