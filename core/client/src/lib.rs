@@ -5,16 +5,23 @@
 mod admin;
 mod consumer;
 mod network;
+mod producer;
 
-pub use ottla_engine::error::{Error, ErrorKind};
 pub use admin::{Admin, AdminBuilder};
+pub use consumer::{
+    Batch, Consumer, ConsumerBuilder, ConsumerRecord, HeaderIter, OffsetAndMetadata,
+    OffsetAndTimestamp, RebalanceEvent, Records, TopicPartition,
+};
 pub use ottla_engine::admin::{
     ClusterDescription, CommittedOffset, ConfigChange, ConfigEntry, ConfigResource, ConfigSource,
     CreatedTopic, GroupDescription, GroupListing, ListedOffset, MemberDescription, NewTopic,
     OffsetSpec, Outcomes, TopicListing,
 };
 pub use ottla_engine::cluster::{BrokerAddress, PartitionMetadata, TopicMetadata};
-pub use consumer::{
-    Batch, Consumer, ConsumerBuilder, ConsumerRecord, HeaderIter, OffsetAndMetadata,
-    OffsetAndTimestamp, RebalanceEvent, Records, TopicPartition,
-};
+pub use ottla_engine::config::{Acks, Config, ConfigError};
+pub use ottla_engine::error::{Error, ErrorKind};
+pub use ottla_engine::producer::partitioner::{Partitioner, Partitions, Unplaced};
+pub use ottla_engine::producer::{Delivery, RecordMetadata};
+pub use ottla_protocol::ErrorCode;
+pub use ottla_protocol::records::{Compression, Header};
+pub use producer::{Producer, ProducerBuilder, Record};

@@ -234,7 +234,7 @@ impl Network {
 }
 
 /// Locks; a panic of another holder leaves data that is still whole, since every critical section here is a plain update.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,0 +1,130 @@
+//! A producer's configuration.
+
+use super::Producer;
+use crate::network::{Network, NetworkConfig};
+use ottla_engine::config::{Acks, Config, ConfigError};
+use ottla_engine::error::{Error, ErrorKind};
+use ottla_engine::producer::partitioner::Partitioner;
+use ottla_protocol::records::Compression;
+use std::fmt::{self, Display};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Configures a [`Producer`]. What is not set has the default of the configuration table.
+#[derive(Default)]
+#[must_use]
+pub struct ProducerBuilder {
+    config: Config,
+    failure: Option<ConfigError>,
+    partitioner: Option<Arc<dyn Partitioner>>,
+}
+
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl ProducerBuilder {
+    /// Where to find the cluster: `host:port`, several separated by commas.
+    pub fn bootstrap_servers(self, servers: impl Display) -> Self {
+        self.with("bootstrap.servers", servers)
+    }
+
+    /// The name that brokers log.
+    pub fn client_id(self, id: impl Display) -> Self {
+        self.with("client.id", id)
+    }
+
+    /// Who must have a record before its delivery succeeds.
+    pub fn acks(self, acks: Acks) -> Self {
+        self.with("acks", acks.code())
+    }
+
+    /// Whether retries are told apart from new records, so that each is written once, in order. The default.
+    pub fn enable_idempotence(self, enable: bool) -> Self {
+        self.with("enable.idempotence", enable)
+    }
+
+    /// How batches are compressed.
+    pub fn compression(self, compression: Compression) -> Self {
+        self.with("compression.type", compression.name())
+    }
+
+    /// How long a batch that is not full waits for more records. At zero it goes at once when nothing is on its way to its broker.
+    pub fn linger(self, linger: Duration) -> Self {
+        self.with("linger.ms", linger.as_millis())
+    }
+
+    /// The size at which a batch is full, in bytes before compression.
+    pub fn batch_size(self, bytes: usize) -> Self {
+        self.with("batch.size", bytes)
+    }
+
+    /// The most memory for records that are not acknowledged yet, in bytes: when it is full, `send` waits.
+    pub fn buffer_memory(self, bytes: u64) -> Self {
+        self.with("buffer.memory", bytes)
+    }
+
+    /// The longest from `send` to success or failure of a record, retries included.
+    pub fn delivery_timeout(self, timeout: Duration) -> Self {
+        self.with("delivery.timeout.ms", timeout.as_millis())
+    }
+
+    /// The longest that an answer of a broker is waited for.
+    pub fn request_timeout(self, timeout: Duration) -> Self {
+        self.with("request.timeout.ms", timeout.as_millis())
+    }
+
+    /// The longest that `send` waits for memory or for the topic.
+    pub fn max_block(self, timeout: Duration) -> Self {
+        self.with("max.block.ms", timeout.as_millis())
+    }
+
+    /// Your own choice of partitions.
+    pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
+        self.partitioner = Some(Arc::new(partitioner));
+        self
+    }
+
+    /// Any setting by Kafka's dotted name.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a name that the table does not know, with the nearest that it does, and for a value out of range.
+    pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
+        self.config.insert(name, value).map_err(invalid)?;
+        Ok(self)
+    }
+
+    pub(super) fn from_config(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// A typed setter's value that the table refuses is reported by `build`.
+    fn with(mut self, name: &str, value: impl Display) -> Self {
+        if let Err(error) = self.config.insert(name, value) {
+            self.failure.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Connects to one of the bootstrap servers and starts the producer. Call it within a tokio runtime, whose tasks do the work.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a setting that is missing or refused; `Unreachable` where no bootstrap server answers, naming each with the
+    /// reason.
+    pub async fn build(self) -> Result<Producer, Error> {
+        if let Some(failure) = self.failure {
+            return Err(invalid(failure));
+        }
+        let config = self.config.producer().map_err(invalid)?;
+        let network = Network::connect(NetworkConfig::new(&config.common)).await?;
+        Ok(Producer::start(network, &config, self.partitioner))
+    }
+}
+
+fn invalid(error: ConfigError) -> Error {
+    Error::new(ErrorKind::Config, error.to_string())
+}

@@ -1,0 +1,217 @@
+//! What became of a batch, and the futures of its records.
+//!
+//! One completion per batch is shared by its records: a [`Delivery`] is the batch and an index, and is resolved when somebody looks.
+//! A batch that is split keeps its completion; its parts report their ranges.
+
+use crate::error::{Error, ErrorKind};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Where a record was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordMetadata {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset; -1 where the broker did not say (acks=0).
+    pub offset: i64,
+    /// Milliseconds since 1970: the record's own time, or the broker's where the topic says `LogAppendTime`.
+    pub timestamp: i64,
+}
+
+/// How a range of a batch's records ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Written, the first at this offset.
+    Written {
+        /// The offset of the range's first record; `None` where the broker did not say (acks=0).
+        base_offset: Option<i64>,
+        /// The broker's time in milliseconds, if the topic has `LogAppendTime`.
+        append_time: Option<i64>,
+    },
+    /// Not acknowledged. Some records may have an error of their own, by index in the batch.
+    Failed {
+        /// What every other record is told.
+        error: Error,
+        /// Index and error, by index (`record_errors`, KIP-467).
+        by_record: Vec<(u32, Error)>,
+    },
+}
+
+impl Outcome {
+    /// The same failure for every record.
+    pub fn failed(error: Error) -> Self {
+        Self::Failed { error, by_record: Vec::new() }
+    }
+}
+
+/// What became of a batch; shared by its records.
+pub struct BatchCompletion {
+    topic: Arc<str>,
+    partition: i32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// First index, count, and how they ended; together they cover the batch in the end.
+    ranges: Vec<(u32, u32, Outcome)>,
+    /// How many records the batch has, once it is sealed.
+    record_count: Option<u32>,
+    completed: u32,
+    wakers: Vec<Waker>,
+}
+
+impl State {
+    fn is_done(&self) -> bool {
+        self.record_count == Some(self.completed)
+    }
+}
+
+impl BatchCompletion {
+    /// Of an open batch.
+    pub(super) fn new(topic: Arc<str>, partition: i32) -> Self {
+        Self { topic, partition, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The batch is sealed: it has this many records.
+    pub(super) fn seal(&self, record_count: u32) {
+        self.lock().record_count = Some(record_count);
+    }
+
+    /// Ends a range of records, once; wakes who waits. Answers whether the whole batch is done.
+    pub(super) fn complete(&self, first: u32, count: u32, outcome: Outcome) -> bool {
+        let mut state = self.lock();
+        debug_assert!(
+            !state.ranges.iter().any(|(at, len, _)| *at < first + count && first < at + len),
+            "a record is completed once"
+        );
+        state.ranges.push((first, count, outcome));
+        state.completed += count;
+        let is_done = state.is_done();
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        for waker in wakers {
+            waker.wake();
+        }
+        is_done
+    }
+
+    /// Whether every record has ended.
+    pub fn is_done(&self) -> bool {
+        self.lock().is_done()
+    }
+
+    /// Ready when every record has ended.
+    pub fn poll_done(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.is_done() {
+            return Poll::Ready(());
+        }
+        state.wakers.push(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for BatchCompletion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        write!(f, "{}-{}: {}/", self.topic, self.partition, state.completed)?;
+        match state.record_count {
+            Some(count) => write!(f, "{count}"),
+            None => f.write_str("open"),
+        }
+    }
+}
+
+/// The future of one record: where it was written, or why not.
+///
+/// Dropping it abandons the answer, not the record, which is on its way.
+#[must_use = "a delivery says whether the record was written; drop it only where that does not matter"]
+pub struct Delivery {
+    batch: Arc<BatchCompletion>,
+    index: u32,
+    timestamp: i64,
+    /// Whether a waker of this delivery is registered, and which: a future that is polled again by the same task adds none.
+    waker: Option<Waker>,
+}
+
+impl Delivery {
+    pub(super) fn new(batch: Arc<BatchCompletion>, index: u32, timestamp: i64) -> Self {
+        Self { batch, index, timestamp, waker: None }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.batch.topic
+    }
+
+    /// The partition that was chosen.
+    pub fn partition(&self) -> i32 {
+        self.batch.partition
+    }
+
+    /// The answer, if it is there.
+    pub fn try_result(&self) -> Option<Result<RecordMetadata, Error>> {
+        self.result_in(&self.batch.lock())
+    }
+
+    fn result_in(&self, state: &State) -> Option<Result<RecordMetadata, Error>> {
+        let index = self.index;
+        let covers =
+            |(first, count, _): &&(u32, u32, Outcome)| index >= *first && index - first < *count;
+        let (first, _, outcome) = state.ranges.iter().find(covers)?;
+        Some(match outcome {
+            Outcome::Written { base_offset, append_time } => Ok(RecordMetadata {
+                topic: self.batch.topic.clone(),
+                partition: self.batch.partition,
+                offset: base_offset.map_or(-1, |base| base + i64::from(index - first)),
+                timestamp: append_time.unwrap_or(self.timestamp),
+            }),
+            Outcome::Failed { error, by_record } => {
+                let own = by_record.iter().find(|(at, _)| *at == index);
+                Err(own.map_or(error, |(_, error)| error).clone())
+            }
+        })
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<RecordMetadata, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut state = this.batch.lock();
+        if let Some(result) = this.result_in(&state) {
+            return Poll::Ready(result);
+        }
+        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+            drop(state);
+            this.waker = Some(context.waker().clone());
+        } else if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            // Another part of the batch ended and took the wakers along.
+            state.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Delivery({:?}, record {})", self.batch, self.index)
+    }
+}
+
+/// What is told when the producer went away with records on their way.
+pub(super) fn closed_error() -> Error {
+    Error::new(ErrorKind::Closed, "the producer is closed: make a new one")
+}
