@@ -9,6 +9,10 @@ pub const PREFIX_LEN: usize = 4;
 /// How much room is asked for at once while a frame arrives: memory follows the bytes that came, not the length that was claimed.
 const GROWTH_MAX: usize = 1 << 20;
 const GROWTH_MIN: usize = 4 << 10;
+/// Room that is given to a frame of which the length alone is there.
+const GROWTH_FIRST: usize = 32 << 10;
+/// Room that is given, as a multiple of what came.
+const GROWTH_RATIO: usize = 16;
 
 /// A length prefix that cannot be honoured. The stream is out of step afterwards: close the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +69,11 @@ impl FrameDecoder {
             None => GROWTH_MIN,
         };
         if self.buffer.capacity() - self.buffer.len() < wanted.min(GROWTH_MIN) {
-            // Doubling keeps the copies of a large frame linear, and memory within twice what has come.
-            let growth = self.buffer.len().clamp(GROWTH_MIN, usize::MAX / 2);
-            self.buffer.reserve(wanted.clamp(GROWTH_MIN, growth.max(GROWTH_MAX)));
+            // Doubling keeps the copies of a large frame linear, and memory within twice what has come; up to 1 MiB a
+            // multiple of what has come is given, so that most frames are copied once at most.
+            let came = self.buffer.len();
+            let early = came.saturating_mul(GROWTH_RATIO).clamp(GROWTH_FIRST, GROWTH_MAX);
+            self.buffer.reserve(wanted.clamp(GROWTH_MIN, came.max(early)));
         }
         &mut self.buffer
     }

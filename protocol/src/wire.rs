@@ -93,7 +93,8 @@ pub trait Message: Wire + Default + MaybeJson {
         if end != frame.len() {
             let left = &frame[end..];
             let reason = format!("{} bytes are left over after the message", left.len());
-            return Err(Trace::new(left, reason).into_error(Self::NAME, version, frame.len()));
+            let error = Trace::new(left, reason).into_error(Self::NAME, version, frame.len());
+            return Err(DecodeError { left_over: true, ..error });
         }
         Ok(value)
     }
@@ -327,18 +328,30 @@ impl Wire for Bytes {
     }
 }
 
-/// Bytes that an array may take before its first element was read; more only as elements arrive.
-const ARRAY_START_BYTES_MAX: usize = 4 << 10;
+/// Memory that an array may take on its count's word alone, in bytes.
+const ARRAY_FREE_BYTES: usize = 4 << 10;
+/// The same, as a multiple of the bytes that remain. Honest arrays stay below: an element's struct is about
+/// as large as its bytes, and only one that is nearly all defaults is much larger.
+const ARRAY_FREE_RATIO: usize = 4;
+/// More than this multiple of its bytes no array gets, so that decoding stays below 32 times the input. Only thousands of
+/// groups that all have an empty name (ListGroups response 3) come near.
+const ARRAY_RATIO_MAX: usize = 30;
 
-/// Reads `count` elements. Memory grows with the elements that were read, and never beyond `count`: a hostile count costs
-/// at most what its bytes would have.
+/// Reads `count` elements. A count whose memory would exceed what honest elements take is not believed: the elements
+/// are read once without keeping them. So no array grows, which would need its memory twice, and an open array costs
+/// at most [`ARRAY_FREE_RATIO`] times the input.
 fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<T>> {
-    let start = ARRAY_START_BYTES_MAX / size_of::<T>().max(1);
-    let mut values = Vec::with_capacity(count.min(start.max(1)));
-    for index in 0..count {
-        if values.len() == values.capacity() {
-            values.reserve_exact(values.len().max(1).min(count - values.len()));
+    let free = i.len().saturating_mul(ARRAY_FREE_RATIO).max(ARRAY_FREE_BYTES);
+    let memory = count.saturating_mul(size_of::<T>());
+    if memory > free {
+        let (rest, ()) = skip_elements::<T>(i, cx, count)?;
+        let most = (i.len() - rest.len()).saturating_mul(ARRAY_RATIO_MAX);
+        if memory > most.saturating_add(ARRAY_FREE_BYTES) {
+            return Trace::fail(i, format!("{count} elements that are nearly all empty"));
         }
+    }
+    let mut values = Vec::with_capacity(count);
+    for index in 0..count {
         match T::get(i, cx) {
             Ok((rest, value)) => {
                 i = rest;
@@ -348,6 +361,18 @@ fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a
         }
     }
     Ok((i, values))
+}
+
+#[cold]
+#[inline(never)]
+fn skip_elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, ()> {
+    for index in 0..count {
+        i = match T::get(i, cx) {
+            Ok((rest, _)) => rest,
+            Err(error) => return Err(error.map(|trace| trace.push(Step::Index(index)))),
+        };
+    }
+    Ok((i, ()))
 }
 
 impl<T: Wire> Wire for Vec<T> {

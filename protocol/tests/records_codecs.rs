@@ -137,7 +137,8 @@ fn every_cut_and_no_stream_at_all_is_an_error() {
         let whole = compressed(codec, None, &input);
         let mut decompressor = Decompressor::new();
         for len in 0..whole.len() {
-            // A snappy stream says nowhere how long it is: cut after a whole block, it is a shorter one.
+            // A snappy stream says nowhere how long it is: cut after a whole block, it is a shorter
+            // one.
             if codec == Compression::Snappy && len == 16 {
                 continue;
             }

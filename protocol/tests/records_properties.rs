@@ -1,4 +1,5 @@
-//! Properties of record batches: what is written is read back, damage is noticed, and the fast cursor is the nom parser.
+//! Properties of record batches: what is written is read back, damage is noticed, and the fast
+//! cursor is the nom parser.
 
 use bytes::Bytes;
 use ottla_protocol::records::TimestampType;
@@ -116,7 +117,8 @@ proptest! {
         let options = ValidateOptions::default();
         let facts = validate(batch.bytes(), &mut Decompressor::new(), &options).expect("valid");
         prop_assert_eq!(facts.max_timestamp, max);
-        let first = records.iter().position(|r| r.timestamp == max && max > -1).map_or(-1, |i| i as i64);
+        let first = records.iter().position(|r| r.timestamp == max && max > -1);
+        let first = first.map_or(-1, |i| i as i64);
         prop_assert_eq!(facts.offset_of_max_timestamp, first);
         prop_assert_eq!(facts.record_count as usize, records.len());
     }

@@ -216,7 +216,7 @@ fn pr17_the_producers_log_append_time() {
 fn pr31_inner_lengths() {
     // attributes, timestamp delta, offset delta, key, value, header count
     let good = [0, 0, 0, 2, b'k', 2, b'v', 2, 2, b'h', 1];
-    let bad: [(&[u8], Option<i32>, &str); 15] = [
+    let bad: [(&[u8], Option<i32>, &str); 16] = [
         (&good, Some(-1), "record length is -1"),
         (&good, Some(0), "record length is 0"),
         (&good, Some(5), "record length is 5"),
@@ -225,7 +225,8 @@ fn pr31_inner_lengths() {
         (&good, Some(12), "too many"),
         (&good, Some(i32::MAX), "too many"),
         (&[0, 0, 0, 3, 1, 0], None, "key length -2"),
-        (&[0, 0, 0, 4, 1, 0], None, "key length"),
+        (&[0, 0, 0, 4, 1, 0], None, "inside a value length"),
+        (&[0, 0, 0, 6, 1, 0], None, "key length 3"),
         (&[0, 0, 0, 1, 3, 0], None, "value length -2"),
         (&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0], None, "value length"),
         (&[0, 0, 0, 1, 1, 1], None, "-1 headers"),

@@ -1,5 +1,5 @@
-//! Golden record batches made by Apache Kafka's released classes: what is read equals their JSON, what is written equals
-//! their bytes where the codec leaves no choice.
+//! Golden record batches made by Apache Kafka's released classes: what is read equals their JSON,
+//! what is written equals their bytes where the codec leaves no choice.
 
 use std::fs::File;
 use std::io::Read;
@@ -214,7 +214,8 @@ fn what_is_written_equals_apaches_bytes() {
                 plain += 1;
                 continue;
             }
-            // Another compressor's bytes differ; the header's fields and the decompressed records must not.
+            // Another compressor's bytes differ; the header's fields and the decompressed records
+            // must not.
             let ours = RecordBatch::parse(ours).expect("a batch");
             ours.verify_crc().expect("our own checksum");
             let data = |b: &RecordBatch| b.records(&mut Decompressor::new()).expect("records");

@@ -159,15 +159,21 @@ impl<'a> Stream<'a> {
         let stored = field & STORED != 0;
         // The densest element of LZ4 makes 255 bytes out of one.
         let most = if stored { size } else { frame.block_max.min(size.saturating_mul(255)) };
+        // Blocks that grow so much are rare: no memory before it is needed.
+        let likely = most.min(size.saturating_mul(16));
         let read = if most <= out.len() && !frame.linked {
             let len = unpack(data, stored, out, &[]).map_err(|what| self.damaged(what))?;
             self.account(frame, &out[..len]);
             len
         } else {
             self.given = 0;
-            self.blocks.block.resize(most, 0);
+            self.blocks.block.resize(likely, 0);
             let Blocks { block, history } = &mut *self.blocks;
-            let len = unpack(data, stored, block, history);
+            let mut len = unpack(data, stored, block, history);
+            if len.is_err() && likely < most {
+                block.resize(most, 0);
+                len = unpack(data, stored, block, history);
+            }
             let len = len.map_err(|what| Fault::damaged(self.at, what))?;
             block.truncate(len);
             let block = std::mem::take(&mut self.blocks.block);

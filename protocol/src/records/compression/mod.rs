@@ -228,7 +228,7 @@ impl Decompressor {
     /// bytes.
     pub const DEFAULT_LIMIT: usize = 64 << 20;
     /// Bytes of decompressed records that [`super::validate`] holds at a time.
-    const WINDOW: usize = 16 << 10;
+    const WINDOW: usize = 8 << 10;
     /// The least room that is given to a codec to write to.
     const STEP_MIN: usize = 1 << 10;
 
@@ -258,24 +258,27 @@ impl Decompressor {
         self.limit
     }
 
-    /// The whole of `input`, decompressed.
+    /// The whole of `input`, decompressed. Memory beyond a few times the input is asked for only when
+    /// the stream is known to be whole and within the limit, if need be by reading it twice.
     pub fn decompress(&mut self, codec: Compression, input: &[u8]) -> Result<Bytes, RecordError> {
-        let limit = self.limit;
+        let believed = input.len().saturating_mul(16).max(Self::WINDOW);
         let mut stream = self.stream(codec, input)?;
-        // Three to one is usual, and within the bound on what hostile bytes may make us allocate.
-        let guess = input.len().saturating_mul(3).max(Self::STEP_MIN).min(limit.max(1));
-        let mut out = vec![0; guess];
+        // Three to one is usual where the codec does not say.
+        let guess = stream.size_hint().filter(|&size| size > 0 && size <= believed);
+        let guess = guess.unwrap_or(input.len().saturating_mul(3)).max(Self::STEP_MIN);
+        let limit = stream.limit;
+        let mut out = vec![0; guess.min(believed).min(limit.saturating_add(1))];
         let mut len = 0;
         loop {
             if len == out.len() {
-                if len >= limit {
-                    // The end may be exactly here: one byte more decides.
-                    match stream.read(&mut [0])? {
-                        0 => break,
-                        _ => return Err(too_large(limit)),
-                    }
+                if len >= believed {
+                    drop(out);
+                    return self.decompress_twice(codec, input);
                 }
-                out.resize(len.saturating_mul(2).min(limit), 0);
+                let middle = input.len().saturating_mul(8);
+                let next = if len < middle { middle } else { believed };
+                // One byte above the limit, so that the stream finds out that it is exceeded.
+                out.resize(next.min(limit.saturating_add(1)), 0);
             }
             match stream.read(&mut out[len..])? {
                 0 => break,
@@ -284,6 +287,41 @@ impl Decompressor {
         }
         out.truncate(len);
         Ok(out.into())
+    }
+
+    /// For what grows a lot: finds out how much, then decompresses into a buffer of that size.
+    #[cold]
+    fn decompress_twice(&mut self, codec: Compression, input: &[u8]) -> Result<Bytes, RecordError> {
+        let mut window = self.take_window();
+        let counted = self.count(codec, input, &mut window);
+        self.give_window(window);
+        let mut out = vec![0; counted?];
+        let mut stream = self.stream(codec, input)?;
+        let mut len = 0;
+        while len < out.len() {
+            match stream.read(&mut out[len..])? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        out.truncate(len);
+        Ok(out.into())
+    }
+
+    fn count(
+        &mut self,
+        codec: Compression,
+        input: &[u8],
+        window: &mut [u8],
+    ) -> Result<usize, RecordError> {
+        let mut stream = self.stream(codec, input)?;
+        let mut len = 0;
+        loop {
+            match stream.read(window)? {
+                0 => return Ok(len),
+                read => len += read,
+            }
+        }
     }
 
     /// A stream of `input`, decompressed.
@@ -359,6 +397,19 @@ pub(crate) struct Stream<'a> {
 }
 
 impl Stream<'_> {
+    /// The size of the whole that the bytes claim, if they do; not to be believed.
+    fn size_hint(&self) -> Option<usize> {
+        match &self.source {
+            Codec::None(rest) => Some(rest.len()),
+            #[cfg(feature = "snappy")]
+            Codec::Snappy(stream) => stream.size_hint(),
+            #[cfg(feature = "zstd")]
+            Codec::Zstd(stream) => stream.size_hint(),
+            #[allow(unreachable_patterns, reason = "a build may leave out the rest")]
+            _ => None,
+        }
+    }
+
     /// Fills the front of `out`, which must not be empty; 0 at the end of the records, when all
     /// checksums were compared.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> Result<usize, RecordError> {

@@ -63,6 +63,11 @@ impl<'a> Stream<'a> {
         Self { blocks, input, at: if framed { HEADER_LEN } else { 0 }, given: 0, framed }
     }
 
+    /// Plain raw snappy starts with its size.
+    pub(super) fn size_hint(&self) -> Option<usize> {
+        if self.framed { None } else { honest_len(0, self.input).ok() }
+    }
+
     pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
         loop {
             let rest = &self.blocks.block[self.given..];

@@ -3,7 +3,7 @@
 
 use zstd::zstd_safe::{
     CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, ResetDirective, compress_bound,
-    get_error_name,
+    get_error_name, get_frame_content_size,
 };
 
 use super::super::error::{RecordError, RecordErrorKind};
@@ -68,6 +68,12 @@ impl<'a> Stream<'a> {
         let reset = context.reset(ResetDirective::SessionOnly);
         reset.map_err(|code| Fault::damaged(0, format!("zstd: {}", get_error_name(code))))?;
         Ok(Self { context, input, at: 0, whole: false })
+    }
+
+    /// What the first frame says; other people's producers leave it out.
+    pub(super) fn size_hint(&self) -> Option<usize> {
+        let size = get_frame_content_size(self.input).ok()??;
+        usize::try_from(size).ok()
     }
 
     pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
