@@ -28,3 +28,8 @@ pub use error::{DecodeError, EncodeError};
 pub use error_code::ErrorCode;
 pub use uuid::Uuid;
 pub use wire::Message;
+
+/// Compiles and runs the example in the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
