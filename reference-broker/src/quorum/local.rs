@@ -39,7 +39,7 @@ struct Inner {
 struct Writer {
     file: File,
     len: u64,
-    /// A write or sync failed: what is on disk is unknown, so nothing more is appended.
+    /// A sync failed: what is on disk is unknown, so nothing more is appended.
     failed: bool,
 }
 
@@ -104,6 +104,27 @@ impl MetadataLog for LocalLog {
     }
 }
 
+impl Writer {
+    /// Appends and syncs. A write that failed (a full disk) is taken back and may be tried again; a sync that failed is never
+    /// tried again, because the kernel may have dropped the pages and would report success.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(bytes) {
+            let taken_back = self
+                .file
+                .set_len(self.len)
+                .and_then(|()| self.file.seek(SeekFrom::Start(self.len)));
+            self.failed = taken_back.is_err();
+            return Err(error);
+        }
+        if let Err(error) = self.file.sync_data() {
+            self.failed = true;
+            return Err(error);
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+}
+
 impl Inner {
     fn path(&self) -> PathBuf {
         self.directory.join(LOG_FILE)
@@ -117,16 +138,14 @@ impl Inner {
         let mut image = Image::clone(&self.image.load());
         let record = Record { index: image.applied + 1, command };
         let bytes = encode_record(&record);
-        let written = writer.file.write_all(&bytes).and_then(|()| writer.file.sync_data());
-        if let Err(source) = written {
-            writer.failed = true;
-            return Err(io_error("write", &self.path())(source));
-        }
-        writer.len += bytes.len() as u64;
+        writer.append(&bytes).map_err(io_error("write", &self.path()))?;
         let outcome = apply(&mut image, &record.command);
         self.image.store(Arc::new(image));
         if writer.len > LOG_LEN_MAX {
-            self.write_snapshot(&mut writer)?;
+            // The command is durable and applied: what is left to do can be done after the next one.
+            if let Err(error) = self.write_snapshot(&mut writer) {
+                tracing::warn!(%error, "cannot write a metadata snapshot");
+            }
         }
         Ok(outcome)
     }
