@@ -50,6 +50,8 @@ pub(crate) async fn handle(
             });
             partitions.push(ListOffsetsPartitionResponse {
                 partition_index: wanted.partition_index,
+                // The field is there from version 4.
+                leader_epoch: if context.api_version < 4 { -1 } else { answer.leader_epoch },
                 ..answer
             });
         }
