@@ -1,4 +1,5 @@
-//! The examples in `schemas/GRAMMAR.md` are true: the value becomes the bytes, and the bytes the value.
+//! The examples in `schemas/GRAMMAR.md` are true: the value becomes the bytes, and the bytes the
+//! value.
 
 use bytes::Bytes;
 use ottla_protocol::messages::convert;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Generates `protocol/src/messages` and `protocol/src/error_code.rs` from `protocol/schemas`.
 ///
-/// With `check` nothing is written; a file that differs, lacks or is left over is an error that names the
-/// command which puts it right.
+/// With `check` nothing is written; a file that differs, lacks or is left over is an error that
+/// names the command which puts it right.
 pub(crate) fn run(root: &Path, check: bool) -> Result<(), String> {
     let schemas = root.join("protocol/schemas");
     let library = Library::read(&schemas)

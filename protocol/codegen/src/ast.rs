@@ -15,7 +15,8 @@ pub struct Spanned<T> {
 /// One schema file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
-    /// The path below the schema folder, with `/`: `00_produce.schema`, `records/consumer_offsets.schema`.
+    /// The path below the schema folder, with `/`: `00_produce.schema`,
+    /// `records/consumer_offsets.schema`.
     pub file: String,
     /// The text.
     pub source: String,
@@ -340,7 +341,8 @@ pub enum HeaderCondition {
     Otherwise,
 }
 
-/// One rule of the function from (API, version, direction) to a header's version; the first that applies wins.
+/// One rule of the function from (API, version, direction) to a header's version; the first that
+/// applies wins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeaderVersion {
     /// Which header.

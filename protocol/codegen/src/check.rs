@@ -1,7 +1,8 @@
 //! The static semantics: what makes schemas well formed beyond their grammar.
 //!
-//! Each rule has a number, which its findings carry and `protocol/schemas/GRAMMAR.md` explains. S1 to S19 are
-//! about one message and its fields, S20 to S29 about an API, S30 to S39 about files and the library.
+//! Each rule has a number, which its findings carry and `protocol/schemas/GRAMMAR.md` explains. S1
+//! to S19 are about one message and its fields, S20 to S29 about an API, S30 to S39 about files and
+//! the library.
 
 mod api;
 mod fields;
@@ -66,7 +67,7 @@ fn check_errors(library: &Library, findings: &mut Vec<Diagnostic>) {
         }
         if error.prose.is_empty() || error.advice.is_empty() {
             let message = format!(
-                "`{}` lacks prose: `|` lines say what went wrong, `>` lines what a client does next",
+                "`{}` lacks prose: `|` lines say what went wrong, `>` lines what a client does",
                 error.name.value
             );
             findings.push(schema.finding("S32", error.name.span, message));
@@ -74,7 +75,8 @@ fn check_errors(library: &Library, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// S33: header rules name existing headers, versions and APIs, and the last of each direction is `otherwise`.
+/// S33: header rules name existing headers, versions and APIs, and the last of each direction is
+/// `otherwise`.
 fn check_headers(library: &Library, findings: &mut Vec<Diagnostic>) {
     for direction in [Direction::Request, Direction::Response] {
         let name = if direction == Direction::Request { "RequestHeader" } else { "ResponseHeader" };

@@ -1,7 +1,8 @@
 //! Rust from schemas: the modules in `protocol/src/messages` and `protocol/src/error_code.rs`.
 //!
-//! The output is data for the `Message` derive: structs whose attributes repeat the schema's facts, with its
-//! prose as documentation. It is formatted by `rustfmt` with the workspace's configuration.
+//! The output is data for the `Message` derive: structs whose attributes repeat the schema's facts,
+//! with its prose as documentation. It is formatted by `rustfmt` with the workspace's
+//! configuration.
 
 mod api_key;
 mod errors;
@@ -28,7 +29,8 @@ pub struct Output {
 
 /// All files, formatted; `config` is the folder of `rustfmt.toml`.
 ///
-/// Fails when `rustfmt` cannot be started or refuses the text, which would be an error of this crate.
+/// Fails when `rustfmt` cannot be started or refuses the text, which would be an error of this
+/// crate.
 pub fn emit(library: &Library, config: &Path) -> io::Result<Vec<Output>> {
     let mut files = vec![
         ("messages/mod.rs".to_owned(), index::index(library)),

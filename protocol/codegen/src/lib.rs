@@ -1,8 +1,8 @@
 //! The schema language of ottla-protocol: parser, static checks, code generation.
 //!
-//! [`parse`] reads one schema file, [`check`] holds a [`Library`] of files against the static semantics of
-//! `protocol/schemas/GRAMMAR.md`, [`emit_rust`] writes the message modules. A schema that is not well formed
-//! gives [`Diagnostic`]s that show the line with a caret under the place.
+//! [`parse`] reads one schema file, [`check`] holds a [`Library`] of files against the static
+//! semantics of `protocol/schemas/GRAMMAR.md`, [`emit_rust`] writes the message modules. A schema
+//! that is not well formed gives [`Diagnostic`]s that show the line with a caret under the place.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

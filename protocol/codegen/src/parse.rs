@@ -1,7 +1,7 @@
 //! From the text of a schema file to its [`Schema`].
 //!
-//! Lines are read by the nom parsers of `line`; this module puts them together by indentation. It stops at
-//! the first line that it cannot read. The grammar is in `protocol/schemas/GRAMMAR.md`.
+//! Lines are read by the nom parsers of `line`; this module puts them together by indentation. It
+//! stops at the first line that it cannot read. The grammar is in `protocol/schemas/GRAMMAR.md`.
 
 mod api;
 mod line;
@@ -24,7 +24,8 @@ pub fn parse(file: &str, source: &str) -> Result<Schema, Diagnostic> {
     Ok(Schema { file: file.to_owned(), source: source.to_owned(), prose, items })
 }
 
-/// The lines that say something, with their indentation; blank lines and comments (`#`) are left out.
+/// The lines that say something, with their indentation; blank lines and comments (`#`) are left
+/// out.
 fn split<'a>(file: &str, source: &'a str) -> Result<Vec<Line<'a>>, Diagnostic> {
     let mut lines = Vec::new();
     for (index, text) in source.lines().enumerate() {

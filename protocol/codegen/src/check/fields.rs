@@ -43,7 +43,8 @@ impl Context<'_> {
         self.findings.push(self.schema.finding(rule, span, text));
     }
 
-    /// S1: versions have an end, flexible versions have none and begin among them. S2: `type` fits the kind.
+    /// S1: versions have an end, flexible versions have none and begin among them. S2: `type` fits
+    /// the kind.
     fn head(&mut self) {
         let Message { versions, flexible, .. } = self.message;
         if versions.value.last.is_none() {
@@ -229,7 +230,8 @@ impl Context<'_> {
         }
     }
 
-    /// S15: tags need flexible versions. S16: they are within the field's versions. S17: unique. S18: contiguous.
+    /// S15: tags need flexible versions. S16: they are within the field's versions. S17: unique.
+    /// S18: contiguous.
     fn tags(&mut self, fields: &[Field]) {
         let mut seen: Vec<(u32, Range)> = Vec::new();
         for field in fields {

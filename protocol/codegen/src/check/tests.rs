@@ -98,7 +98,8 @@ fn s2_only_coordinator_and_metadata_records_are_numbered() {
 fn s3_common_structs_are_defined_once_and_used() {
     let source = |rest: &str| {
         format!(
-            "data A  versions 0\n| P.\n  B  []C  0\n  | P.\n  struct C  0\n    D  int8  0\n    | P.\n{rest}"
+            "data A  versions 0\n| P.\n  B  []C  0\n  | P.\n  struct C  0\n    D  int8  0\n\
+             \x20   | P.\n{rest}"
         )
     };
     let twice = source("  struct C  0\n    D  int8  0\n    | P.\n");

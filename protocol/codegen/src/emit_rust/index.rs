@@ -14,7 +14,8 @@ pub(super) fn index(library: &Library) -> String {
     }
     modules.sort();
     let mut out = String::from(
-        "//! Every message of the protocol, one module per file in `protocol/schemas`, and the enums\n\
+        "//! Every message of the protocol, one module per file in `protocol/schemas`, and the \
+         enums\n\
          //! that dispatch on the API key.\n\n\
          mod api_key;\n#[cfg(feature = \"json\")]\npub mod convert;\nmod dispatch;\n\n",
     );
@@ -169,7 +170,7 @@ pub(super) fn convert(library: &Library) -> String {
     CONVERT.replace("{names}", &list).replace("{arms}", &arms)
 }
 
-const CONVERT: &str = r#"//! Conversion between bytes and JSON by a message's name, for tests and tools.
+const CONVERT: &str = r#"//! Conversion between bytes and JSON by a message's name.
 
 use super::*;
 use crate::encoder::Encoder;

@@ -93,7 +93,8 @@ fn api_docs(out: &mut String, api: &Api) {
     doc(out, "//!", "", &lines);
 }
 
-/// The Rust names of nested structs; those that several messages of a file use get the message's in front.
+/// The Rust names of nested structs; those that several messages of a file use get the message's in
+/// front.
 struct Names<'a> {
     uses: BTreeMap<&'a str, usize>,
 }

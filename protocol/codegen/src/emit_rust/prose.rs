@@ -3,7 +3,8 @@
 /// How wide a line of prose may be, without its indentation and `/// `.
 const WIDTH: usize = 90;
 
-/// Prose lines as paragraphs and list entries, each one text; an empty text is a break between paragraphs.
+/// Prose lines as paragraphs and list entries, each one text; an empty text is a break between
+/// paragraphs.
 pub(super) fn paragraphs(lines: &[String]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for line in lines {

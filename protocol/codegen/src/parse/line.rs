@@ -11,7 +11,8 @@ use nom::error::{ErrorKind, ParseError};
 use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
 
-/// A line that could not be read: how much of it was left, how much is marked, and what was expected.
+/// A line that could not be read: how much of it was left, how much is marked, and what was
+/// expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) remaining: usize,

@@ -73,7 +73,8 @@ fn a_field_has_name_type_versions_and_attributes() {
 
 #[test]
 fn an_api_has_facts_errors_notes_and_two_halves() {
-    let source = "# a comment\napi 7 Look\n| Looks.\n\nlisteners broker controller\nroute controller\n\
+    let source = "# a comment\napi 7 Look\n| Looks.\n\nlisteners broker controller\n\
+                  route controller\n\
                   throttle DelayMs after-response 1+\nno-response Acks is 0\nunstable 2\n\
                   deprecated 0-1\nerror NOT_CONTROLLER 1+\n| Elsewhere.\nversion 1 KIP-1 KAFKA-2\n\
                   | Adds.\n\nrequest  versions 0-2\n  Acks  int16  0+\n\
@@ -119,84 +120,80 @@ fn errors_header_rules_structs_and_records_are_read() {
     assert_eq!(key.structs[0].fields[0].name.value, "Id");
 }
 
+/// A source, (line, column, width) of its finding, and how the message begins.
+type Case = (&'static str, (usize, usize, usize), &'static str);
+
+const REFUSED: &[Case] = &[
+    ("data A\tversions 0\n", (1, 7, 1), "a tab: indent and separate with spaces"),
+    ("data A  versions 0  \n", (1, 19, 2), "spaces at the end of the line: remove them"),
+    (
+        "data A  versions 0\n   B  int8  0\n",
+        (2, 1, 3),
+        "an odd indentation: each level is two spaces",
+    ),
+    ("  B  int8  0\n", (1, 3, 10), "an indented line that belongs to nothing above it"),
+    ("thing A\n", (1, 1, 5), "unknown definition `thing`: expected api, header, header-version"),
+    (
+        "data A  versions 0\n\ndata B  versions 0\n\n  | lost\n",
+        (5, 3, 6),
+        "prose at another indentation than what it describes",
+    ),
+    (
+        "data A  versions 0\n  B  int8  0\n      C  int8  0\n",
+        (3, 7, 10),
+        "a field at an indentation that does not fit",
+    ),
+    (
+        "data A  versions 0\n  b  int8  0\n",
+        (2, 3, 10),
+        "expected a field, which begins with its name in CamelCase",
+    ),
+    (
+        "data A  versions 0\n  B  X  0\n    struct X  0\n",
+        (3, 5, 11),
+        "a struct is indented by two spaces, after all fields",
+    ),
+    ("data A\n", (1, 7, 1), "expected `versions` and a version range"),
+    ("data\n", (1, 5, 1), "expected the message's name here, the line ends"),
+    ("data A  version 0\n", (1, 9, 7), "expected type, versions or flexible, found `version`"),
+    (
+        "data A  versions 5-3\n",
+        (1, 18, 3),
+        "the range `5-3` is empty: its last version is below its first",
+    ),
+    (
+        "data A  versions x\n",
+        (1, 18, 1),
+        "expected a version range such as 3, 3-13 or 9+, found `x`",
+    ),
+    ("data a  versions 0\n", (1, 6, 1), "expected a name in CamelCase, found `a`"),
+    ("error 99999 A\n", (1, 7, 5), "expected a number from -32768 to 32767, found `99999`"),
+    ("error 1 lower\n", (1, 9, 5), "expected an error name in UPPER_CASE, found `lower`"),
+    (
+        "error 1 A  maybe\n",
+        (1, 12, 5),
+        "unknown property `maybe`: expected retriable or refresh-metadata",
+    ),
+    ("header-version both 1 otherwise\n", (1, 16, 4), "expected request or response, found `both`"),
+    ("header-version request 1 otherwise x\n", (1, 36, 1), "expected the line to end"),
+    (
+        "data A  versions 0-1\nversion 1 JIRA-1\n",
+        (2, 11, 6),
+        "expected a source such as KIP-482 or KAFKA-9577, found `JIRA-1`",
+    ),
+    (
+        "data A  versions 0-1\nversion one\n",
+        (2, 9, 3),
+        "expected a version from 0 to 32767, found `one`",
+    ),
+];
+
 #[test]
 fn lines_are_refused_with_the_place() {
-    let cases = [
-        ("data A\tversions 0\n", (1, 7, 1), "a tab: indent and separate with spaces"),
-        ("data A  versions 0  \n", (1, 19, 2), "spaces at the end of the line: remove them"),
-        (
-            "data A  versions 0\n   B  int8  0\n",
-            (2, 1, 3),
-            "an odd indentation: each level is two spaces",
-        ),
-        ("  B  int8  0\n", (1, 3, 10), "an indented line that belongs to nothing above it"),
-        (
-            "thing A\n",
-            (1, 1, 5),
-            "unknown definition `thing`: expected api, header, header-version",
-        ),
-        (
-            "data A  versions 0\n\ndata B  versions 0\n\n  | lost\n",
-            (5, 3, 6),
-            "prose at another indentation than what it describes",
-        ),
-        (
-            "data A  versions 0\n  B  int8  0\n      C  int8  0\n",
-            (3, 7, 10),
-            "a field at an indentation that does not fit",
-        ),
-        (
-            "data A  versions 0\n  b  int8  0\n",
-            (2, 3, 10),
-            "expected a field, which begins with its name in CamelCase",
-        ),
-        (
-            "data A  versions 0\n  B  X  0\n    struct X  0\n",
-            (3, 5, 11),
-            "a struct is indented by two spaces, after all fields",
-        ),
-        ("data A\n", (1, 7, 1), "expected `versions` and a version range"),
-        ("data\n", (1, 5, 1), "expected the message's name here, the line ends"),
-        ("data A  version 0\n", (1, 9, 7), "expected type, versions or flexible, found `version`"),
-        (
-            "data A  versions 5-3\n",
-            (1, 18, 3),
-            "the range `5-3` is empty: its last version is below its first",
-        ),
-        (
-            "data A  versions x\n",
-            (1, 18, 1),
-            "expected a version range such as 3, 3-13 or 9+, found `x`",
-        ),
-        ("data a  versions 0\n", (1, 6, 1), "expected a name in CamelCase, found `a`"),
-        ("error 99999 A\n", (1, 7, 5), "expected a number from -32768 to 32767, found `99999`"),
-        ("error 1 lower\n", (1, 9, 5), "expected an error name in UPPER_CASE, found `lower`"),
-        (
-            "error 1 A  maybe\n",
-            (1, 12, 5),
-            "unknown property `maybe`: expected retriable or refresh-metadata",
-        ),
-        (
-            "header-version both 1 otherwise\n",
-            (1, 16, 4),
-            "expected request or response, found `both`",
-        ),
-        ("header-version request 1 otherwise x\n", (1, 36, 1), "expected the line to end"),
-        (
-            "data A  versions 0-1\nversion 1 JIRA-1\n",
-            (2, 11, 6),
-            "expected a source such as KIP-482 or KAFKA-9577, found `JIRA-1`",
-        ),
-        (
-            "data A  versions 0-1\nversion one\n",
-            (2, 9, 3),
-            "expected a version from 0 to 32767, found `one`",
-        ),
-    ];
-    for (source, place, message) in cases {
+    for (source, place, message) in REFUSED {
         let (line, column, width, text) = refused(source);
         assert!(text.starts_with(message), "{source}: {text}");
-        assert_eq!((line, column, width), place, "{source}: {text}");
+        assert_eq!((line, column, width), *place, "{source}: {text}");
     }
 }
 
