@@ -104,6 +104,17 @@ fn commit_request(group: &str, topic: &str, offset: i64) -> CommitRequest {
     }
 }
 
+/// Lets the other tasks run until `done`; they are few, and need few turns.
+async fn until(done: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if done() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the condition does not come true");
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_members_share_and_the_survivor_takes_over() {
     let log = memory_log();
@@ -132,12 +143,8 @@ async fn two_members_share_and_the_survivor_takes_over() {
     assert_eq!(coordinator.heartbeat(heartbeat.clone()).await, ErrorCode::None);
     tokio::time::advance(Duration::from_secs(4)).await;
     // The timer's task has yet to run.
-    let mut told = coordinator.heartbeat(heartbeat.clone()).await;
-    while told == ErrorCode::None {
-        tokio::task::yield_now().await;
-        told = coordinator.heartbeat(heartbeat.clone()).await;
-    }
-    assert_eq!(told, ErrorCode::RebalanceInProgress);
+    until(|| coordinator.describe("g").expect("a group").state == "PreparingRebalance").await;
+    assert_eq!(coordinator.heartbeat(heartbeat).await, ErrorCode::RebalanceInProgress);
     let again = coordinator.join(join_request("x", &leader.member_id)).await;
     assert_eq!((again.generation, again.members.len()), (2, 1));
 }
@@ -178,9 +185,7 @@ async fn a_partition_that_is_given_up_answers_16_and_frees_those_who_wait() {
         let coordinator = Arc::clone(&coordinator);
         async move { join(&coordinator, "a").await }
     });
-    while coordinator.describe("g").map(|group| group.members.len()) != Ok(1) {
-        tokio::task::yield_now().await;
-    }
+    until(|| coordinator.describe("g").is_ok_and(|group| group.members.len() == 1)).await;
     // A resignation under an older epoch means nothing.
     let partition = coordinator.partition_for("g");
     coordinator.resign(partition, -1);
@@ -332,7 +337,5 @@ async fn a_topic_made_again_under_its_name_has_no_offsets() {
     let other = coordinator.committed("g", "t", Uuid([9; 16]), 0).expect("active");
     assert_eq!(other, None);
     coordinator.partitions_deleted(&[("t".into(), 0)]);
-    while coordinator.committed("g", "t", TOPIC_ID, 0) != Ok(None) {
-        tokio::task::yield_now().await;
-    }
+    until(|| coordinator.committed("g", "t", TOPIC_ID, 0) == Ok(None)).await;
 }

@@ -1,7 +1,7 @@
 //! Random clients, deaths, failed appends and restarts against one shard of the group coordinator.
 //!
-//! What must hold in every history: a request is answered once; a generation is used once; within
-//! a generation a partition belongs to one client at most (P8); only the leader sees the member
+//! What must hold in every history: a request is answered once; a share is what the leader of that
+//! generation gave; within a generation a partition belongs to one client at most (P8); only the leader sees the member
 //! list; an acknowledged commit is there, and is there after a restart; when the clients fall
 //! silent the group becomes empty and nobody waits (CG-13).
 
@@ -85,6 +85,8 @@ struct World {
     disk: Vec<Record>,
     /// Owner of each partition by generation and incarnation of the assignment.
     owners: BTreeMap<(i32, usize), usize>,
+    /// What leaders have dealt out in each generation: member and share.
+    dealt: BTreeSet<(i32, String, Vec<u8>)>,
     generations: BTreeSet<i32>,
     highest_generation: i32,
 }
@@ -101,6 +103,7 @@ impl World {
             on_the_way: BTreeMap::new(),
             disk: Vec::new(),
             owners: BTreeMap::new(),
+            dealt: BTreeSet::new(),
             generations: BTreeSet::new(),
             highest_generation: 0,
         };
@@ -207,6 +210,10 @@ impl World {
                 let member = client.members[partition % client.members.len()].clone();
                 shares.entry(member).or_default().push(u8::try_from(partition).expect("few"));
             }
+        }
+        for member in &client.members {
+            let share = shares.get(member).cloned().unwrap_or_default();
+            self.dealt.insert((client.generation, member.clone(), share));
         }
         let request = SyncRequest {
             group_id: GROUP.into(),
@@ -365,7 +372,15 @@ impl World {
         let client = &mut self.clients[at];
         client.waiting = None;
         match reply.error {
-            ErrorCode::None => client.synced = true,
+            ErrorCode::None => {
+                client.synced = true;
+                // A static member has its share from the time of an older id.
+                let share = (generation, client.member_id.clone(), reply.assignment.to_vec());
+                assert!(
+                    at % 2 == 1 || self.dealt.contains(&share),
+                    "{share:?} is not what a leader has dealt out"
+                );
+            }
             ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId => {
                 *client = Client::default();
             }

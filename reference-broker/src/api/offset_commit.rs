@@ -11,7 +11,6 @@ use ottla_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::RequestContext;
-use crate::broker::Broker;
 use crate::coordinator::types::{CommitPartition, CommitRequest, CommitResult, CommitTopic};
 use crate::coordinator::{GroupCoordinator, TopicResolver};
 
@@ -51,22 +50,6 @@ pub async fn answer(
         plan.settle(coordinator.commit(commit).await);
     }
     OffsetCommitResponse { topics: plan.response, ..OffsetCommitResponse::default() }
-}
-
-impl TopicResolver for Broker {
-    fn topic_id(&self, name: &str) -> Option<Uuid> {
-        self.image().topics.get(name).map(|topic| topic.id)
-    }
-
-    fn topic_name(&self, id: Uuid) -> Option<String> {
-        self.image().topic_by_id(id).map(|topic| topic.name.clone())
-    }
-
-    fn has_partition(&self, name: &str, partition: i32) -> bool {
-        let image = self.image();
-        let count = image.topics.get(name).map_or(0, |topic| topic.partitions.len());
-        usize::try_from(partition).is_ok_and(|partition| partition < count)
-    }
 }
 
 /// The response in request order, filled where the answer is known, and what the coordinator is

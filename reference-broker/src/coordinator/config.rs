@@ -19,7 +19,7 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: i64,
-    /// `offset.commit.timeout.ms`: how long an append may take before it is answered with 15.
+    /// `offsets.commit.timeout.ms`: how long an append may take before it is answered with 15.
     pub offset_commit_timeout_ms: i64,
 }
 

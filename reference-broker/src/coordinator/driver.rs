@@ -21,8 +21,9 @@ use super::record::CommittedOffset;
 use super::shard::Shard;
 use super::time::{Instant, Now};
 use super::types::{
-    CommitRequest, CommitResult, Description, HeartbeatRequest, JoinReply, JoinRequest,
-    LeaveRequest, LeaveResult, Listed, Output, Reply, RequestId, SyncReply, SyncRequest,
+    CommitRequest, CommitResult, CommittedOffsets, Description, HeartbeatRequest, JoinReply,
+    JoinRequest, LeaveRequest, LeaveResult, Listed, Output, Reply, RequestId, SyncReply,
+    SyncRequest,
 };
 
 /// The group coordinator of a broker.
@@ -220,10 +221,7 @@ impl GroupCoordinator {
     /// # Errors
     ///
     /// 14 or 16 (M16).
-    pub fn all_committed(
-        &self,
-        group_id: &str,
-    ) -> Result<Vec<(String, Vec<(i32, CommittedOffset)>)>, ErrorCode> {
+    pub fn all_committed(&self, group_id: &str) -> Result<Vec<CommittedOffsets>, ErrorCode> {
         self.inner.slot_for(group_id).lock().shard.all_committed(group_id)
     }
 

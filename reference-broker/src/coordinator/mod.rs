@@ -21,7 +21,6 @@ pub mod types;
 
 pub use config::GroupConfig;
 pub use driver::GroupCoordinator;
-pub use driver::GroupCoordinator as Coordinator;
 pub use log::{MemoryLog, OffsetsLog};
 
 use ottla_protocol::Uuid;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::record::Record;
+use super::record::{CommittedOffset, Record};
 
 /// Names a request whose reply comes later; given by the caller, unique per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -272,6 +272,9 @@ pub struct CommitResult {
     /// 0 or 12.
     pub error: ErrorCode,
 }
+
+/// What a group has committed for a topic: its name, and the offsets by partition.
+pub type CommittedOffsets = (String, Vec<(i32, CommittedOffset)>);
 
 /// A member in a description.
 #[derive(Clone, Debug, PartialEq)]

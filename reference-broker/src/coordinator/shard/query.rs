@@ -4,7 +4,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::super::group::State;
 use super::super::record::CommittedOffset;
-use super::super::types::{DescribedMember, Description, Listed};
+use super::super::types::{CommittedOffsets, DescribedMember, Description, Listed};
 use super::Shard;
 
 impl Shard {
@@ -35,10 +35,7 @@ impl Shard {
     /// # Errors
     ///
     /// 14 or 16 (M16).
-    pub fn all_committed(
-        &self,
-        group_id: &str,
-    ) -> Result<Vec<(String, Vec<(i32, CommittedOffset)>)>, ErrorCode> {
+    pub fn all_committed(&self, group_id: &str) -> Result<Vec<CommittedOffsets>, ErrorCode> {
         self.check_active()?;
         let Some(offsets) = self.offsets.group(group_id) else { return Ok(Vec::new()) };
         let topics = offsets.iter().map(|(topic, partitions)| {
