@@ -1,7 +1,8 @@
 //! Kafka's small text files: checkpoints of a log dir and `partition.metadata`.
 //!
-//! A checkpoint is a version line (0), a count line and as many lines of content. All are written by
-//! [`super::storage::write_atomically`]; a file that is empty or does not parse counts as missing (M18).
+//! A checkpoint is a version line (0), a count line and as many lines of content. All are written
+//! by [`super::storage::write_atomically`]; a file that is empty or does not parse counts as
+//! missing (M18).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -70,7 +71,8 @@ pub(crate) fn format_lines(lines: impl ExactSizeIterator<Item = String>) -> Vec<
     text.into_bytes()
 }
 
-/// A checkpoint that maps partitions to offsets: recovery points, high watermarks, log start offsets.
+/// A checkpoint that maps partitions to offsets: recovery points, high watermarks, log start
+/// offsets.
 #[derive(Debug, Clone)]
 pub struct OffsetCheckpoint {
     storage: Arc<dyn Storage>,
@@ -93,7 +95,8 @@ impl OffsetCheckpoint {
 
     /// Replaces all entries, durably.
     pub fn write(&self, offsets: &BTreeMap<TopicPartition, i64>) -> Result<()> {
-        let lines = offsets.iter().map(|(of, offset)| format!("{} {} {offset}", of.topic, of.partition));
+        let lines =
+            offsets.iter().map(|(of, offset)| format!("{} {} {offset}", of.topic, of.partition));
         write_atomically(&*self.storage, &self.path, &format_lines(lines))
             .map_err(LogError::io("write", &self.path))
     }

@@ -1,8 +1,8 @@
 //! Which leader epoch wrote which offsets: `leader-epoch-checkpoint`.
 //!
-//! The leader notes (epoch, log end) before it serves (M5), every append and every recovery adds what the batch headers
-//! say. Followers ask it where an epoch ended and cut their log there (KIP-101, KIP-279); consumers do the same to notice a
-//! truncation (KIP-320).
+//! The leader notes (epoch, log end) before it serves (M5), every append and every recovery adds
+//! what the batch headers say. Followers ask it where an epoch ended and cut their log there
+//! (KIP-101, KIP-279); consumers do the same to notice a truncation (KIP-320).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct LeaderEpochCache {
 }
 
 impl LeaderEpochCache {
-    /// Reads the file in `dir`. A file that is empty or does not parse counts as none (an empty file after a power loss is
-    /// normal, M18): recovery fills the cache from the batch headers.
+    /// Reads the file in `dir`. A file that is empty or does not parse counts as none (an empty
+    /// file after a power loss is normal, M18): recovery fills the cache from the batch headers.
     pub fn open(storage: Arc<dyn Storage>, dir: &Path) -> Result<Self> {
         let path = dir.join(FILE_NAME);
         let bytes = read_small(&*storage, &path).map_err(LogError::io("read", &path))?;
@@ -60,7 +60,8 @@ impl LeaderEpochCache {
         self.entries.last().map(|entry| entry.epoch)
     }
 
-    /// Notes that `epoch` starts at `start_offset` and makes it durable. Nothing happens when the epoch is known already.
+    /// Notes that `epoch` starts at `start_offset` and makes it durable. Nothing happens when the
+    /// epoch is known already.
     pub fn assign(&mut self, epoch: i32, start_offset: i64) -> Result<()> {
         match self.insert(EpochEntry { epoch, start_offset }) {
             true => self.write(),
@@ -73,9 +74,10 @@ impl LeaderEpochCache {
         self.insert(EpochEntry { epoch, start_offset });
     }
 
-    /// Where `epoch` ends, for OffsetForLeaderEpoch and for the diverging epoch of a Fetch: an epoch and its exclusive end.
-    /// (LE-02, LE-03 as corrected:) the newest epoch ends at the log end; an epoch above all known gives `None`; one that
-    /// wrote nothing gives the next lower known one and its end; one below all gives itself and the first known start.
+    /// Where `epoch` ends, for OffsetForLeaderEpoch and for the diverging epoch of a Fetch: an
+    /// epoch and its exclusive end. (LE-02, LE-03 as corrected:) the newest epoch ends at the log
+    /// end; an epoch above all known gives `None`; one that wrote nothing gives the next lower
+    /// known one and its end; one below all gives itself and the first known start.
     pub fn end_offset_for(&self, epoch: i32, log_end_offset: i64) -> Option<(i32, i64)> {
         if epoch < 0 {
             return None;
@@ -105,7 +107,8 @@ impl LeaderEpochCache {
         self.write()
     }
 
-    /// Forgets epochs that ended at or before `start_offset`, the log's new start; the one it falls into now starts there.
+    /// Forgets epochs that ended at or before `start_offset`, the log's new start; the one it falls
+    /// into now starts there.
     pub fn truncate_from_start(&mut self, start_offset: i64) -> Result<()> {
         let above = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
         let Some(floor) = above.checked_sub(1) else { return Ok(()) };
@@ -118,7 +121,8 @@ impl LeaderEpochCache {
     }
 
     pub(super) fn write(&self) -> Result<()> {
-        let lines = self.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset));
+        let lines =
+            self.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset));
         write_atomically(&*self.storage, &self.path, &checkpoint::format_lines(lines))
             .map_err(LogError::io("write", &self.path))
     }
@@ -134,9 +138,8 @@ impl LeaderEpochCache {
         {
             return false;
         }
-        self.entries.retain(|known| {
-            known.epoch < entry.epoch && known.start_offset < entry.start_offset
-        });
+        self.entries
+            .retain(|known| known.epoch < entry.epoch && known.start_offset < entry.start_offset);
         self.entries.push(entry);
         true
     }

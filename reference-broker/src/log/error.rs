@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// An error of the log. Every message names the file or folder and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// An operation of the file system failed in a way that leaves the log usable (reading a missing file, say).
+    /// An operation of the file system failed in a way that leaves the log usable (reading a
+    /// missing file, say).
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was tried, as a verb phrase.
@@ -16,27 +17,36 @@ pub enum LogError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The disk is full. What was being written was taken away again, nothing of it is acknowledged, and the log takes
-    /// appends again as soon as there is space.
-    #[error("cannot write {}: no space left on the device; free some space or lower retention.bytes, and retry", path.display())]
+    /// The disk is full. What was being written was taken away again, nothing of it is
+    /// acknowledged, and the log takes appends again as soon as there is space.
+    #[error(
+        "cannot write {}: no space left on the device; free some space or lower \
+         retention.bytes, and retry",
+        path.display()
+    )]
     DiskFull {
         /// The file.
         path: PathBuf,
     },
-    /// A write or a flush failed (EIO and its like): what is on the disk is no longer known, so the whole log dir is out of
-    /// service until the broker is restarted. A flush that failed is never tried again: the kernel may have dropped the
-    /// pages and would report success.
-    #[error("log dir {} is out of service: {cause}; check the disk, then restart the broker", dir.display())]
+    /// A write or a flush failed (EIO and its like): what is on the disk is no longer known, so the
+    /// whole log dir is out of service until the broker is restarted. A flush that failed is never
+    /// tried again: the kernel may have dropped the pages and would report success.
+    #[error(
+        "log dir {} is out of service: {cause}; check the disk, then restart the broker",
+        dir.display()
+    )]
     DirFailed {
         /// The log dir.
         dir: PathBuf,
         /// The first failure.
         cause: String,
     },
-    /// Stored bytes are damaged in a place that no crash explains (M19). Nothing was changed on the disk.
+    /// Stored bytes are damaged in a place that no crash explains (M19). Nothing was changed on the
+    /// disk.
     #[error(
-        "corrupt segment {} at position {position}, near offset {offset}: {reason}; restore the segment from another replica \
-         or a backup, or move it and all later files of this partition away to give up what is in them",
+        "corrupt segment {} at position {position}, near offset {offset}: {reason}; restore the \
+         segment from another replica or a backup, or move it and all later files of this \
+         partition away to give up what is in them",
         segment.display()
     )]
     Corrupt {
@@ -69,7 +79,8 @@ pub enum LogError {
     },
     /// Another process has the log dir open.
     #[error(
-        "log dir {} is in use by another broker (its .lock is held); stop that one or configure another log.dirs",
+        "log dir {} is in use by another broker (its .lock is held); stop that one or configure \
+         another log.dirs",
         dir.display()
     )]
     Locked {
@@ -77,7 +88,11 @@ pub enum LogError {
         dir: PathBuf,
     },
     /// The log dir cannot be written to.
-    #[error("log dir {} is not writable: {source}; give this user write permission or configure another log.dirs", dir.display())]
+    #[error(
+        "log dir {} is not writable: {source}; give this user write permission or configure \
+         another log.dirs",
+        dir.display()
+    )]
     NotWritable {
         /// The log dir.
         dir: PathBuf,

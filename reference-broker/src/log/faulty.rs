@@ -1,8 +1,10 @@
-//! A file system in memory that can lose what was not synced, run full, and fail: for tests and simulation.
+//! A file system in memory that can lose what was not synced, run full, and fail: for tests and
+//! simulation.
 //!
-//! It keeps two states: what programs see, and what would be there after a power failure. [`StorageFile::sync`] copies a file's
-//! content to the second, [`Storage::sync_dir`] a folder's names. [`FaultyStorage::power_loss`] goes back to the second
-//! state, with some of the rest, sector by sector and folder by folder, as the seed decides: disks write in any order.
+//! It keeps two states: what programs see, and what would be there after a power failure.
+//! [`StorageFile::sync`] copies a file's content to the second, [`Storage::sync_dir`] a folder's
+//! names. [`FaultyStorage::power_loss`] goes back to the second state, with some of the rest,
+//! sector by sector and folder by folder, as the seed decides: disks write in any order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -114,7 +116,8 @@ impl FaultyStorage {
         lock(&self.disk).now_ms = now_ms;
     }
 
-    /// Limits the bytes of all files together; writes beyond fail with ENOSPC after what still fits.
+    /// Limits the bytes of all files together; writes beyond fail with ENOSPC after what still
+    /// fits.
     pub fn set_capacity(&self, capacity: Option<usize>) {
         lock(&self.disk).capacity = capacity;
     }
@@ -161,7 +164,8 @@ impl FaultyStorage {
             inode.content.clone_from(&content);
             inode.synced = content;
         }
-        let mut dirs: Vec<PathBuf> = parents(&disk.names).chain(parents(&disk.synced_names)).collect();
+        let mut dirs: Vec<PathBuf> =
+            parents(&disk.names).chain(parents(&disk.synced_names)).collect();
         dirs.sort();
         dirs.dedup();
         for dir in dirs {
@@ -208,8 +212,8 @@ fn parents(names: &Names) -> impl Iterator<Item = PathBuf> {
     names.keys().filter_map(|path| path.parent().map(Path::to_path_buf))
 }
 
-/// What is left of a file: a length between the synced and the present one, and of each sector that differs the old
-/// or the new state.
+/// What is left of a file: a length between the synced and the present one, and of each sector that
+/// differs the old or the new state.
 fn survivors(inode: &Inode, random: &mut SplitMix) -> Vec<u8> {
     let (old, new) = (&inode.synced, &inode.content);
     if old == new {
@@ -261,7 +265,8 @@ impl Disk {
     }
 
     fn make_file(&mut self, path: &Path) -> usize {
-        let inode = Inode { path: path.to_path_buf(), modified_ms: self.now_ms, ..Inode::default() };
+        let inode =
+            Inode { path: path.to_path_buf(), modified_ms: self.now_ms, ..Inode::default() };
         self.inodes.push(inode);
         self.names.insert(path.to_path_buf(), Node::File(self.inodes.len() - 1));
         self.inodes.len() - 1
@@ -369,7 +374,9 @@ impl Storage for FaultyStorage {
         let inode = match (disk.names.get(path), mode) {
             (Some(Node::Dir), _) => return Err(io::ErrorKind::IsADirectory.into()),
             (Some(Node::File(inode)), _) => *inode,
-            (None, OpenMode::Read | OpenMode::ReadWrite) => return Err(io::ErrorKind::NotFound.into()),
+            (None, OpenMode::Read | OpenMode::ReadWrite) => {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             (None, OpenMode::Create | OpenMode::CreateEmpty) => {
                 let parent = path.parent().unwrap_or(Path::new(""));
                 if disk.names.get(parent) != Some(&Node::Dir) {

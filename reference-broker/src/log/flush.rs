@@ -1,4 +1,5 @@
-//! Making a log durable: prepared under the log's lock, carried out without it, completed under it again.
+//! Making a log durable: prepared under the log's lock, carried out without it, completed under it
+//! again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use super::error::Result;
 use super::log_dir::LogDir;
 use super::storage::StorageFile;
 
-/// What has to be synced so that everything below [`FlushTask::end_offset`] is durable. Several partitions' tasks can be
-/// run by one thread, one after the other, while their logs take further appends.
+/// What has to be synced so that everything below [`FlushTask::end_offset`] is durable. Several
+/// partitions' tasks can be run by one thread, one after the other, while their logs take further
+/// appends.
 #[derive(Debug)]
 #[must_use = "nothing is durable before the task was run"]
 pub struct FlushTask {
@@ -29,8 +31,8 @@ impl FlushTask {
         self.end_offset
     }
 
-    /// Syncs. A failure takes the log dir out of service: it is not known what was written, and a second sync would not
-    /// tell.
+    /// Syncs. A failure takes the log dir out of service: it is not known what was written, and a
+    /// second sync would not tell.
     pub fn run(&self) -> Result<()> {
         self.log_dir.check()?;
         for (path, file) in &self.files {

@@ -1,7 +1,9 @@
-//! A file of fixed-size, ascending entries: what the offset index and the time index have in common.
+//! A file of fixed-size, ascending entries: what the offset index and the time index have in
+//! common.
 //!
-//! While its segment is the active one, the entries are in memory and written to the file now and then (after a crash the
-//! index is made anew from the segment anyway). A sealed segment's index stays on disk and is searched there.
+//! While its segment is the active one, the entries are in memory and written to the file now and
+//! then (after a crash the index is made anew from the segment anyway). A sealed segment's index
+//! stays on disk and is searched there.
 
 use std::io;
 use std::marker::PhantomData;
@@ -54,9 +56,12 @@ impl<E: Entry> IndexFile<E> {
         }
     }
 
-    /// Opens an existing file as sealed. `Ok(None)`: missing, of impossible length, or its first and last entries do not
-    /// ascend: to be rebuilt.
-    pub(crate) fn open_sealed(storage: Arc<dyn Storage>, path: PathBuf) -> io::Result<Option<Self>> {
+    /// Opens an existing file as sealed. `Ok(None)`: missing, of impossible length, or its first
+    /// and last entries do not ascend: to be rebuilt.
+    pub(crate) fn open_sealed(
+        storage: Arc<dyn Storage>,
+        path: PathBuf,
+    ) -> io::Result<Option<Self>> {
         let file = match storage.open(&path, OpenMode::ReadWrite) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -127,7 +132,8 @@ impl<E: Entry> IndexFile<E> {
 
     /// Adds an entry. The index must not be sealed.
     pub(crate) fn push(&mut self, entry: E) {
-        let entries = self.entries.as_mut().expect("invariant: only the active segment's index grows");
+        let entries =
+            self.entries.as_mut().expect("invariant: only the active segment's index grows");
         debug_assert!(entries.last().is_none_or(|last| last.precedes(&entry)));
         entries.push(entry);
         self.count += 1;

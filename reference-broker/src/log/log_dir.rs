@@ -101,8 +101,14 @@ impl LogDir {
         }
     }
 
-    /// Judges an error of a write: a full disk is the caller's affair, anything else takes the dir out of service.
-    pub(super) fn write_failed(&self, action: &'static str, path: &Path, error: io::Error) -> LogError {
+    /// Judges an error of a write: a full disk is the caller's affair, anything else takes the dir
+    /// out of service.
+    pub(super) fn write_failed(
+        &self,
+        action: &'static str,
+        path: &Path,
+        error: io::Error,
+    ) -> LogError {
         match is_disk_full(&error) {
             true => LogError::DiskFull { path: path.to_path_buf() },
             false => self.fail(action, path, &error),
@@ -126,8 +132,9 @@ impl LogDir {
         lock(&self.recovery_points).set(of, offset);
     }
 
-    /// Lowers a recovery point durably, *before* offsets above it are written anew: otherwise, after a truncation, new
-    /// and unflushed batches would lie below an old recovery point, and be believed.
+    /// Lowers a recovery point durably, *before* offsets above it are written anew: otherwise,
+    /// after a truncation, new and unflushed batches would lie below an old recovery point, and be
+    /// believed.
     pub(super) fn lower_recovery_point(&self, of: &TopicPartition, offset: i64) -> Result<()> {
         let mut points = lock(&self.recovery_points);
         if points.values.get(of).is_some_and(|point| *point > offset) {

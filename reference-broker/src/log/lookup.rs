@@ -20,8 +20,8 @@ pub struct FoundOffset {
 }
 
 impl Log {
-    /// The first record whose timestamp is `timestamp` or later; `None` when there is none. The answer may lie above the high
-    /// watermark: what may be told is the caller's affair.
+    /// The first record whose timestamp is `timestamp` or later; `None` when there is none. The
+    /// answer may lie above the high watermark: what may be told is the caller's affair.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<FoundOffset>> {
         self.log_dir.check()?;
         for segment in &self.segments {
@@ -36,10 +36,12 @@ impl Log {
         Ok(None)
     }
 
-    /// The first record with the largest timestamp (ListOffsets -3, KIP-734); `None` when the log is empty.
+    /// The first record with the largest timestamp (ListOffsets -3, KIP-734); `None` when the log
+    /// is empty.
     pub fn max_timestamp(&self) -> Result<Option<FoundOffset>> {
         self.log_dir.check()?;
-        let in_log = self.segments.iter().filter(|segment| segment.next_offset > self.log_start_offset);
+        let in_log =
+            self.segments.iter().filter(|segment| segment.next_offset > self.log_start_offset);
         let Some(largest) = in_log.map(|segment| segment.largest.timestamp).max() else {
             return Ok(None);
         };
@@ -54,10 +56,11 @@ impl Log {
     }
 }
 
-/// In one segment: from where the time index points to, the first batch with a late enough timestamp, and in it the first
-/// such record at or beyond `start`.
+/// In one segment: from where the time index points to, the first batch with a late enough
+/// timestamp, and in it the first such record at or beyond `start`.
 fn first_at_or_after(segment: &Segment, timestamp: i64, start: i64) -> Result<Option<(i64, i64)>> {
-    // The entry says that nothing before its batch is as late as it is; its own batch may hold what is sought.
+    // The entry says that nothing before its batch is as late as it is; its own batch may hold what
+    // is sought.
     let from = match segment.times.lookup(timestamp)? {
         Some(entry) => entry.offset.max(start),
         None => start,
@@ -68,7 +71,8 @@ fn first_at_or_after(segment: &Segment, timestamp: i64, start: i64) -> Result<Op
     loop {
         match walk.next()? {
             Step::Batch { position, header } if header.max_timestamp >= timestamp => {
-                let found = in_batch(segment, position, &header, timestamp, start, &mut decompressor)?;
+                let found =
+                    in_batch(segment, position, &header, timestamp, start, &mut decompressor)?;
                 if found.is_some() {
                     return Ok(found);
                 }

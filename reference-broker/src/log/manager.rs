@@ -58,7 +58,8 @@ impl LogManager {
     /// Opens a log dir: makes it if it is missing, takes its lock, and finds out how it was left.
     ///
     /// # Errors
-    /// [`LogError::Locked`] when another broker has it, [`LogError::NotWritable`] without permission.
+    /// [`LogError::Locked`] when another broker has it, [`LogError::NotWritable`] without
+    /// permission.
     pub fn open(dir: &Path, storage: Arc<dyn Storage>) -> Result<Self> {
         make_dir(&*storage, dir)?;
         let lock = storage
@@ -80,8 +81,9 @@ impl LogManager {
         &self.log_dir
     }
 
-    /// Opens every partition's log, `threads` at a time. `belongs` tells by name and topic id which are ours; the others are
-    /// renamed to `-stray` before they are opened (M18), and half-deleted ones are removed.
+    /// Opens every partition's log, `threads` at a time. `belongs` tells by name and topic id which
+    /// are ours; the others are renamed to `-stray` before they are opened (M18), and half-deleted
+    /// ones are removed.
     pub fn load(
         &self,
         threads: usize,
@@ -103,7 +105,8 @@ impl LogManager {
                     while let Some((of, topic_id, config)) =
                         work.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let log = Log::open_in(&self.log_dir, of.clone(), config.clone(), self.startup);
+                        let log =
+                            Log::open_in(&self.log_dir, of.clone(), config.clone(), self.startup);
                         let entry = Loaded { of: of.clone(), topic_id: *topic_id, log };
                         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
                         loaded.insert(of.clone(), entry);
@@ -111,7 +114,8 @@ impl LogManager {
                 });
             }
         });
-        // Only now: a crash in the middle of a recovery from a power loss must be followed by the same recovery.
+        // Only now: a crash in the middle of a recovery from a power loss must be followed by the
+        // same recovery.
         self.write_boot_id()?;
         let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(loaded.into_values().collect())
@@ -144,8 +148,8 @@ impl LogManager {
         Ok(found)
     }
 
-    /// Makes a new partition's log, with its topic id beside it. What is there under that name already must have the same
-    /// id; a folder of another topic of that name is set aside.
+    /// Makes a new partition's log, with its topic id beside it. What is there under that name
+    /// already must have the same id; a folder of another topic of that name is set aside.
     pub fn create(
         &self,
         of: TopicPartition,
@@ -165,13 +169,15 @@ impl LogManager {
         let opened = Log::open_in(&self.log_dir, of, config, startup)?;
         if read_topic_id(&**storage, &path)? != Some(topic_id) {
             let written = write_topic_id(&**storage, &path, topic_id);
-            written.map_err(|error| self.log_dir.write_failed("write topic id in", &path, error))?;
+            written
+                .map_err(|error| self.log_dir.write_failed("write topic id in", &path, error))?;
         }
         Ok(opened)
     }
 
-    /// Deletes a partition's log: its folder is renamed, durably, so that it is gone at once, and then removed. Only the
-    /// topic id tells one topic from another of the same name (M18, M21): a folder with a different id is left alone.
+    /// Deletes a partition's log: its folder is renamed, durably, so that it is gone at once, and
+    /// then removed. Only the topic id tells one topic from another of the same name (M18, M21): a
+    /// folder with a different id is left alone.
     pub fn delete(&self, of: &TopicPartition, topic_id: Uuid) -> Result<()> {
         let storage = self.log_dir.storage();
         let path = self.log_dir.path().join(of.dir_name());
@@ -208,7 +214,8 @@ impl LogManager {
         self.log_dir.write_checkpoints()
     }
 
-    /// The end of a clean shutdown: call it when every log was closed by [`Log::close`]. The next start believes the logs.
+    /// The end of a clean shutdown: call it when every log was closed by [`Log::close`]. The next
+    /// start believes the logs.
     pub fn mark_clean(&self) -> Result<()> {
         self.write_checkpoints()?;
         let path = self.log_dir.path().join(CLEAN_SHUTDOWN);

@@ -1,7 +1,8 @@
 //! The sparse index from offsets to positions of a segment: `.index`, entries of 8 bytes.
 //!
-//! An entry names a batch by its *last* offset and the position where the batch starts, as Kafka's own index does. So to
-//! find an offset, take the last entry at or below it and walk the batches from there.
+//! An entry names a batch by its *last* offset and the position where the batch starts, as Kafka's
+//! own index does. So to find an offset, take the last entry at or below it and walk the batches
+//! from there.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use super::error::Result;
 use super::index::{Entry, IndexFile};
 use super::storage::Storage;
 
-/// An entry as it is on disk: the batch's last offset relative to the segment's base, and its position, big-endian.
+/// An entry as it is on disk: the batch's last offset relative to the segment's base, and its
+/// position, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OffsetEntry {
     relative_offset: i32,
@@ -61,7 +63,8 @@ impl OffsetIndex {
         Self { base_offset, entries: IndexFile::new(storage, path) }
     }
 
-    /// Opens a finished index; `None` when it is missing or does not fit a segment of `segment_len` bytes.
+    /// Opens a finished index; `None` when it is missing or does not fit a segment of `segment_len`
+    /// bytes.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         path: PathBuf,
@@ -110,8 +113,8 @@ impl OffsetIndex {
     pub(crate) fn push(&mut self, offset: i64, position: u64) {
         let relative_offset = i32::try_from(offset - self.base_offset)
             .expect("invariant: a segment is rolled before its offsets leave 31 bits");
-        let position =
-            i32::try_from(position).expect("invariant: a segment stays below 2 GiB, its roll limit");
+        let position = i32::try_from(position)
+            .expect("invariant: a segment stays below 2 GiB, its roll limit");
         self.entries.push(OffsetEntry { relative_offset, position });
     }
 

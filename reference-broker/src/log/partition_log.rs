@@ -1,8 +1,8 @@
 //! The log of one partition: append, read, truncate, flush.
 //!
-//! A [`Log`] is a plain object without locks or clock-driven work of its own; whoever owns it serialises the calls. What
-//! takes long on a disk can be done off that lock: [`Log::plan_read`] and [`Log::prepare_flush`] give values that carry the
-//! work out on their own.
+//! A [`Log`] is a plain object without locks or clock-driven work of its own; whoever owns it
+//! serialises the calls. What takes long on a disk can be done off that lock: [`Log::plan_read`]
+//! and [`Log::prepare_flush`] give values that carry the work out on their own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +50,8 @@ pub struct Log {
     /// Everything below was flushed.
     pub(super) recovery_point: i64,
     pub(super) epochs: LeaderEpochCache,
-    /// The idempotent producers. [`Log::append`] keeps it up to date; ask it by [`ProducerState::check`] before an append.
+    /// The idempotent producers. [`Log::append`] keeps it up to date; ask it by
+    /// [`ProducerState::check`] before an append.
     pub producers: ProducerState,
     /// Folders whose names were not synced yet, and how often any changed.
     unsynced_dirs: Vec<PathBuf>,
@@ -61,20 +62,20 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens or makes the log in `dir`, which must be named `topic-partition` and lie in a log dir. It is recovered as after a
-    /// crash; [`Log::open_in`] can say that there was none.
+    /// Opens or makes the log in `dir`, which must be named `topic-partition` and lie in a log dir.
+    /// It is recovered as after a crash; [`Log::open_in`] can say that there was none.
     pub fn open(
         dir: &Path,
         config: LogConfig,
         storage: Arc<dyn Storage>,
     ) -> Result<(Self, RecoveryReport)> {
-        let invalid = |reason: &str| LogError::Invalid {
-            dir: dir.to_path_buf(),
-            reason: reason.to_owned(),
-        };
-        let name = dir.file_name().and_then(|name| name.to_str()).and_then(TopicPartition::from_dir_name);
+        let invalid =
+            |reason: &str| LogError::Invalid { dir: dir.to_path_buf(), reason: reason.to_owned() };
+        let name =
+            dir.file_name().and_then(|name| name.to_str()).and_then(TopicPartition::from_dir_name);
         let of = name.ok_or_else(|| invalid("a partition's folder is named topic-partition"))?;
-        let parent = dir.parent().ok_or_else(|| invalid("a partition's folder lies in a log dir"))?;
+        let parent =
+            dir.parent().ok_or_else(|| invalid("a partition's folder lies in a log dir"))?;
         let log_dir = LogDir::open(parent, storage)?;
         Self::open_in(&log_dir, of, config, Startup::AfterCrash)
     }
@@ -128,6 +129,11 @@ impl Log {
     /// The partition's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What this log shares with the others of its log dir.
+    pub fn log_dir(&self) -> &Arc<LogDir> {
+        &self.log_dir
     }
 
     /// The settings.
@@ -189,13 +195,14 @@ impl Log {
         self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
     }
 
-    /// Appends one batch that was checked before. The bytes are written as they are but for the base offset and the leader
-    /// epoch, which are stamped into a copy of the header. A leader passes [`Self::log_end_offset`]; a follower passes what
-    /// the batch has.
+    /// Appends one batch that was checked before. The bytes are written as they are but for the
+    /// base offset and the leader epoch, which are stamped into a copy of the header. A leader
+    /// passes [`Self::log_end_offset`]; a follower passes what the batch has.
     ///
     /// # Errors
-    /// [`LogError::DiskFull`]: nothing was appended, later appends may succeed. [`LogError::DirFailed`]: the log dir is out
-    /// of service. [`LogError::Invalid`]: the batch does not fit the segment size or the offset.
+    /// [`LogError::DiskFull`]: nothing was appended, later appends may succeed.
+    /// [`LogError::DirFailed`]: the log dir is out of service. [`LogError::Invalid`]: the batch
+    /// does not fit the segment size or the offset.
     pub fn append(
         &mut self,
         batch: &Bytes,
@@ -209,8 +216,7 @@ impl Log {
         };
         head.copy_from_slice(given);
         stamp_base_offset(&mut head, base_offset, leader_epoch);
-        let header =
-            BatchHeader::parse(&head).map_err(|error| self.invalid(error.to_string()))?;
+        let header = BatchHeader::parse(&head).map_err(|error| self.invalid(error.to_string()))?;
         self.check_batch(&header, batch.len())?;
         let now_ms = self.storage.now_ms();
         let rolled = self.active().must_roll(&header, now_ms, &self.config);
@@ -253,13 +259,15 @@ impl Log {
         let limit = self.config.segment_bytes.min(i32::MAX as u32) as usize;
         if len > limit {
             return Err(self.invalid(format!(
-                "the batch has {len} bytes, segment.bytes is {limit}; send smaller batches or raise segment.bytes"
+                "the batch has {len} bytes, segment.bytes is {limit}; send smaller batches or \
+                 raise segment.bytes"
             )));
         }
         Ok(())
     }
 
-    /// Takes the bytes of a failed append away again, so that the file ends with the last whole batch.
+    /// Takes the bytes of a failed append away again, so that the file ends with the last whole
+    /// batch.
     fn take_back(&self, error: std::io::Error) -> LogError {
         let active = self.active();
         if let Err(error) = active.file.set_len(active.size) {
@@ -272,7 +280,8 @@ impl Log {
         LogError::Invalid { dir: self.dir.clone(), reason }
     }
 
-    /// Ends the active segment and begins a new one at the log's end, with a snapshot of the producers.
+    /// Ends the active segment and begins a new one at the log's end, with a snapshot of the
+    /// producers.
     pub(super) fn roll(&mut self) -> Result<()> {
         let end = self.log_end_offset();
         if self.active().size == 0 {
@@ -297,9 +306,10 @@ impl Log {
         Ok(())
     }
 
-    /// Reads from `offset`; the first batch holds it and may begin before it. Only whole batches are given, only such as end
-    /// below `upper_bound` (the high watermark, the last stable offset or, for followers, the log's end; exclusive), and
-    /// `max_bytes` at most, but the first one whole in any case if `min_one_batch`.
+    /// Reads from `offset`; the first batch holds it and may begin before it. Only whole batches
+    /// are given, only such as end below `upper_bound` (the high watermark, the last stable offset
+    /// or, for followers, the log's end; exclusive), and `max_bytes` at most, but the first one
+    /// whole in any case if `min_one_batch`.
     ///
     /// # Errors
     /// [`LogError::OutOfRange`] below the log's start or above its end.
@@ -346,8 +356,9 @@ impl Log {
         Ok(plan)
     }
 
-    /// Cuts the log so that it ends at or before `offset`: batches that hold it or anything beyond go, and with them what
-    /// they did to the producers, the leader epochs and the indexes (M6). Returns the new end.
+    /// Cuts the log so that it ends at or before `offset`: batches that hold it or anything beyond
+    /// go, and with them what they did to the producers, the leader epochs and the indexes (M6).
+    /// Returns the new end.
     pub fn truncate_to(&mut self, offset: i64) -> Result<i64> {
         self.log_dir.check()?;
         if offset >= self.log_end_offset() {
@@ -358,7 +369,8 @@ impl Log {
         }
         self.generation += 1;
         let keep = self.segment_of(offset);
-        // Durably at each step: otherwise a power failure could put old batches behind new ones, each with a good CRC.
+        // Durably at each step: otherwise a power failure could put old batches behind new ones,
+        // each with a good CRC.
         let found = self.segments[keep].locate(offset)?;
         let end = found.map_or(self.segments[keep].next_offset, |(_, header)| header.base_offset);
         self.recovery_point = self.recovery_point.min(end);
@@ -394,13 +406,8 @@ impl Log {
         synced.map_err(|error| self.log_dir.fail("flush", &active.path, &error))?;
         self.log_start_offset = self.log_start_offset.min(end);
         self.epochs.truncate_from_end(end)?;
-        self.producers = recovery::reload_producers(
-            &*self.storage,
-            &self.dir,
-            &self.segments,
-            end,
-            end,
-        )?;
+        self.producers =
+            recovery::reload_producers(&*self.storage, &self.dir, &self.segments, end, end)?;
         let synced = self.storage.sync_dir(&self.dir);
         synced.map_err(|error| self.log_dir.fail("flush", &self.dir, &error))?;
         Ok(end)
@@ -421,7 +428,8 @@ impl Log {
                 || self.storage.now_ms() - self.flushed_ms >= self.config.flush_ms)
     }
 
-    /// Makes everything durable: fdatasync of the segments above the recovery point, and of the folders with new names.
+    /// Makes everything durable: fdatasync of the segments above the recovery point, and of the
+    /// folders with new names.
     pub fn flush(&mut self) -> Result<()> {
         let task = self.prepare_flush()?;
         task.run()?;
@@ -459,7 +467,8 @@ impl Log {
         })
     }
 
-    /// The last step of [`Self::flush`], after the task was run with success: the durable end advances.
+    /// The last step of [`Self::flush`], after the task was run with success: the durable end
+    /// advances.
     pub fn complete_flush(&mut self, task: &FlushTask) {
         if task.generation != self.generation {
             return;
@@ -472,8 +481,8 @@ impl Log {
         self.log_dir.set_recovery_point(&self.of, self.recovery_point);
     }
 
-    /// Flushes, snapshots the producers and writes the indexes out: after this the log may be opened as
-    /// [`Startup::Clean`].
+    /// Flushes, snapshots the producers and writes the indexes out: after this the log may be
+    /// opened as [`Startup::Clean`].
     pub fn close(&mut self) -> Result<()> {
         let end = self.log_end_offset();
         self.active_mut().write_indexes(true)?;
@@ -486,8 +495,13 @@ impl Log {
 
     fn active_index_files(&self) -> Vec<(PathBuf, Arc<dyn super::storage::StorageFile>)> {
         let active = self.active();
-        let offsets = active.offsets.entries.file().map(|file| (active.offsets.entries.path(), file));
+        let offsets =
+            active.offsets.entries.file().map(|file| (active.offsets.entries.path(), file));
         let times = active.times.entries.file().map(|file| (active.times.entries.path(), file));
-        [offsets, times].into_iter().flatten().map(|(path, file)| (path.to_path_buf(), file)).collect()
+        [offsets, times]
+            .into_iter()
+            .flatten()
+            .map(|(path, file)| (path.to_path_buf(), file))
+            .collect()
     }
 }

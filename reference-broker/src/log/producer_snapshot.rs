@@ -1,7 +1,8 @@
 //! Producer state on disk: `<offset>.snapshot`, Kafka's ProducerSnapshot version 1.
 //!
-//! A snapshot says what the producers' state was when the log ended at `offset`. Recovery takes the newest valid one and
-//! replays the batch headers behind it. A version (i16), a CRC-32C of what follows it, then the entries.
+//! A snapshot says what the producers' state was when the log ended at `offset`. Recovery takes the
+//! newest valid one and replays the batch headers behind it. A version (i16), a CRC-32C of what
+//! follows it, then the entries.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

@@ -1,15 +1,18 @@
-//! What the log remembers of each idempotent producer, so that a batch that is sent twice is stored once (KIP-98).
+//! What the log remembers of each idempotent producer, so that a batch that is sent twice is stored
+//! once (KIP-98).
 //!
-//! Per producer id: the epoch and the last five batches. A batch that is one of them is a duplicate and is answered with the
-//! offset that it has; the caller then waits for the high watermark as it did for the original (M9). The state is fed from
-//! batch headers alone: live appends, followers and recovery all call [`ProducerState::update`].
+//! Per producer id: the epoch and the last five batches. A batch that is one of them is a duplicate
+//! and is answered with the offset that it has; the caller then waits for the high watermark as it
+//! did for the original (M9). The state is fed from batch headers alone: live appends, followers
+//! and recovery all call [`ProducerState::update`].
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::records::BatchHeader;
 
-/// Batches remembered per producer: what a client may have in flight (`max.in.flight.requests.per.connection`).
+/// Batches remembered per producer: what a client may have in flight
+/// (`max.in.flight.requests.per.connection`).
 pub const BATCHES_KEPT: usize = 5;
 
 /// One batch of a producer.
@@ -34,12 +37,13 @@ pub struct Producer {
     pub epoch: i16,
     /// The coordinator epoch of its last transaction marker; -1: none.
     pub coordinator_epoch: i32,
-    /// Its last batches, oldest first, at most [`BATCHES_KEPT`]; empty when only a marker was written in this epoch.
+    /// Its last batches, oldest first, at most [`BATCHES_KEPT`]; empty when only a marker was
+    /// written in this epoch.
     pub batches: VecDeque<ProducerBatch>,
     /// Where its open transaction starts.
     pub open_transaction: Option<i64>,
-    /// When the broker last heard of it, by the broker's clock and not by the records' timestamps: a record dated 1970 does
-    /// not make its producer expire.
+    /// When the broker last heard of it, by the broker's clock and not by the records' timestamps:
+    /// a record dated 1970 does not make its producer expire.
     pub seen_ms: i64,
 }
 
@@ -48,7 +52,8 @@ pub struct Producer {
 pub enum Check {
     /// It is new: append it.
     Append,
-    /// It is stored already: answer with this, when the high watermark has passed `last_offset` (M9).
+    /// It is stored already: answer with this, when the high watermark has passed `last_offset`
+    /// (M9).
     Duplicate {
         /// Offset of its first record.
         base_offset: i64,
@@ -94,9 +99,10 @@ impl ProducerState {
     /// Judges a batch of a client before it is appended.
     ///
     /// # Errors
-    /// `INVALID_PRODUCER_EPOCH` for an epoch below the producer's; `OUT_OF_ORDER_SEQUENCE_NUMBER` for a gap, for a duplicate that
-    /// is older than five batches, and for a new epoch that does not start at 0. A producer that is not known may start
-    /// anywhere (PR-24): its state may have expired.
+    /// `INVALID_PRODUCER_EPOCH` for an epoch below the producer's; `OUT_OF_ORDER_SEQUENCE_NUMBER`
+    /// for a gap, for a duplicate that is older than five batches, and for a new epoch that does
+    /// not start at 0. A producer that is not known may start anywhere (PR-24): its state may have
+    /// expired.
     pub fn check(&self, header: &BatchHeader) -> Result<Check, ErrorCode> {
         if !header.has_producer_id() {
             return Ok(Check::Append);
@@ -125,8 +131,8 @@ impl ProducerState {
         }
     }
 
-    /// Takes note of a batch that is in the log, with its offsets. The check was the leader's affair: followers and
-    /// recovery believe what is stored.
+    /// Takes note of a batch that is in the log, with its offsets. The check was the leader's
+    /// affair: followers and recovery believe what is stored.
     pub fn update(&mut self, header: &BatchHeader, now_ms: i64) {
         if !header.has_producer_id() {
             return;
@@ -162,9 +168,9 @@ impl ProducerState {
         });
     }
 
-    /// Puts an older batch of the log in front of those that are known, where it fits: a snapshot holds only the last batch of
-    /// a producer, but a client may resend any of its last five after the broker was restarted. Call it with batches in
-    /// *descending* order of offset.
+    /// Puts an older batch of the log in front of those that are known, where it fits: a snapshot
+    /// holds only the last batch of a producer, but a client may resend any of its last five after
+    /// the broker was restarted. Call it with batches in *descending* order of offset.
     pub(super) fn remember_older(&mut self, header: &BatchHeader) {
         let Some(producer) = self.producers.get_mut(&header.producer_id) else { return };
         let Some(oldest) = producer.batches.front() else { return };
@@ -184,13 +190,14 @@ impl ProducerState {
         }
     }
 
-    /// The first offset of the oldest open transaction: the last stable offset is here or at the high watermark.
+    /// The first offset of the oldest open transaction: the last stable offset is here or at the
+    /// high watermark.
     pub fn first_unstable_offset(&self) -> Option<i64> {
         self.producers.values().filter_map(|producer| producer.open_transaction).min()
     }
 
-    /// Forgets producers that were not heard of for `expiration_ms` (`producer.id.expiration.ms`) and have no open
-    /// transaction. Returns how many.
+    /// Forgets producers that were not heard of for `expiration_ms` (`producer.id.expiration.ms`)
+    /// and have no open transaction. Returns how many.
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
         let before = self.producers.len();
         self.producers.retain(|_, producer| {

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::records::{BATCH_HEADER_LEN, BatchHeader};
+use ottla_protocol::records::BATCH_HEADER_LEN;
 
 use super::error::{LogError, Result};
 use super::storage::StorageFile;
+use super::walk::Extent;
 
 /// What a read gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,9 @@ pub struct FetchData {
     pub next_offset: i64,
 }
 
-/// A read that knows its file and position. It may be run after the log's lock was given back: segments that are deleted
-/// meanwhile stay readable, and what lies below the upper bound is not truncated.
+/// A read that knows its file and position. It may be run after the log's lock was given back:
+/// segments that are deleted meanwhile stay readable, and what lies below the upper bound is not
+/// truncated.
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
     pub(super) offset: i64,
@@ -47,8 +49,8 @@ impl ReadPlan {
         self.source.is_none()
     }
 
-    /// Reads: whole batches below the upper bound, `max_bytes` at most, but the first one in any case if that was asked for
-    /// (KIP-74).
+    /// Reads: whole batches below the upper bound, `max_bytes` at most, but the first one in any
+    /// case if that was asked for (KIP-74).
     pub fn run(&self) -> Result<FetchData> {
         let nothing = FetchData { records: Bytes::new(), next_offset: self.offset };
         let Some(source) = &self.source else { return Ok(nothing) };
@@ -59,10 +61,8 @@ impl ReadPlan {
         }
         let left = usize::try_from(source.end - source.position).unwrap_or(usize::MAX);
         let want = limit.min(left);
-        let bytes = source
-            .file
-            .read(source.position, want)
-            .map_err(LogError::io("read", &source.path))?;
+        let bytes =
+            source.file.read(source.position, want).map_err(LogError::io("read", &source.path))?;
         if bytes.len() < want {
             return Err(LogError::Corrupt {
                 segment: source.path.clone(),
@@ -81,18 +81,18 @@ impl ReadPlan {
     fn whole_batches(&self, source: &Source, bytes: &[u8]) -> Result<(usize, i64)> {
         let (mut len, mut next_offset) = (0, self.offset);
         while bytes.len() - len >= BATCH_HEADER_LEN {
-            let header = BatchHeader::parse(&bytes[len..]).map_err(|error| LogError::Corrupt {
+            let extent = Extent::peek(&bytes[len..]).ok_or_else(|| LogError::Corrupt {
                 segment: source.path.clone(),
                 position: source.position + len as u64,
                 offset: next_offset,
-                reason: error.to_string(),
+                reason: "this is no batch header".to_owned(),
             })?;
-            let end = len.saturating_add(header.size_in_bytes());
-            if end > bytes.len() || header.next_offset() > self.upper_bound {
+            let end = len.saturating_add(extent.size);
+            if end > bytes.len() || extent.next_offset > self.upper_bound {
                 break;
             }
             len = end;
-            next_offset = header.next_offset();
+            next_offset = extent.next_offset;
         }
         Ok((len, next_offset))
     }

@@ -1,13 +1,16 @@
 //! Opening a partition's folder after whatever happened to it.
 //!
-//! Below the recovery point everything was flushed; above it, nothing is believed before it was read and its CRC verified.
-//! What is broken above it is the torn tail of the log, and is cut off, if it *can* be torn there:
+//! Below the recovery point everything was flushed; above it, nothing is believed before it was
+//! read and its CRC verified. What is broken above it is the torn tail of the log, and is cut off,
+//! if it *can* be torn there:
 //!
-//! - The process was killed ([`Startup::AfterCrash`]): the kernel still has every byte that was written, and only the last
-//!   write may be incomplete. A broken batch that has good ones behind it is damage, not tearing, and may have been
-//!   acknowledged: the log is not opened and nothing is changed (M19).
-//! - The power failed ([`Startup::AfterPowerLoss`]): pages above the recovery point reached the disk in any order. The log
-//!   ends with the last batch before the first broken one, whatever lies behind.
+//! - The process was killed ([`Startup::AfterCrash`]): the kernel still has every byte that was
+//!   written, and only the last write may be incomplete. A broken batch that has good ones behind
+//!   it is damage, not tearing, and may have been acknowledged: the log is not opened and nothing
+//!   is changed (M19).
+//! - The power failed ([`Startup::AfterPowerLoss`]): pages above the recovery point reached the
+//!   disk in any order. The log ends with the last batch before the first broken one, whatever lies
+//!   behind.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +31,8 @@ use super::walk::{BatchWalk, Broken, Step, has_batch_behind};
 /// How the log was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Startup {
-    /// Closed by [`super::Log::close`] and not touched since: indexes and producer snapshot are believed.
+    /// Closed by [`super::Log::close`] and not touched since: indexes and producer snapshot are
+    /// believed.
     Clean,
     /// The process ended in the middle of its work, the operating system did not.
     AfterCrash,
@@ -90,7 +94,8 @@ pub(super) fn recover(
     };
     let mut segments = recovery.segments(&bases)?;
     let log_start_offset = log_dir.log_start(of);
-    // A log that lost its whole tail may end before its start, which was made durable first (M17): it goes on from there.
+    // A log that lost its whole tail may end before its start, which was made durable first (M17):
+    // it goes on from there.
     if segments.last().is_some_and(|segment| segment.next_offset < log_start_offset) {
         for segment in segments.drain(..).rev() {
             segment.remove(&**storage)?;
@@ -105,7 +110,8 @@ pub(super) fn recover(
     active.unseal()?;
     let end = active.next_offset;
     recovery.report.log_end_offset = end;
-    // Only what was flushed vouches for a snapshot. One that is removed here must not come back: sync afterwards.
+    // Only what was flushed vouches for a snapshot. One that is removed here must not come back:
+    // sync afterwards.
     let believed = if startup == Startup::Clean { end } else { recovery_point.min(end) };
     let producers = reload_producers(&**storage, dir, &segments, believed, end)?;
     if startup == Startup::AfterPowerLoss {
@@ -220,8 +226,8 @@ impl Recovery<'_> {
         }
     }
 
-    /// The CRC covers neither base offset nor leader epoch (M19): offsets must go on where the last batch ended, epochs
-    /// never fall.
+    /// The CRC covers neither base offset nor leader epoch (M19): offsets must go on where the last
+    /// batch ended, epochs never fall.
     fn discontinuity(&self, segment: &Segment, header: &BatchHeader) -> Option<String> {
         let expected = segment.next_offset;
         let gap_allowed = self.config.cleanup_compact
@@ -260,8 +266,9 @@ impl Recovery<'_> {
     /// Whether the log may be cut here; see the module's text.
     fn judge(&self, segment: &Segment, broken: &Broken, later: &[i64]) -> Result<()> {
         let offset = segment.next_offset;
-        let corrupt =
-            |why: &str| Err(segment.corrupt(broken.position, offset, format!("{}{why}", broken.reason)));
+        let corrupt = |why: &str| {
+            Err(segment.corrupt(broken.position, offset, format!("{}{why}", broken.reason)))
+        };
         if offset < self.recovery_point {
             return corrupt(", and this part had been flushed");
         }
@@ -290,12 +297,17 @@ impl Recovery<'_> {
             self.report.truncated_bytes += len - segment.size;
             segment.file.set_len(segment.size).map_err(LogError::io("truncate", &segment.path))?;
         }
-        self.report.truncated_because =
-            Some(format!("{} at position {}: {}", segment.path.display(), broken.position, broken.reason));
+        self.report.truncated_because = Some(format!(
+            "{} at position {}: {}",
+            segment.path.display(),
+            broken.position,
+            broken.reason
+        ));
         Ok(())
     }
 
-    /// Removes the segments behind a cut, the last one first, so that an interruption leaves no gap.
+    /// Removes the segments behind a cut, the last one first, so that an interruption leaves no
+    /// gap.
     fn drop_segments(&mut self, bases: &[i64]) -> Result<()> {
         for &base in bases.iter().rev() {
             let segment = Segment::open_bare(&self.storage, self.dir, base)?;
@@ -307,7 +319,8 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// After a power loss, what was verified may still be in memory only: a write-back may have been interrupted again.
+    /// After a power loss, what was verified may still be in memory only: a write-back may have
+    /// been interrupted again.
     fn sync(&self, segments: &[Segment]) -> Result<()> {
         for segment in segments.iter().filter(|segment| segment.next_offset > self.recovery_point) {
             segment.file.sync().map_err(LogError::io("flush", &segment.path))?;
@@ -316,8 +329,8 @@ impl Recovery<'_> {
     }
 }
 
-/// The producers at `end`: the newest valid snapshot at or below `believed`, and the batch headers from there on. Snapshots
-/// beyond `believed` are removed: they may tell of batches that are gone.
+/// The producers at `end`: the newest valid snapshot at or below `believed`, and the batch headers
+/// from there on. Snapshots beyond `believed` are removed: they may tell of batches that are gone.
 pub(super) fn reload_producers(
     storage: &dyn Storage,
     dir: &Path,
@@ -362,8 +375,13 @@ pub(super) fn reload_producers(
 /// How much of the log before a snapshot is looked at for the batches that it does not hold.
 const LOOK_BACK: u64 = 1 << 20;
 
-/// A snapshot holds the last batch of each producer only, but any of the last five may be sent again after a restart.
-fn remember_older_batches(state: &mut ProducerState, segments: &[Segment], from: i64) -> Result<()> {
+/// A snapshot holds the last batch of each producer only, but any of the last five may be sent
+/// again after a restart.
+fn remember_older_batches(
+    state: &mut ProducerState,
+    segments: &[Segment],
+    from: i64,
+) -> Result<()> {
     if state.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! Deleting old segments, by time and by size. (Compaction will be a second consumer of sealed segments, beside this one.)
+//! Deleting old segments, by time and by size. (Compaction will be a second consumer of sealed
+//! segments, beside this one.)
 
 use super::error::Result;
 use super::log_dir::LogDir;
@@ -28,12 +29,13 @@ struct Facts {
 }
 
 impl Log {
-    /// Deletes segments that are older than `retention.ms`, that exceed `retention.bytes`, or that lie below the log start
-    /// offset; the oldest first, and only such as lie wholly below the high watermark (M17). The log start offset is
-    /// advanced, durably, before anything goes.
+    /// Deletes segments that are older than `retention.ms`, that exceed `retention.bytes`, or that
+    /// lie below the log start offset; the oldest first, and only such as lie wholly below the high
+    /// watermark (M17). The log start offset is advanced, durably, before anything goes.
     pub fn delete_old_segments(&mut self, high_watermark: i64) -> Result<Deleted> {
         self.log_dir.check()?;
-        let facts = self.segments.iter().map(|segment| self.facts(segment)).collect::<Result<Vec<_>>>()?;
+        let facts =
+            self.segments.iter().map(|segment| self.facts(segment)).collect::<Result<Vec<_>>>()?;
         let count = deletable(&facts, &self.config, self.log_start_offset, high_watermark);
         if count == 0 {
             return Ok(Deleted::default());
@@ -54,8 +56,8 @@ impl Log {
         Ok(deleted)
     }
 
-    /// Raises the log start offset (DeleteRecords, a follower's leader): durably, never back, never above the end. The segments
-    /// below go with the next [`Log::delete_old_segments`].
+    /// Raises the log start offset (DeleteRecords, a follower's leader): durably, never back, never
+    /// above the end. The segments below go with the next [`Log::delete_old_segments`].
     pub fn advance_log_start(&mut self, offset: i64) -> Result<()> {
         if offset > self.log_end_offset() {
             let (start, end) = (self.log_start_offset, self.log_end_offset());
@@ -77,11 +79,15 @@ impl Log {
 
     fn facts(&self, segment: &Segment) -> Result<Facts> {
         let now_ms = self.storage.now_ms();
-        // A record dated in the future would keep its segment for as long, one without a timestamp for ever: the file's own
-        // time decides then. A record dated 1970 is as old as it says, as in Kafka.
+        // A record dated in the future would keep its segment for as long, one without a timestamp
+        // for ever: the file's own time decides then. A record dated 1970 is as old as it says, as
+        // in Kafka.
         let newest = match segment.largest.timestamp {
             timestamp if (0..=now_ms).contains(&timestamp) => timestamp,
-            _ => self.storage.modified_ms(&segment.path).map_err(LogError::io("look at", &segment.path))?,
+            _ => self
+                .storage
+                .modified_ms(&segment.path)
+                .map_err(LogError::io("look at", &segment.path))?,
         };
         let age_ms = now_ms.saturating_sub(newest);
         Ok(Facts { size: segment.size, upper: segment.next_offset, age_ms })
@@ -90,8 +96,10 @@ impl Log {
     /// Removes the snapshots below the log's start, but for the newest of all.
     fn remove_snapshots_below(&self, start: i64) -> Result<()> {
         let entries = self.storage.read_dir(&self.dir).map_err(LogError::io("list", &self.dir))?;
-        let mut offsets: Vec<i64> =
-            entries.iter().filter_map(|entry| segment::parse_name(&entry.name, "snapshot")).collect();
+        let mut offsets: Vec<i64> = entries
+            .iter()
+            .filter_map(|entry| segment::parse_name(&entry.name, "snapshot"))
+            .collect();
         offsets.sort_unstable();
         offsets.pop();
         for offset in offsets.into_iter().filter(|offset| *offset < start) {
@@ -146,7 +154,8 @@ mod tests {
     fn size_retention_keeps_at_least_the_limit() {
         let segments = [facts(10, 10, 0), facts(10, 20, 0), facts(10, 30, 0)];
         for (limit, expected) in [(30, 0), (21, 0), (20, 1), (11, 1), (10, 2), (0, 3)] {
-            let config = LogConfig { retention_ms: -1, retention_bytes: limit, ..LogConfig::default() };
+            let config =
+                LogConfig { retention_ms: -1, retention_bytes: limit, ..LogConfig::default() };
             assert_eq!(deletable(&segments, &config, 0, 30), expected, "limit {limit}");
         }
     }

@@ -1,4 +1,5 @@
-//! One segment of a log: a file of batches, its offset index and its time index, all named by the first offset.
+//! One segment of a log: a file of batches, its offset index and its time index, all named by the
+//! first offset.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,8 +60,13 @@ impl Segment {
         Ok(Self::empty(storage, dir, base_offset, path, file))
     }
 
-    /// Opens a segment's file with empty, unsealed indexes: for recovery, which fills them by [`Self::index_batch`].
-    pub(crate) fn open_bare(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
+    /// Opens a segment's file with empty, unsealed indexes: for recovery, which fills them by
+    /// [`Self::index_batch`].
+    pub(crate) fn open_bare(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+    ) -> Result<Self> {
         let path = path(dir, base_offset, "log");
         let file = storage
             .open(&path, OpenMode::ReadWrite)
@@ -92,8 +98,8 @@ impl Segment {
         }
     }
 
-    /// Opens a segment with the indexes that it has. `Ok(None)`: an index is missing or does not fit, or what lies behind its
-    /// last entry is no batch: walk the segment instead.
+    /// Opens a segment with the indexes that it has. `Ok(None)`: an index is missing or does not
+    /// fit, or what lies behind its last entry is no batch: walk the segment instead.
     pub(crate) fn open_indexed(
         storage: &Arc<dyn Storage>,
         dir: &Path,
@@ -117,7 +123,8 @@ impl Segment {
         }
     }
 
-    /// Finds the end and the largest timestamp from the last index entries on; false when they lead nowhere.
+    /// Finds the end and the largest timestamp from the last index entries on; false when they lead
+    /// nowhere.
     fn read_tail(&mut self) -> Result<bool> {
         let last = self.offsets.last()?;
         let from = last.map_or(0, |entry| entry.position);
@@ -150,10 +157,11 @@ impl Segment {
         self.largest = largest;
         self.next_offset = next_offset;
         self.unindexed_bytes = self.size - from;
-        // The time index ends with the largest timestamp when the segment was sealed or closed in good order; and an offset
-        // index that leaves this much to walk has lost entries.
+        // The time index ends with the largest timestamp when the segment was sealed or closed in
+        // good order; and an offset index that leaves this much to walk has lost entries.
         let times_end = self.times.last()?.unwrap_or(TimestampOffset::NONE);
-        let times_whole = times_end.timestamp == largest.timestamp && times_end.offset < next_offset;
+        let times_whole =
+            times_end.timestamp == largest.timestamp && times_end.offset < next_offset;
         Ok(expected.is_none() && times_whole && last_position - from <= UNINDEXED_MAX)
     }
 
@@ -170,8 +178,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes a batch at the end; `header` is what `parts` starts with. After an error the segment is as it was, but for the
-    /// file, which may have bytes beyond [`Self::size`].
+    /// Writes a batch at the end; `header` is what `parts` starts with. After an error the segment
+    /// is as it was, but for the file, which may have bytes beyond [`Self::size`].
     pub(crate) fn append(
         &mut self,
         header: &BatchHeader,
@@ -187,8 +195,7 @@ impl Segment {
     pub(crate) fn index_batch(&mut self, header: &BatchHeader, config: &LogConfig) {
         let last_offset = header.last_offset();
         if header.max_timestamp > self.largest.timestamp {
-            self.largest =
-                TimestampOffset { timestamp: header.max_timestamp, offset: last_offset };
+            self.largest = TimestampOffset { timestamp: header.max_timestamp, offset: last_offset };
         }
         if self.size == 0 {
             self.first_timestamp = Some(header.max_timestamp);
@@ -215,7 +222,8 @@ impl Segment {
             Some(first) if first >= 0 && header.max_timestamp >= 0 => header.max_timestamp - first,
             _ => now_ms - self.created_ms,
         };
-        self.size + header.size_in_bytes() as u64 > u64::from(config.segment_bytes.min(i32::MAX as u32))
+        self.size + header.size_in_bytes() as u64
+            > u64::from(config.segment_bytes.min(i32::MAX as u32))
             || age > config.segment_ms
             || self.offsets.entries.len() >= entries_max(OffsetEntry::LEN)
             || self.times.entries.len() >= entries_max(TimeEntry::LEN)
@@ -244,7 +252,8 @@ impl Segment {
         self.times.entries.seal().map_err(LogError::io("write", self.times.entries.path()))
     }
 
-    /// Where the batch that holds `offset`, or else the first one beyond it, starts; `None` past the end.
+    /// Where the batch that holds `offset`, or else the first one beyond it, starts; `None` past
+    /// the end.
     pub(crate) fn locate(&self, offset: i64) -> Result<Option<(u64, BatchHeader)>> {
         let entry = self.offsets.lookup(offset)?;
         if let Some(entry) = entry {

@@ -1,7 +1,8 @@
 //! The file system as the log sees it: a small trait, and the real one.
 //!
-//! Everything the log does to the disk goes through [`Storage`] and [`StorageFile`], so that tests and the simulation can lose
-//! unsynced bytes, unsynced names, and space ([`super::faulty::FaultyStorage`]).
+//! Everything the log does to the disk goes through [`Storage`] and [`StorageFile`], so that tests
+//! and the simulation can lose unsynced bytes, unsynced names, and space
+//! ([`super::faulty::FaultyStorage`]).
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -40,13 +41,15 @@ pub trait StorageFile: Send + Sync + Debug {
     /// Reads up to `len` bytes from `position`; fewer only at the end of the file.
     fn read(&self, position: u64, len: usize) -> io::Result<Vec<u8>>;
 
-    /// Writes all of `parts`, one after the other, from `position`. After an error some of the bytes may be there.
+    /// Writes all of `parts`, one after the other, from `position`. After an error some of the
+    /// bytes may be there.
     fn write(&self, position: u64, parts: &[&[u8]]) -> io::Result<()>;
 
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes content and length durable (fdatasync). The *name* is durable only after [`Storage::sync_dir`].
+    /// Makes content and length durable (fdatasync). The *name* is durable only after
+    /// [`Storage::sync_dir`].
     fn sync(&self) -> io::Result<()>;
 
     /// The length in bytes.
@@ -93,14 +96,18 @@ pub trait Storage: Send + Sync + Debug {
     /// Locks a file (made when missing) against other processes; `None` when somebody else has it.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
 
-    /// Names this run of the operating system: as long as it is the same, nothing that was written can have been lost by
-    /// a power failure (M11). `None` where that cannot be known.
+    /// Names this run of the operating system: as long as it is the same, nothing that was written
+    /// can have been lost by a power failure (M11). `None` where that cannot be known.
     fn boot_id(&self) -> Option<String>;
 }
 
-/// Writes a small file so that after a crash at any point it holds the old or the new content: a temporary file beside it
-/// is written and synced, renamed over it, and the folder synced (M18).
-pub(crate) fn write_atomically(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a small file so that after a crash at any point it holds the old or the new content: a
+/// temporary file beside it is written and synced, renamed over it, and the folder synced (M18).
+pub(crate) fn write_atomically(
+    storage: &dyn Storage,
+    path: &Path,
+    content: &[u8],
+) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
@@ -141,7 +148,8 @@ impl StorageFile for RealFile {
         while bytes.len() < len {
             let at = position + bytes.len() as u64;
             let before = bytes.len();
-            // The capacity may be larger than what was asked for: bytes beyond `len` are cut off below.
+            // The capacity may be larger than what was asked for: bytes beyond `len` are cut off
+            // below.
             match rustix::io::pread(&self.0, rustix::buffer::spare_capacity(&mut bytes), at) {
                 Ok(_) if bytes.len() == before => break,
                 Ok(_) => {}

@@ -1,7 +1,8 @@
 //! The sparse index from timestamps to offsets of a segment: `.timeindex`, entries of 12 bytes.
 //!
-//! An entry (t, o) says: the largest timestamp up to and including the batch that ends with offset o is t, and it is in that
-//! batch. Entries ascend in both. The last entry of a sealed segment is the segment's largest timestamp.
+//! An entry (t, o) says: the largest timestamp up to and including the batch that ends with offset
+//! o is t, and it is in that batch. Entries ascend in both. The last entry of a sealed segment is
+//! the segment's largest timestamp.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use super::error::Result;
 use super::index::{Entry, IndexFile};
 use super::storage::Storage;
 
-/// An entry as it is on disk: timestamp in milliseconds and offset relative to the segment's base, big-endian.
+/// An entry as it is on disk: timestamp in milliseconds and offset relative to the segment's base,
+/// big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeEntry {
     timestamp: i64,

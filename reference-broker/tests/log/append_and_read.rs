@@ -2,7 +2,7 @@ use bytes::Bytes;
 use ottla_broker::log::{LogConfig, LogError};
 use ottla_protocol::records::BatchFields;
 
-use crate::support::{append, batch, batch_at, contents, fresh, header, small, NOW_MS};
+use crate::support::{NOW_MS, append, batch, batch_at, contents, fresh, header, small};
 
 #[test]
 fn offset_and_leader_epoch_are_stamped_and_nothing_else() {
@@ -98,7 +98,8 @@ fn segments_roll_by_size_time_and_full_index() {
     }
     assert_eq!(by_time.segment_count(), 3);
 
-    let config = LogConfig { segment_index_bytes: 24, index_interval_bytes: 0, ..LogConfig::default() };
+    let config =
+        LogConfig { segment_index_bytes: 24, index_interval_bytes: 0, ..LogConfig::default() };
     let (_, mut by_index) = fresh(&config);
     for _ in 0..9 {
         append(&mut by_index, &batch(1));

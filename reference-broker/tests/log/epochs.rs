@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::log::{EpochEntry, LeaderEpochCache, Startup, Storage};
 
-use crate::support::{batch, file, fresh, open, small, NOW_MS};
+use crate::support::{NOW_MS, batch, file, fresh, open, small};
 
 fn cache(entries: &[(i32, i64)]) -> (FaultyStorage, LeaderEpochCache) {
     let storage = FaultyStorage::new(NOW_MS);
@@ -17,7 +17,11 @@ fn cache(entries: &[(i32, i64)]) -> (FaultyStorage, LeaderEpochCache) {
 }
 
 fn entries(cache: &LeaderEpochCache) -> Vec<(i32, i64)> {
-    cache.entries().iter().map(|EpochEntry { epoch, start_offset }| (*epoch, *start_offset)).collect()
+    cache
+        .entries()
+        .iter()
+        .map(|EpochEntry { epoch, start_offset }| (*epoch, *start_offset))
+        .collect()
 }
 
 #[test]
@@ -65,9 +69,12 @@ fn truncation_from_both_ends() {
         cache.truncate_from_end(end).unwrap();
         assert_eq!(entries(&cache), all[..expected], "end {end}");
     }
-    for (start, expected) in
-        [(5, vec![(1, 10), (4, 20), (7, 30)]), (15, vec![(1, 15), (4, 20), (7, 30)]), (20, vec![(4, 20), (7, 30)]), (99, vec![(7, 99)])]
-    {
+    for (start, expected) in [
+        (5, vec![(1, 10), (4, 20), (7, 30)]),
+        (15, vec![(1, 15), (4, 20), (7, 30)]),
+        (20, vec![(4, 20), (7, 30)]),
+        (99, vec![(7, 99)]),
+    ] {
         let (_, mut cache) = cache(&all);
         cache.truncate_from_start(start).unwrap();
         assert_eq!(entries(&cache), expected, "start {start}");

@@ -107,7 +107,8 @@ fn a_flush_covers_what_was_appended_when_it_was_prepared() {
     task.run().unwrap();
     log.complete_flush(&task);
     assert_eq!(log.durable_end_offset(), 3);
-    // What a truncation has removed, and something else has replaced, is not durable by an older flush.
+    // What a truncation has removed, and something else has replaced, is not durable by an older
+    // flush.
     let task = log.prepare_flush().unwrap();
     task.run().unwrap();
     log.truncate_to(1).unwrap();

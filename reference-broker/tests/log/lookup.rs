@@ -1,7 +1,7 @@
 use ottla_broker::log::{FoundOffset, LogConfig, Startup};
 use ottla_protocol::records::{BatchFields, Compression};
 
-use crate::support::{append, batch_at, fresh, open, small, NOW_MS};
+use crate::support::{NOW_MS, append, batch_at, fresh, open, small};
 
 fn found(timestamp: i64, offset: i64) -> Option<FoundOffset> {
     Some(FoundOffset { timestamp, offset, leader_epoch: Some(0) })
@@ -24,7 +24,10 @@ fn the_first_record_at_or_after_a_timestamp_is_found_in_every_codec() {
             let at = NOW_MS + (round * 37 % 50) * 100;
             let timestamps = [at + 20, at, at + 10];
             all.extend(timestamps);
-            append(&mut log, &batch_at(&timestamps, &BatchFields { compression, ..Default::default() }));
+            append(
+                &mut log,
+                &batch_at(&timestamps, &BatchFields { compression, ..Default::default() }),
+            );
         }
         assert!(log.segment_count() > 2);
         for reopened in [false, true] {

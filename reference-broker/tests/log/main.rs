@@ -1,4 +1,5 @@
-//! Tests of the partition log, by area. Most run on a file system in memory that loses what was not synced.
+//! Tests of the partition log, by area. Most run on a file system in memory that loses what was not
+//! synced.
 
 mod append_and_read;
 mod epochs;
@@ -10,3 +11,4 @@ mod properties;
 mod recovery;
 mod retention;
 mod support;
+mod throughput;

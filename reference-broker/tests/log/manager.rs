@@ -7,7 +7,7 @@ use ottla_broker::log::manager::Belongs;
 use ottla_broker::log::{LogError, LogManager, RealStorage, Startup, Storage, TopicPartition};
 use ottla_protocol::Uuid;
 
-use crate::support::{append, batch, contents, names, root, small, NOW_MS};
+use crate::support::{NOW_MS, append, batch, contents, names, root, small};
 
 const ID: Uuid = Uuid([7; 16]);
 const OTHER: Uuid = Uuid([8; 16]);
@@ -130,7 +130,10 @@ fn a_damaged_partition_is_offline_and_the_others_are_not() {
     content[100] ^= 1;
     storage.set_content(&path, content);
     let loaded = manager(&storage).load(2, ours).unwrap();
-    assert_eq!(loaded.iter().map(|found| found.log.is_ok()).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(
+        loaded.iter().map(|found| found.log.is_ok()).collect::<Vec<_>>(),
+        [true, false, true]
+    );
     assert!(matches!(loaded[1].log, Err(LogError::Corrupt { .. })));
 }
 

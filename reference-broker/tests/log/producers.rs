@@ -3,7 +3,7 @@ use ottla_broker::log::{Check, ProducerState, Startup};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::records::BatchFields;
 
-use crate::support::{append, batch_at, batch_by, file, fresh, header, open, small, NOW_MS};
+use crate::support::{NOW_MS, append, batch_at, batch_by, file, fresh, header, open, small};
 
 const OUT_OF_ORDER: Result<Check, ErrorCode> = Err(ErrorCode::OutOfOrderSequenceNumber);
 const FENCED: Result<Check, ErrorCode> = Err(ErrorCode::InvalidProducerEpoch);

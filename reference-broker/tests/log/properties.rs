@@ -11,7 +11,7 @@ enum Step {
     Append { producer: i64, count: usize },
     Truncate { percent: i64 },
     Reopen { clean: bool },
-    Flush,
+    Flush { checkpoint: bool },
     Retain { percent: i64 },
 }
 
@@ -20,7 +20,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..3i64, 1..6usize).prop_map(|(producer, count)| Step::Append { producer, count }),
         1 => (0..=100i64).prop_map(|percent| Step::Truncate { percent }),
         1 => any::<bool>().prop_map(|clean| Step::Reopen { clean }),
-        1 => Just(Step::Flush),
+        1 => any::<bool>().prop_map(|checkpoint| Step::Flush { checkpoint }),
         1 => (0..=30i64).prop_map(|percent| Step::Retain { percent }),
     ]
 }
@@ -64,7 +64,11 @@ fn check(log: &Log, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_log_is_what_was_appended(steps in prop::collection::vec(step(), 1..120)) {
@@ -73,7 +77,9 @@ proptest! {
         let mut model = Model::new();
         for step in steps {
             match step {
-                Step::Append { producer, count } => append_one(&mut log, &mut model, producer, count),
+                Step::Append { producer, count } => {
+                    append_one(&mut log, &mut model, producer, count);
+                }
                 Step::Truncate { percent } => {
                     let start = log.log_start_offset();
                     let target = start + (end(&model).max(start) - start) * percent / 100;
@@ -89,9 +95,9 @@ proptest! {
                     let startup = if clean { Startup::Clean } else { Startup::AfterCrash };
                     log = open(&storage, &config, startup).0;
                 }
-                Step::Flush => log.flush().unwrap(),
+                Step::Flush { .. } => log.flush().unwrap(),
                 Step::Retain { percent } => {
-                    let bound = end(&model) * percent / 100;
+                    let bound = (end(&model) * percent / 100).max(log.log_start_offset());
                     log.delete_old_segments(bound).unwrap();
                     prop_assert!(log.log_start_offset() <= bound);
                 }
@@ -110,9 +116,14 @@ proptest! {
         let mut durable = 0;
         for step in steps {
             match step {
-                Step::Append { producer, count } => append_one(&mut log, &mut model, producer, count),
-                Step::Flush => {
+                Step::Append { producer, count } => {
+                    append_one(&mut log, &mut model, producer, count);
+                }
+                Step::Flush { checkpoint } => {
                     log.flush().unwrap();
+                    if checkpoint {
+                        log.log_dir().write_checkpoints().unwrap();
+                    }
                     durable = log.log_end_offset();
                 }
                 Step::Truncate { percent } if percent > 50 => {
@@ -137,7 +148,8 @@ proptest! {
             check(&log, &model);
             // And it goes on from there, and can lose power again.
             append_one(&mut log, &mut model, 1, 2);
-            prop_assert_eq!(header(&log.read(kept, 1, kept + 2, true).unwrap().records).base_offset, kept);
+            let read = log.read(kept, 1, kept + 2, true).unwrap();
+            prop_assert_eq!(header(&read.records).base_offset, kept);
             log.flush().unwrap();
             drop(log);
             disk.power_loss(seed);

@@ -2,7 +2,8 @@ use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::log::{Check, Log, LogConfig, LogError, Startup};
 
 use crate::support::{
-    append, batch, batch_by, contents, file, fresh, header, names, open, root, segment, small, try_open,
+    append, batch, batch_by, contents, file, fresh, header, names, open, root, segment, small,
+    try_open,
 };
 
 /// Twelve batches by producer 9 in one segment; where each begins in the file.
@@ -32,7 +33,10 @@ fn check(log: &mut Log, batches: usize, what: &str) {
     }
     let last = batch_by(9, 0, (batches as i32 - 1) * 2, 2);
     let known = log.producers.check(&header(&last)).unwrap();
-    assert!(matches!(known, Check::Duplicate { base_offset, .. } if base_offset == end - 2), "{what}");
+    assert!(
+        matches!(known, Check::Duplicate { base_offset, .. } if base_offset == end - 2),
+        "{what}"
+    );
     let next = batch_by(9, 0, batches as i32 * 2, 2);
     assert_eq!(log.producers.check(&header(&next)), Ok(Check::Append), "{what}");
     assert_eq!(append(log, &next), end, "{what}");
@@ -115,8 +119,13 @@ fn lost_or_damaged_indexes_are_made_anew() {
         for name in &index_names {
             let good = storage.content(&file(name)).unwrap();
             let shorter = good[..good.len().saturating_sub(3)].to_vec();
-            let damaged =
-                [None, Some(vec![]), Some(shorter), Some(vec![0xff; good.len()]), Some(vec![0; good.len()])];
+            let damaged = [
+                None,
+                Some(vec![]),
+                Some(shorter),
+                Some(vec![0xff; good.len()]),
+                Some(vec![0; good.len()]),
+            ];
             for content in damaged {
                 let disk = storage.fork();
                 match &content {
@@ -187,7 +196,8 @@ fn what_was_flushed_is_never_cut() {
     assert_eq!(log.durable_end_offset(), 30);
     append(&mut log, &batch(3));
     assert_eq!((log.durable_end_offset(), log.log_end_offset()), (30, 33));
-    let log_dir = ottla_broker::log::LogDir::open(&root(), std::sync::Arc::new(storage.clone())).unwrap();
+    let log_dir =
+        ottla_broker::log::LogDir::open(&root(), std::sync::Arc::new(storage.clone())).unwrap();
     log_dir.set_recovery_point(&crate::support::partition(), 30);
     log_dir.write_checkpoints().unwrap();
     drop(log);
@@ -213,7 +223,8 @@ fn a_missing_segment_in_the_middle_is_reported() {
     assert!(count >= 4);
     drop(log);
     let dir = root().join("flights-0");
-    let second = names(&storage, &dir).into_iter().filter(|name| name.ends_with(".log")).nth(1).unwrap();
+    let second =
+        names(&storage, &dir).into_iter().filter(|name| name.ends_with(".log")).nth(1).unwrap();
     ottla_broker::log::Storage::remove_file(&storage, &dir.join(second)).unwrap();
     let error = try_open(&storage, &small(), Startup::AfterCrash).unwrap_err();
     assert!(error.to_string().contains("the next one begins with"), "{error}");
@@ -226,7 +237,11 @@ fn leftovers_of_interrupted_work_are_removed() {
     let (storage, mut log) = fresh(&small());
     append(&mut log, &batch(3));
     drop(log);
-    for name in ["leader-epoch-checkpoint.tmp", "00000000000000000777.index", "00000000000000000777.timeindex"] {
+    for name in [
+        "leader-epoch-checkpoint.tmp",
+        "00000000000000000777.index",
+        "00000000000000000777.timeindex",
+    ] {
         storage.set_content(&file(name), b"x".to_vec());
     }
     let (log, _) = open(&storage, &small(), Startup::AfterCrash);

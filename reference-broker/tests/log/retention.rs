@@ -2,12 +2,17 @@ use ottla_broker::log::faulty::{Fault, Operation};
 use ottla_broker::log::{LogConfig, Startup};
 use ottla_protocol::records::BatchFields;
 
-use crate::support::{append, batch, batch_at, contents, fresh, names, open, root, segment, small, NOW_MS};
+use crate::support::{
+    NOW_MS, append, batch, batch_at, contents, fresh, names, open, root, segment, small,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// A log whose batches have those timestamps, a segment each, and an empty segment behind them.
-fn dated(timestamps: &[i64], config: &LogConfig) -> (ottla_broker::log::faulty::FaultyStorage, ottla_broker::log::Log) {
+fn dated(
+    timestamps: &[i64],
+    config: &LogConfig,
+) -> (ottla_broker::log::faulty::FaultyStorage, ottla_broker::log::Log) {
     let one = batch_at(&[0], &BatchFields::default()).len() as u32;
     let config = LogConfig { segment_bytes: one, ..config.clone() };
     let (storage, mut log) = fresh(&config);
@@ -51,7 +56,13 @@ fn the_start_is_durable_before_segments_go() {
     log.flush().unwrap();
     // The checkpoint cannot be written: nothing may go.
     let error = std::io::ErrorKind::PermissionDenied;
-    storage.inject(Fault { operation: Operation::Rename, path_suffix: "log-start-offset-checkpoint".into(), after: 0, error, written: 0 });
+    storage.inject(Fault {
+        operation: Operation::Rename,
+        path_suffix: "log-start-offset-checkpoint".into(),
+        after: 0,
+        error,
+        written: 0,
+    });
     assert!(log.delete_old_segments(180).is_err());
     assert_eq!(contents(&log).len(), 60);
     let before = log.segment_count();
@@ -62,7 +73,10 @@ fn the_start_is_durable_before_segments_go() {
     assert!(storage.content(&segment(0)).is_none());
     let left = names(&storage, &root().join("flights-0"));
     let first = format!("{start:020}");
-    assert!(left.iter().filter(|name| name.starts_with('0')).all(|name| name[..20] >= first[..]), "{left:?}");
+    assert!(
+        left.iter().filter(|name| name.starts_with('0')).all(|name| name[..20] >= first[..]),
+        "{left:?}"
+    );
     drop(log);
     for seed in 0..20 {
         let disk = storage.fork();

@@ -59,7 +59,12 @@ pub(crate) fn batch(count: usize) -> Bytes {
 }
 
 /// A batch of `count` records by an idempotent producer.
-pub(crate) fn batch_by(producer_id: i64, producer_epoch: i16, base_sequence: i32, count: usize) -> Bytes {
+pub(crate) fn batch_by(
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+    count: usize,
+) -> Bytes {
     let fields =
         BatchFields { producer_id, producer_epoch, base_sequence, ..BatchFields::default() };
     batch_at(&vec![NOW_MS; count], &fields)
@@ -71,7 +76,11 @@ pub(crate) fn header(batch: &Bytes) -> BatchHeader {
 }
 
 /// Opens the log on that disk.
-pub(crate) fn open(storage: &FaultyStorage, config: &LogConfig, startup: Startup) -> (Log, RecoveryReport) {
+pub(crate) fn open(
+    storage: &FaultyStorage,
+    config: &LogConfig,
+    startup: Startup,
+) -> (Log, RecoveryReport) {
     try_open(storage, config, startup).unwrap()
 }
 
@@ -98,7 +107,8 @@ pub(crate) fn append(log: &mut Log, batch: &Bytes) -> i64 {
     log.append(batch, end, 0).unwrap().base_offset
 }
 
-/// Everything in the log, batch by batch: (base offset, next offset, bytes after the stamped header fields).
+/// Everything in the log, batch by batch: (base offset, next offset, bytes after the stamped header
+/// fields).
 pub(crate) fn contents(log: &Log) -> Vec<(i64, i64, Bytes)> {
     let mut result = Vec::new();
     let mut offset = log.log_start_offset();
