@@ -43,6 +43,7 @@ impl Range {
             .filter(|high| within.high.is_none_or(|end| *high < end))
             .map(|high| quote!(cx.version <= #high));
         Test::If(match (above, below) {
+            (Some(_), Some(_)) if self.high == Some(low) => quote!(cx.version == #low),
             (Some(above), Some(below)) => quote!(#above && #below),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => unreachable!("a range that neither covers nor misses has an edge"),
