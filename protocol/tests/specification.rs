@@ -2,7 +2,7 @@
 //! value.
 
 use bytes::Bytes;
-use ottla_protocol::messages::convert;
+use ottla_protocol::messages::{ApiKey, convert};
 use serde_json::Value;
 use std::path::Path;
 
@@ -55,4 +55,28 @@ fn the_examples_of_the_grammar_are_true() {
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(read, example.json, "{what}");
     }
+}
+
+#[test]
+fn header_versions_are_those_of_apache_kafka() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/header-versions-4.4.0.tsv");
+    let text = std::fs::read_to_string(path).expect("vectors are part of the project");
+    let mut compared = 0;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [key, name, version, request, response] = columns[..] else {
+            panic!("five columns: {line}");
+        };
+        let number = |text: &str| text.parse::<i16>().expect("a number");
+        let Some(api) = ApiKey::from_code(number(key)) else { continue };
+        if !api.valid_versions().contains(&number(version)) {
+            continue;
+        }
+        assert_eq!(api.name(), name);
+        assert_eq!(api.request_header_version(number(version)), number(request), "{line}");
+        assert_eq!(api.response_header_version(number(version)), number(response), "{line}");
+        compared += 1;
+    }
+    let versions: usize = ApiKey::ALL.iter().map(|api| api.stable_versions().count()).sum();
+    assert!(compared >= versions, "{compared} of {versions} versions");
 }

@@ -64,7 +64,7 @@ impl<'a> Line<'a> {
     /// The place of `width` bytes that stand `remaining` bytes before the end.
     pub(super) fn span(self, remaining: usize, width: usize) -> Span {
         let start = self.text.len() - remaining;
-        let end = (start + width).min(self.text.len());
+        let end = self.text.ceil_char_boundary(start + width);
         let chars = |text: &str| text.chars().count();
         Span {
             line: self.number,

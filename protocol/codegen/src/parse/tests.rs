@@ -266,3 +266,21 @@ fn columns_count_characters_and_not_bytes() {
     let (_, column, width, _) = refused("data A  versions 0\n  B  string  0  default \"ä\" x\n");
     assert_eq!((column, width), (29, 1));
 }
+
+#[test]
+fn damaged_schemas_are_read_or_refused_without_a_panic() {
+    let source = "api 7 Look\n| Looks é.\nlisteners broker\nerror NONE 1+\n| Ok.\nversion 1 KIP-1\n\
+                  request  versions 0-1  flexible 1+\n  A  []B  0+  nullable 1+  default null\n\
+                  \x20   C  string  0+  default \"x\"  tag 0 1+\n    = \"x\"  text\n";
+    for at in (0..source.len()).filter(|at| source.is_char_boundary(*at)) {
+        for piece in ["", "🚀", " ", "\n", "\"", "[]", "-", "99999999999999999999"] {
+            let damaged = format!("{}{piece}{}", &source[..at], &source[at..]);
+            if let Err(finding) = parse("test.schema", &damaged) {
+                assert!(finding.to_string().contains('^'), "{finding}");
+            }
+        }
+        if let Err(finding) = parse("test.schema", &source[..at]) {
+            assert!(finding.span.width > 0, "{finding}");
+        }
+    }
+}
