@@ -8,9 +8,9 @@ use std::process::Command;
 
 /// One client.
 #[derive(Debug, Clone)]
-pub struct Driver {
+pub(crate) struct Driver {
     /// Its name in tables.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its program, and the arguments in front of the common ones.
     program: PathBuf,
     kind: Kind,
@@ -24,18 +24,18 @@ enum Kind {
 
 /// One measured run of a client.
 #[derive(Debug, Clone, Copy)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Records.
-    pub records: f64,
+    pub(crate) records: f64,
     /// The time that the client says they took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// The whole process.
-    pub usage: Usage,
+    pub(crate) usage: Usage,
 }
 
 /// Quantiles of the time from send to acknowledgement, in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Quantiles {
+pub(crate) struct Quantiles {
     /// Median.
     pub p50: f64,
     /// 99 of 100.
@@ -46,7 +46,7 @@ pub struct Quantiles {
 
 impl Driver {
     /// Ours (this program) and those peers whose programs are in `peers`; the Java tools through `kafka_script`.
-    pub fn all(peers: &Path, kafka_script: &Path) -> Result<Vec<Self>, Failure> {
+    pub(crate) fn all(peers: &Path, kafka_script: &Path) -> Result<Vec<Self>, Failure> {
         let mut drivers =
             vec![Self { name: "ottla", program: std::env::current_exe()?, kind: Kind::Common }];
         for name in ["librdkafka", "franz-go", "kacrab", "krafka"] {
@@ -63,7 +63,7 @@ impl Driver {
     }
 
     /// Produces.
-    pub fn produce(
+    pub(crate) fn produce(
         &self,
         bootstrap: &str,
         topic: &str,
@@ -92,7 +92,12 @@ impl Driver {
     }
 
     /// Consumes.
-    pub fn consume(&self, bootstrap: &str, topic: &str, records: u64) -> Result<Measured, Failure> {
+    pub(crate) fn consume(
+        &self,
+        bootstrap: &str,
+        topic: &str,
+        records: u64,
+    ) -> Result<Measured, Failure> {
         let count = records.to_string();
         let mut command = Command::new(&self.program);
         if self.kind == Kind::Java {
@@ -112,7 +117,7 @@ impl Driver {
     }
 
     /// The time to acknowledgement at 1,000 records a second; `None` for a client whose program has no such mode.
-    pub fn latency(
+    pub(crate) fn latency(
         &self,
         bootstrap: &str,
         topic: &str,

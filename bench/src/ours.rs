@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Where, and what.
 #[derive(Debug, Args)]
-pub struct Topic {
+pub(crate) struct Topic {
     #[arg(long)]
     bootstrap: String,
     #[arg(long)]
@@ -25,7 +25,7 @@ pub struct Topic {
 
 /// Produces as fast as possible.
 #[derive(Debug, Args)]
-pub struct Produce {
+pub(crate) struct Produce {
     #[command(flatten)]
     topic: Topic,
     #[arg(long)]
@@ -39,7 +39,7 @@ pub struct Produce {
 
 /// Consumes from the beginning, all partitions.
 #[derive(Debug, Args)]
-pub struct Consume {
+pub(crate) struct Consume {
     #[command(flatten)]
     topic: Topic,
     #[arg(long)]
@@ -50,7 +50,7 @@ pub struct Consume {
 
 /// Produces at a rate.
 #[derive(Debug, Args)]
-pub struct Latency {
+pub(crate) struct Latency {
     #[command(flatten)]
     topic: Topic,
     #[arg(long)]
@@ -62,7 +62,7 @@ pub struct Latency {
 }
 
 /// Runs a driver on a runtime of its own.
-pub fn block_on(run: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(crate) fn block_on(run: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run)
 }
 
@@ -79,7 +79,7 @@ impl Topic {
 
 impl Produce {
     /// See the module's documentation.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
         let values = payload::read(&self.payload)?;
         let producer = self.topic.producer()?.set("compression.type", &self.codec)?.build().await?;
         // The topic's metadata is there before the clock starts, as with the peers.
@@ -102,7 +102,7 @@ impl Produce {
 
 impl Consume {
     /// See the module's documentation.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
         let topic = &self.topic.topic;
         let assignment = (0..self.partitions).map(|partition| (topic.clone(), partition));
         let mut builder = Consumer::builder()
@@ -119,7 +119,6 @@ impl Consume {
         while records < self.records {
             let batch = consumer.next_batch().await?.ok_or("the consumer was closed")?;
             for record in batch.iter() {
-                let record = record?;
                 bytes += record.value.map_or(0, <[u8]>::len);
                 records += 1;
             }
@@ -133,7 +132,7 @@ impl Consume {
 
 impl Latency {
     /// See the module's documentation.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
         let values = payload::read(&self.payload)?;
         let producer = self.topic.producer()?.build().await?;
         for _ in 0..100 {

@@ -8,7 +8,7 @@ use std::path::Path;
 const LINES: usize = 10_000;
 
 /// Writes `LINES` lines of exactly `size` bytes each (without the line end).
-pub fn write(path: &Path, size: usize) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, size: usize) -> Result<(), Failure> {
     let mut text = Vec::with_capacity(LINES * (size + 1));
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for line in 0..LINES {
@@ -34,7 +34,7 @@ pub fn write(path: &Path, size: usize) -> Result<(), Failure> {
 }
 
 /// The lines of such a file.
-pub fn read(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let text =
         fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let lines: Vec<_> = text

@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 /// What a process used from start to end.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system CPU seconds.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Peak resident memory in MiB.
-    pub peak_mib: f64,
+    pub(crate) peak_mib: f64,
 }
 
 /// Runs a command to its end; its standard output and its cost.
-pub fn run(command: &mut Command) -> Result<(String, Usage), Failure> {
+pub(crate) fn run(command: &mut Command) -> Result<(String, Usage), Failure> {
     let shown = format!("{command:?}");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut output = String::new();
@@ -44,7 +44,7 @@ fn wait(child: &Child) -> Result<(bool, Usage), Failure> {
 }
 
 /// CPU seconds that a running process has used.
-pub fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold spaces; what follows it does not.
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -55,7 +55,7 @@ pub fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
 }
 
 /// Resident memory of a running process in MiB.
-pub fn resident_mib(pid: u32) -> Result<f64, Failure> {
+pub(crate) fn resident_mib(pid: u32) -> Result<f64, Failure> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());

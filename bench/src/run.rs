@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What to compare.
 #[derive(Debug, Args)]
-pub struct Run {
+pub(crate) struct Run {
     /// The reference broker's program
     #[arg(long)]
     broker: PathBuf,
@@ -90,7 +90,7 @@ const HEADER: [&str; 7] = [
 
 impl Run {
     /// Runs everything and prints the tables.
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         let mut drivers = Driver::all(&self.peers, &self.kafka_script)?;
         if !self.clients.is_empty() {
             drivers.retain(|driver| self.clients.iter().any(|name| name == driver.name));

@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running broker; ended when dropped.
-pub struct Target {
+pub(crate) struct Target {
     /// Its name in tables.
-    pub name: String,
+    pub(crate) name: String,
     /// Where clients connect.
-    pub bootstrap: String,
+    pub(crate) bootstrap: String,
     /// Its process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     running: Running,
     folder: TempDir,
 }
@@ -26,7 +26,7 @@ enum Running {
 
 impl Target {
     /// Starts our reference broker.
-    pub fn ottla(program: &Path) -> Result<Self, Failure> {
+    pub(crate) fn ottla(program: &Path) -> Result<Self, Failure> {
         let folder = folder()?;
         let mut child = Command::new(program)
             .args(["dev", "--port", "0", "--data-dir"])
@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// Starts one node of Apache Kafka by `script`.
-    pub fn kafka(script: &Path, version: &str) -> Result<Self, Failure> {
+    pub(crate) fn kafka(script: &Path, version: &str) -> Result<Self, Failure> {
         let folder = folder()?;
         let data = folder.path().join("kafka");
         let output = Command::new(script)

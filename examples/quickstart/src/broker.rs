@@ -10,28 +10,28 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running broker; killed when dropped.
-pub struct Broker {
+pub(crate) struct Broker {
     process: Child,
     ready: String,
     /// Where clients connect.
-    pub bootstrap: String,
+    pub(crate) bootstrap: String,
     data: PathBuf,
     _temporary: Option<TempDir>,
 }
 
 /// What a topic's log holds.
-pub struct Stored {
+pub(crate) struct Stored {
     /// Bytes of all segments.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Batches in them.
-    pub batches: u64,
+    pub(crate) batches: u64,
     /// Whether every batch has the codec that its producer was given.
-    pub codec_as_asked: bool,
+    pub(crate) codec_as_asked: bool,
 }
 
 impl Broker {
     /// Starts `program` and waits until it says that produce works.
-    pub fn start(program: &Path, data_dir: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn start(program: &Path, data_dir: Option<&Path>) -> Result<Self, Failure> {
         let temporary = match data_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("ottla-quickstart-").tempdir()?),
@@ -62,12 +62,12 @@ impl Broker {
     }
 
     /// The broker's own words.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!("broker    {}", self.ready)
     }
 
     /// Reads the topic's segments from disk.
-    pub fn stored(&self, topic: &str, codec: Compression) -> Result<Stored, Failure> {
+    pub(crate) fn stored(&self, topic: &str, codec: Compression) -> Result<Stored, Failure> {
         let mut stored = Stored { bytes: 0, batches: 0, codec_as_asked: true };
         for folder in fs::read_dir(&self.data)? {
             let folder = folder?;
@@ -87,7 +87,7 @@ impl Broker {
     }
 
     /// Asks the broker to stop, and waits until it has.
-    pub fn stop(mut self) -> Result<(), Failure> {
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
         let pid = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status()?;
         let status = self.process.wait()?;

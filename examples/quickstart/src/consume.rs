@@ -14,29 +14,29 @@ use std::time::{Duration, Instant};
 const STALL: Duration = Duration::from_secs(60);
 
 /// One delivery to one member.
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The row's number, from the record's header; `None` where the header is missing or malformed.
-    pub row: Option<u64>,
+    pub(crate) row: Option<u64>,
     /// Who got it: 0 or 1.
-    pub member: usize,
+    pub(crate) member: usize,
     /// Its partition.
-    pub partition: i32,
+    pub(crate) partition: i32,
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// The record's key.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     /// The record's value.
-    pub value: Vec<u8>,
+    pub(crate) value: Vec<u8>,
 }
 
 /// What was consumed.
-pub struct Consumed {
+pub(crate) struct Consumed {
     /// Every delivery, in the order in which the members got them.
-    pub deliveries: Vec<Delivery>,
+    pub(crate) deliveries: Vec<Delivery>,
     /// From the members' start to the last delivery.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Whether the group's committed offsets are the ends of all partitions.
-    pub committed_to_the_end: bool,
+    pub(crate) committed_to_the_end: bool,
 }
 
 /// What the members share.
@@ -52,7 +52,7 @@ impl Shared {
 }
 
 /// Consumes the topic; member 1 leaves when half of the rows have been delivered.
-pub async fn consume(
+pub(crate) async fn consume(
     bootstrap: &str,
     topic: &str,
     partitions: i32,
@@ -139,9 +139,8 @@ impl Member {
     fn take(&self, batch: &ottla::Batch, progress: &Progress) -> Result<(), Failure> {
         let mut deliveries = Vec::with_capacity(batch.len());
         for record in batch.iter() {
-            let record = record?;
             let row = record.headers.iter().find_map(|header| {
-                let (name, value) = header.ok()?;
+                let (name, value) = header;
                 (name == ROW).then_some(u64::from_be_bytes(value?.try_into().ok()?))
             });
             deliveries.push(Delivery {

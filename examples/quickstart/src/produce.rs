@@ -7,18 +7,18 @@ use ottla::{Admin, Compression, NewTopic, Producer, Record};
 use std::time::{Duration, Instant};
 
 /// The header that carries a row's number.
-pub const ROW: &str = "row";
+pub(crate) const ROW: &str = "row";
 
 /// What was produced.
-pub struct Produced {
+pub(crate) struct Produced {
     /// Acknowledged records.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// From the first send to the last acknowledgement.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 /// Creates one topic per codec.
-pub async fn create_topics(
+pub(crate) async fn create_topics(
     bootstrap: &str,
     topics: &[(Compression, String)],
     partitions: i32,
@@ -33,7 +33,7 @@ pub async fn create_topics(
 }
 
 /// Produces every row, keyed, with its number in a header, and waits for every acknowledgement.
-pub async fn produce(
+pub(crate) async fn produce(
     bootstrap: &str,
     topic: &str,
     codec: Compression,

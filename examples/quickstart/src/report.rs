@@ -10,11 +10,11 @@ use std::time::Duration;
 const KEYS_SHOWN: usize = 20;
 
 /// A bar on the terminal; nothing where standard error is none.
-pub struct Progress(ProgressBar);
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// A bar of `total` steps.
-    pub fn new(total: u64) -> Self {
+    pub(crate) fn new(total: u64) -> Self {
         let bar = ProgressBar::new(total);
         let style = ProgressStyle::with_template("{bar:40} {percent:>3} % {msg}")
             .expect("the template is valid");
@@ -24,23 +24,23 @@ impl Progress {
     }
 
     /// What is being done.
-    pub fn say(&self, what: String) {
+    pub(crate) fn say(&self, what: String) {
         self.0.set_message(what);
     }
 
     /// Steps that were done.
-    pub fn advance(&self, steps: u64) {
+    pub(crate) fn advance(&self, steps: u64) {
         self.0.inc(steps);
     }
 
     /// Takes the bar away.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
     }
 }
 
 /// Prints tables, checks and the last line; whether every check passed.
-pub fn print(input: &Input, outcomes: &[Outcome]) -> bool {
+pub(crate) fn print(input: &Input, outcomes: &[Outcome]) -> bool {
     println!("\n{}", keys(input, &outcomes[0]));
     println!("\n{}", codecs(input, outcomes));
     let failures: Vec<_> = outcomes.iter().flat_map(Outcome::failures).collect();
@@ -77,7 +77,7 @@ pub fn print(input: &Input, outcomes: &[Outcome]) -> bool {
 /// A table of this many columns whose numbers, from `from` on, stand to the right.
 fn table<const N: usize>(header: [String; N], from: usize) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut().skip(from) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -10,52 +10,52 @@ use std::time::Duration;
 
 /// Rows per key, and the sum of the column whose mean is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Rows that have a number in the column.
-    pub numbers: u64,
+    pub(crate) numbers: u64,
     /// The sum of those numbers.
-    pub sum: f64,
+    pub(crate) sum: f64,
 }
 
 /// One topic's run.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Its codec.
-    pub codec: Compression,
+    pub(crate) codec: Compression,
     /// Its name.
-    pub topic: String,
+    pub(crate) topic: String,
     /// Acknowledged records.
-    pub produced: u64,
+    pub(crate) produced: u64,
     /// Deliveries.
-    pub consumed: u64,
+    pub(crate) consumed: u64,
     /// Rows that were not delivered.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Deliveries beyond the first of each row, and deliveries that are no row.
-    pub duplicated: u64,
+    pub(crate) duplicated: u64,
     /// Rows whose key or value came back changed.
-    pub changed: u64,
+    pub(crate) changed: u64,
     /// Whether each key's rows came in order.
-    pub ordered: bool,
+    pub(crate) ordered: bool,
     /// Whether counts per key equal those of the file.
-    pub counts_equal: bool,
+    pub(crate) counts_equal: bool,
     /// Whether each of the two members got some.
-    pub both_members: bool,
+    pub(crate) both_members: bool,
     /// Whether the group's committed offsets are the ends of all partitions.
-    pub committed_to_the_end: bool,
+    pub(crate) committed_to_the_end: bool,
     /// What is on disk.
-    pub stored: Stored,
+    pub(crate) stored: Stored,
     /// From the first send to the last acknowledgement.
-    pub producing: Duration,
+    pub(crate) producing: Duration,
     /// From the members' start to the last delivery.
-    pub consuming: Duration,
+    pub(crate) consuming: Duration,
     /// What was consumed, per key.
-    pub tallies: BTreeMap<Vec<u8>, Tally>,
+    pub(crate) tallies: BTreeMap<Vec<u8>, Tally>,
 }
 
 impl Outcome {
     /// Compares.
-    pub fn new(
+    pub(crate) fn new(
         codec: Compression,
         topic: &str,
         input: &Input,
@@ -111,7 +111,7 @@ impl Outcome {
     }
 
     /// The checks that failed, in words.
-    pub fn failures(&self) -> Vec<String> {
+    pub(crate) fn failures(&self) -> Vec<String> {
         let checks = [
             (self.lost == 0, format!("{} rows lost", self.lost)),
             (self.duplicated == 0, format!("{} rows duplicated", self.duplicated)),
