@@ -372,8 +372,9 @@ impl Consumer {
     /// Nothing of this may be committed any more: the generation is over (trap 10).
     pub(super) fn fail_commits(&mut self) {
         self.commits.retry_at = None;
+        let on_the_way = self.commits.on_the_way.take();
         let queued: Vec<Pending> = self.commits.queue.drain(..).collect();
-        for pending in queued.into_iter().chain(self.commits.on_the_way.take()) {
+        for pending in on_the_way.into_iter().chain(queued) {
             self.finish_commit(pending, Err(rebalanced()));
         }
     }

@@ -3,7 +3,7 @@
 use ottla_protocol::records::{RecordBatch, RecordError};
 
 use super::Consumer;
-use super::position::{Phase, Position};
+use super::position::{Partition, Phase, Position};
 use crate::error::{Error, ErrorKind};
 use crate::group::TopicPartition;
 use crate::time::Instant;
@@ -69,8 +69,24 @@ impl Consumer {
                 }
             }
         }
+        if let Some(error) = self.missing_position() {
+            return Next::Failed(error);
+        }
         self.user_waits(now);
         Next::Wait
+    }
+
+    /// A partition that stands still for want of a seek, told once.
+    fn missing_position(&mut self) -> Option<Error> {
+        let unknown =
+            |state: &Partition| state.phase == Phase::NeedsSeek && state.reported.is_none();
+        let (partition, state) = self.partitions.iter_mut().find(|(_, state)| unknown(state))?;
+        let message = format!(
+            "{partition} has no position: there is no group and auto.offset.reset is none: seek"
+        );
+        let error = Error::new(ErrorKind::OffsetOutOfRange, message);
+        state.reported = Some(error.clone());
+        Some(error)
     }
 
     /// Whether the user, who waits, should ask again.

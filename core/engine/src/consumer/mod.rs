@@ -361,12 +361,12 @@ impl Consumer {
         if !self.commits.is_idle() {
             return;
         }
-        match &mut self.member {
-            Some(member) if !member.is_closed() => {
-                member.leave(now, "the consumer was closed");
-                self.drain_member(now);
-            }
-            _ => self.finish_close(),
+        if let Some(member) = &mut self.member {
+            member.leave(now, "the consumer was closed");
+            self.drain_member(now);
+        }
+        if self.member.as_ref().is_none_or(Member::is_closed) {
+            self.finish_close();
         }
     }
 
@@ -388,6 +388,7 @@ impl Consumer {
         }
         let phase = match self.config.group_id {
             Some(_) => Phase::NeedsCommitted,
+            None if self.config.auto_offset_reset == OffsetReset::None => Phase::NeedsSeek,
             None => Phase::NeedsReset(self.config.auto_offset_reset),
         };
         let incarnation = self.new_incarnation();

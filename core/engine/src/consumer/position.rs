@@ -38,6 +38,8 @@ pub(super) enum Phase {
     Fetching,
     /// The user's decision, who has been told; a seek goes on.
     Failed,
+    /// A seek: there is neither a group nor a reset policy. The user is told when they wait.
+    NeedsSeek,
 }
 
 /// A partition that is assigned. `position`, `finished` and `fetch_position` are meaningful from

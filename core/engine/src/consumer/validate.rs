@@ -34,13 +34,13 @@ impl Consumer {
             return;
         }
         state.leader = leader;
+        state.retry_at = None;
         let is_epoch_known = known.leader_epoch >= 0 && state.fetch_position.leader_epoch.is_some();
         if matches!(state.phase, Phase::Fetching | Phase::NeedsValidation) {
             // Without epochs on both sides nothing can be held against anything.
             state.phase = if is_epoch_known { Phase::NeedsValidation } else { Phase::Fetching };
             // An answer under the old leader says nothing about the new one's log.
             state.busy = None;
-            state.retry_at = None;
         }
     }
 

@@ -304,7 +304,7 @@ impl Member {
         }
         match self.leave_request(reason) {
             Some(request) => {
-                let id = self.call(request, LEAVE_GROUP_TIMEOUT);
+                let id = self.call_leave(request);
                 self.state = State::Leaving(id);
             }
             None => self.close(),
@@ -404,7 +404,7 @@ impl Member {
         }
         let reason = "the user did not ask for a batch within max.poll.interval.ms";
         if let Some(request) = self.leave_request(reason) {
-            self.call(request, LEAVE_GROUP_TIMEOUT);
+            self.call_leave(request);
         }
         self.forget_generation();
         self.timers = TimerTable::default();
@@ -451,6 +451,17 @@ impl Member {
 
     fn event(&mut self, event: MemberEvent) {
         self.outputs.push_back(MemberOutput::Event(event));
+    }
+
+    /// A JoinGroup or SyncGroup on the way holds up the coordinator's connection, maybe for
+    /// minutes; the farewell takes another (trap 1).
+    fn call_leave(&mut self, request: Request) -> CallId {
+        let is_held_up = matches!(self.state, State::Joining(_) | State::Syncing(_));
+        let id = self.call(request, LEAVE_GROUP_TIMEOUT);
+        if is_held_up && let Some(MemberOutput::Call(call)) = self.outputs.back_mut() {
+            call.purpose = Purpose::General;
+        }
+        id
     }
 
     fn call(&mut self, request: Request, timeout: Duration) -> CallId {
