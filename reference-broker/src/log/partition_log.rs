@@ -270,7 +270,8 @@ impl Log {
     /// batch.
     fn take_back(&self, error: std::io::Error) -> LogError {
         let active = self.active();
-        if let Err(error) = active.file.set_len(active.size) {
+        // Durably, as no later flush may have a reason to look at this segment again.
+        if let Err(error) = active.file.set_len(active.size).and_then(|()| active.file.sync()) {
             return self.log_dir.fail("truncate after a failed append", &active.path, &error);
         }
         self.log_dir.write_failed("append to", &active.path, error)

@@ -186,7 +186,15 @@ impl Recovery<'_> {
                 None => self.walk(base)?,
             };
             let gap = upper.is_some_and(|upper| segment.next_offset != upper);
-            let broken = broken.or_else(|| self.gap(&segment, upper.filter(|_| gap)));
+            let broken = match broken {
+                // Junk behind a segment that is complete: a write that failed, or was torn.
+                Some(junk) if upper.is_some() && !gap => {
+                    self.cut(&mut segment, junk)?;
+                    None
+                }
+                Some(broken) => Some(broken),
+                None => self.gap(&segment, upper.filter(|_| gap)),
+            };
             if let Some(broken) = broken {
                 self.judge(&segment, &broken, &bases[at + 1..])?;
                 self.cut(&mut segment, broken)?;
@@ -290,12 +298,14 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Cuts the segment's file after its last whole batch.
+    /// Cuts the segment's file after its last whole batch, durably: junk that came back after another
+    /// power failure would be taken for the log's end, with good segments behind it.
     fn cut(&mut self, segment: &mut Segment, broken: Broken) -> Result<()> {
         let len = segment.file.len().map_err(LogError::io("measure", &segment.path))?;
         if len > segment.size {
             self.report.truncated_bytes += len - segment.size;
             segment.file.set_len(segment.size).map_err(LogError::io("truncate", &segment.path))?;
+            segment.file.sync().map_err(LogError::io("flush", &segment.path))?;
         }
         self.report.truncated_because = Some(format!(
             "{} at position {}: {}",

@@ -269,3 +269,21 @@ fn a_clean_log_is_opened_without_reading_it() {
     drop(log);
     assert_eq!(contents(&open(&storage, &small(), Startup::AfterCrash).0).len(), 120);
 }
+
+#[test]
+fn junk_behind_a_complete_segment_costs_nothing() {
+    for startup in [Startup::Clean, Startup::AfterCrash, Startup::AfterPowerLoss] {
+        let (storage, mut log) = fresh(&small());
+        for _ in 0..60 {
+            append(&mut log, &batch(3));
+        }
+        log.close().unwrap();
+        drop(log);
+        let whole = storage.content(&segment(0)).unwrap();
+        storage.set_content(&segment(0), [&whole[..], &[1; 70]].concat());
+        let (log, report) = open(&storage, &small(), startup);
+        assert_eq!((log.log_end_offset(), report.truncated_bytes), (180, 70));
+        assert_eq!(storage.content(&segment(0)).unwrap(), whole);
+        assert_eq!(contents(&log).len(), 60);
+    }
+}
