@@ -58,12 +58,15 @@ const emitMessage = (topic, partition, message) =>
 
 async function produce({ bootstrap, jobs }) {
   const kafka = connect(bootstrap)
-  const admin = kafka.admin()
-  await admin.connect()
-  await admin.createTopics({
-    topics: jobs.map(({ topic, partitions }) => ({ topic, numPartitions: partitions })),
-  })
-  await admin.disconnect()
+  const topics = jobs
+    .filter(({ partitions }) => partitions > 0)
+    .map(({ topic, partitions }) => ({ topic, numPartitions: partitions }))
+  if (topics.length > 0) {
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.createTopics({ topics })
+    await admin.disconnect()
+  }
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
   for (const { topic, codec, records } of jobs) {
@@ -90,7 +93,7 @@ async function produce({ bootstrap, jobs }) {
 
 async function consume({ bootstrap, topics }) {
   let left = Object.values(topics).reduce((sum, count) => sum + count, 0)
-  const consumer = connect(bootstrap).consumer({ groupId: `kafkajs-${process.pid}` })
+  const consumer = connect(bootstrap).consumer({ groupId: `kafkajs-${process.pid}`, maxWaitTimeInMs: 200 })
   await consumer.connect()
   await consumer.subscribe({ topics: Object.keys(topics), fromBeginning: true })
   await new Promise((resolve, reject) => {
@@ -119,6 +122,7 @@ async function member({ bootstrap, group, topic }, commands) {
     sessionTimeout: 10_000,
     heartbeatInterval: 300,
     rebalanceTimeout: 10_000,
+    maxWaitTimeInMs: 200,
   })
   await consumer.connect()
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>

@@ -11,16 +11,21 @@ import wire
 
 
 async def create(bootstrap, jobs):
+    if not jobs:
+        return
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics(
-        [NewTopic(job["topic"], num_partitions=job["partitions"], replication_factor=1) for job in jobs]
+        [
+            NewTopic(job["topic"], num_partitions=job["partitions"], replication_factor=1)
+            for job in jobs
+        ]
     )
     await admin.close()
 
 
 async def produce(task):
-    await create(task["bootstrap"], task["jobs"])
+    await create(task["bootstrap"], wire.new_topics(task["jobs"]))
     for job in task["jobs"]:
         producer = AIOKafkaProducer(
             bootstrap_servers=task["bootstrap"],

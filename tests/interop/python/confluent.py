@@ -9,6 +9,8 @@ import wire
 
 
 def create(bootstrap, jobs):
+    if not jobs:
+        return
     admin = AdminClient({"bootstrap.servers": bootstrap})
     topics = [NewTopic(job["topic"], job["partitions"], 1) for job in jobs]
     for future in admin.create_topics(topics).values():
@@ -16,7 +18,7 @@ def create(bootstrap, jobs):
 
 
 def produce(task):
-    create(task["bootstrap"], task["jobs"])
+    create(task["bootstrap"], wire.new_topics(task["jobs"]))
     for job in task["jobs"]:
         producer = Producer(
             {

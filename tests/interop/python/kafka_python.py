@@ -12,15 +12,20 @@ import wire
 
 
 def create(bootstrap, jobs):
+    if not jobs:
+        return
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics(
-        [NewTopic(job["topic"], num_partitions=job["partitions"], replication_factor=1) for job in jobs]
+        [
+            NewTopic(job["topic"], num_partitions=job["partitions"], replication_factor=1)
+            for job in jobs
+        ]
     )
     admin.close()
 
 
 def produce(task):
-    create(task["bootstrap"], task["jobs"])
+    create(task["bootstrap"], wire.new_topics(task["jobs"]))
     for job in task["jobs"]:
         producer = KafkaProducer(
             bootstrap_servers=task["bootstrap"],

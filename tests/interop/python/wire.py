@@ -4,7 +4,8 @@ A script is called with an action. The first line of its standard input is the t
 takes commands, one a line. Bytes travel as hexadecimal text, null as null.
 
     produce  {"bootstrap", "jobs": [{"topic", "partitions", "codec", "records": [record]}]}
-             makes each topic and answers one "produced" per record, in order
+             makes each topic (0 partitions: it is there already) and answers one "produced" per
+             record, in order
     consume  {"bootstrap", "topics": {topic: count}}
              answers one "record" per record, from the earliest offset
     member   {"bootstrap", "group", "topic"}
@@ -52,6 +53,10 @@ def emit_record(topic, partition, offset, timestamp, key, value, headers):
 
 def task():
     return json.loads(sys.stdin.readline())
+
+
+def new_topics(jobs):
+    return [job for job in jobs if job["partitions"] > 0]
 
 
 def deadline():
