@@ -440,7 +440,7 @@ impl UnknownTags {
     fn push_bounded(&mut self, tag: u32, bytes: Bytes, left: usize) {
         let tags = self.0.get_or_insert_default();
         if tags.len() == tags.capacity() {
-            tags.reserve_exact(tags.len().max(1).min(left.max(1)));
+            tags.reserve_exact(left.max(1));
         }
         tags.push((tag, bytes));
     }
@@ -547,6 +547,18 @@ pub mod derive {
         }
     }
 
+    /// Tagged fields that a section may hold on its count's word alone.
+    const TAGS_FREE: usize = 8;
+
+    /// A tag, and the bytes of its field.
+    fn tagged(i: &[u8]) -> Parsed<'_, (u32, &[u8])> {
+        let (rest, tag) = uvarint(i)?;
+        let (rest, len) = uvarint(rest)?;
+        let (rest, data) = p::take(rest, len as usize)
+            .map_err(|error| error.map(|trace| trace.push(Step::Tag(tag))))?;
+        Ok((rest, (tag, data)))
+    }
+
     #[inline(never)]
     fn get_tags_slow<'a>(
         i: &'a [u8],
@@ -561,11 +573,15 @@ pub mod derive {
             let reason = format!("{count} tagged fields where {} bytes remain", i.len());
             return Trace::fail(start, reason);
         }
+        // A count is believed when all its fields are seen to be there: memory for it is taken at once.
+        if count as usize > TAGS_FREE {
+            let mut all = i;
+            for _ in 0..count {
+                (all, _) = tagged(all)?;
+            }
+        }
         for read in 0..count {
-            let (rest, tag) = uvarint(i)?;
-            let (rest, len) = uvarint(rest)?;
-            let (rest, data) = p::take(rest, len as usize)
-                .map_err(|error| error.map(|trace| trace.push(Step::Tag(tag))))?;
+            let (rest, (tag, data)) = tagged(i)?;
             if !known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))? {
                 unknown.push_bounded(tag, cx.frame.slice_ref(data), (count - read) as usize);
             }

@@ -16,6 +16,7 @@ use ottla_protocol::messages::{self, ApiKey, Request, Response, convert};
 use ottla_protocol::records::{
     BatchIter, Compression, Compressor, Decompressor, Origin, ValidateOptions, restamp, validate,
 };
+use ottla_protocol::varint::put_uvarint;
 use serde_json::{Map, Value};
 
 /// Counts what each thread holds; tests run on threads of their own.
@@ -299,6 +300,28 @@ fn arrays_of_the_smallest_elements() {
     }
     println!("{tried} arrays, at most {:.1} times the input: {}", worst.0, worst.1);
     assert!(tried > 250, "only {tried}");
+}
+
+/// Unknown tagged fields of no bytes at all, at the end of a message and inside its elements.
+#[test]
+fn many_tagged_fields() {
+    let mut tried = 0;
+    for v in known().into_iter().filter(|v| v.variant == "defaults" && v.bytes.ends_with(&[0])) {
+        for (count, honest) in [(10_000, true), (10_000, false)] {
+            let mut bytes = v.bytes[..v.bytes.len() - 1].to_vec();
+            put_uvarint(&mut bytes, count);
+            for _ in 0..count {
+                bytes.extend_from_slice(&[0x7f, 0]);
+            }
+            if !honest {
+                bytes.truncate(bytes.len() - 1);
+            }
+            let bytes = Bytes::from(bytes);
+            bounded(&describe(&v), bytes.len(), || decode(&v, &bytes));
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "only {tried}");
 }
 
 #[test]

@@ -277,11 +277,15 @@ impl BatchBuilder {
         front.varlong(sizes.timestamp_delta);
         front.varint(sizes.offset_delta);
         front.varint(length_of(key));
-        front.flush(&mut self.buffer);
-        self.buffer.extend_from_slice(key.unwrap_or_default());
+        if let Some(key) = key {
+            front.flush(&mut self.buffer);
+            self.buffer.extend_from_slice(key);
+        }
         front.varint(length_of(value));
         front.flush(&mut self.buffer);
-        self.buffer.extend_from_slice(value.unwrap_or_default());
+        if let Some(value) = value {
+            self.buffer.extend_from_slice(value);
+        }
         put_headers(&mut self.buffer);
         self.base_timestamp.get_or_insert(timestamp);
         self.max_timestamp = self.max_timestamp.max(timestamp);
@@ -422,23 +426,25 @@ impl BatchBuilder {
     }
 }
 
+const FRONT_LEN: usize = 32;
+
 /// A few varints, gathered on the stack.
 struct Front {
-    bytes: [u8; 32],
+    bytes: [u8; FRONT_LEN],
     len: usize,
 }
 
 impl Default for Front {
     #[inline]
     fn default() -> Self {
-        Self { bytes: [0; 32], len: 0 }
+        Self { bytes: [0; FRONT_LEN], len: 0 }
     }
 }
 
 impl Front {
     #[inline]
     fn byte(&mut self, byte: u8) {
-        self.bytes[self.len & 31] = byte;
+        self.bytes[self.len & (FRONT_LEN - 1)] = byte;
         self.len += 1;
     }
 
@@ -463,7 +469,10 @@ impl Front {
 
     #[inline]
     fn flush(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.bytes[..self.len]);
+        // A copy of fixed length needs no call; what is too much is cut off again.
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
         self.len = 0;
     }
 }

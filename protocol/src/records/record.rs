@@ -306,27 +306,39 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn varint(&mut self) -> Option<i32> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Some(unzigzag32(u32::from(first)));
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Some(unzigzag32(u32::from(first)))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Some(unzigzag32(u32::from(first & 0x7f) | u32::from(second) << 7))
+            }
+            _ => self.uvar_long(5).map(|raw| unzigzag32(raw as u32)),
         }
-        self.uvar_long(first, 5).map(|raw| unzigzag32(raw as u32))
     }
 
     #[inline]
     fn varlong(&mut self) -> Option<i64> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Some(unzigzag64(u64::from(first)));
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Some(unzigzag64(u64::from(first)))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Some(unzigzag64(u64::from(first & 0x7f) | u64::from(second) << 7))
+            }
+            _ => self.uvar_long(10).map(unzigzag64),
         }
-        self.uvar_long(first, 10).map(unzigzag64)
     }
 
-    /// The rest of a varint whose first byte says that more follow, `max` bytes in all.
-    #[inline]
-    fn uvar_long(&mut self, first: u8, max: u32) -> Option<u64> {
-        let mut value = u64::from(first & 0x7f);
-        for at in 1..max {
+    /// A varint of any length up to `max` bytes.
+    #[inline(never)]
+    fn uvar_long(&mut self, max: u32) -> Option<u64> {
+        let mut value = 0;
+        for at in 0..max {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7f) << (7 * at);
             if byte < 0x80 {
