@@ -31,7 +31,7 @@ impl Target {
         let mut child = Command::new(program)
             .args(["dev", "--port", "0", "--data-dir"])
             .arg(folder.path())
-            .env("RUST_LOG", "warn")
+            .env("OTTLA_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,9 +1,10 @@
 //! `ottla-broker dev` and `ottla-broker run --config FILE`.
 //!
-//! When the broker is ready, one line says so on standard output; the log goes to standard error. An error at start is one line
-//! on standard error and exit status 1.
+//! When the broker is ready, one line says so on standard output; the log goes to standard error.
+//! An error at start is one line on standard error and exit status 1.
 #![forbid(unsafe_code)]
 
+use std::io::IsTerminal;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,7 +79,11 @@ fn main() -> ExitCode {
 fn start_log() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 fn configuration(command: Command) -> Result<Config, String> {

@@ -44,7 +44,7 @@ impl Broker {
         let mut process = Command::new(program)
             .args(["dev", "--port", "0", "--data-dir"])
             .arg(&data)
-            .env("RUST_LOG", "warn")
+            .env("OTTLA_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

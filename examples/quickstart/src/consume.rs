@@ -33,7 +33,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Consumed {
     /// Every delivery, in the order in which the members got them.
     pub(crate) deliveries: Vec<Delivery>,
-    /// From the members' start to the last delivery.
+    /// From when the members share the partitions to the last delivery.
     pub(crate) elapsed: Duration,
     /// Whether the group's committed offsets are the ends of all partitions.
     pub(crate) committed_to_the_end: bool,
@@ -62,9 +62,10 @@ pub(crate) async fn consume(
     let group = format!("quickstart.{topic}");
     let rows = input.rows.len() as u64;
     let shared = Arc::new(Shared { deliveries: Mutex::default(), rows });
-    let start = Instant::now();
     let stays = Member::join(0, bootstrap, topic, &group, &shared).await?;
     let leaves = Member::join(1, bootstrap, topic, &group, &shared).await?;
+    share(&stays, &leaves, partitions).await?;
+    let start = Instant::now();
     let (stayed, left) = tokio::join!(
         stays.run(|shared| shared.count() >= rows, progress),
         leaves.run(|shared| shared.count() >= rows / 2, progress),
@@ -75,6 +76,22 @@ pub(crate) async fn consume(
     let committed_to_the_end = is_committed(bootstrap, topic, partitions, &group).await?;
     let deliveries = std::mem::take(&mut *shared.deliveries.lock().expect("both members ended"));
     Ok(Consumed { deliveries, elapsed, committed_to_the_end })
+}
+
+/// Waits until the two members have shared the partitions: the first to join has all of them for a moment.
+async fn share(stays: &Member, leaves: &Member, partitions: i32) -> Result<(), Failure> {
+    let deadline = Instant::now() + STALL;
+    loop {
+        let (one, other) = (stays.consumer.assignment().len(), leaves.consumer.assignment().len());
+        if one > 0 && other > 0 && one + other == partitions as usize {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let waited = STALL.as_secs();
+            return Err(format!("two members did not share the partitions in {waited} s").into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 struct Member {
@@ -98,6 +115,8 @@ impl Member {
             .set("client.id", format!("quickstart-{number}"))?
             .set("auto.offset.reset", "earliest")?
             .set("enable.auto.commit", "false")?
+            // A member learns of a rebalance by its heartbeat; nobody here wants to wait 3 s for it.
+            .set("heartbeat.interval.ms", 100)?
             .build()
             .await?;
         Ok(Self { number, consumer, shared: Arc::clone(shared) })

@@ -130,9 +130,3 @@ fn to_line(record: &csv::ByteRecord) -> Result<Vec<u8>, Failure> {
     line.pop();
     Ok(line)
 }
-
-/// The fields of a row that came back.
-pub(crate) fn fields(line: &[u8]) -> Option<csv::ByteRecord> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line);
-    reader.byte_records().next()?.ok()
-}

@@ -2,7 +2,7 @@
 
 use crate::broker::Stored;
 use crate::consume::Consumed;
-use crate::input::{Input, fields};
+use crate::input::Input;
 use crate::produce::Produced;
 use ottla::Compression;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
     pub(crate) stored: Stored,
     /// From the first send to the last acknowledgement.
     pub(crate) producing: Duration,
-    /// From the members' start to the last delivery.
+    /// From when the members share the partitions to the last delivery.
     pub(crate) consuming: Duration,
     /// What was consumed, per key.
     pub(crate) tallies: BTreeMap<Vec<u8>, Tally>,
@@ -131,14 +131,23 @@ fn tally<'r>(
     input: &Input,
     rows: impl Iterator<Item = (&'r [u8], &'r [u8])>,
 ) -> BTreeMap<Vec<u8>, Tally> {
-    let mut tallies: BTreeMap<Vec<u8>, Tally> = BTreeMap::new();
+    let (mut keys, mut lines) = (Vec::new(), Vec::new());
     for (key, line) in rows {
-        let tally = tallies.entry(key.to_vec()).or_default();
-        tally.rows += 1;
-        let Some((column, _)) = input.mean else { continue };
-        let number = fields(line)
+        keys.push(key);
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
+    }
+    let mut tallies: BTreeMap<Vec<u8>, Tally> = BTreeMap::new();
+    for key in &keys {
+        tallies.entry(key.to_vec()).or_default().rows += 1;
+    }
+    let Some((column, _)) = input.mean else { return tallies };
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&lines[..]);
+    for (key, fields) in keys.iter().zip(reader.byte_records()) {
+        let number = fields
+            .ok()
             .and_then(|fields| std::str::from_utf8(fields.get(column)?).ok()?.parse::<f64>().ok());
-        if let Some(number) = number {
+        if let (Some(number), Some(tally)) = (number, tallies.get_mut(*key)) {
             tally.numbers += 1;
             tally.sum += number;
         }
