@@ -1,11 +1,14 @@
-//! The reference broker for the Kafka wire protocol: real sockets, real disk, small enough to read in a day.
+//! The reference broker for the Kafka wire protocol: real sockets, real disk, small enough to read
+//! in a day.
 //!
-//! Reading order: [`config`] (what can be set), [`server`] (sockets, frames, one request at a time),
-//! [`api`] (a handler per API, file names as in `protocol/schemas`), [`partition`] (a log with its leader epoch and high
-//! watermark), [`log`] (segments, indexes, recovery), [`quorum`] (topics, configurations and producer ids as a state machine
-//! over a command log), [`coordinator`] (consumer groups).
+//! Reading order: [`config`] (what can be set), [`server`] (sockets, frames, one request at a
+//! time), [`api`] (a handler per API, file names as in `protocol/schemas`), [`partition`] (a log
+//! with its leader epoch and high watermark), [`log`] (segments, indexes, recovery), [`quorum`]
+//! (topics, configurations and producer ids as a state machine over a command log), [`coordinator`]
+//! (consumer groups).
 //!
-//! A program that wants a broker inside itself calls [`Broker::start`] and gets a [`RunningBroker`].
+//! A program that wants a broker inside itself calls [`Broker::start`] and gets a
+//! [`RunningBroker`].
 #![forbid(unsafe_code)]
 
 pub mod api;

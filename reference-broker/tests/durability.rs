@@ -13,7 +13,8 @@ use std::sync::{Arc, mpsc};
 use ottla_protocol::messages::{ApiKey, MetadataRequest, Request, Response};
 use support::{Client, Process, batch, eventually, folder, frame, produce_request, sequenced};
 
-/// `kill -9` in the middle of several producers; each retries its unanswered batch with the same sequence after the restart.
+/// `kill -9` in the middle of several producers; each retries its unanswered batch with the same
+/// sequence after the restart.
 #[test]
 fn every_acknowledged_record_is_there_once_after_kill_9() {
     let (_folder, data) = folder();
@@ -112,8 +113,8 @@ fn try_read(stream: &mut TcpStream) -> Option<bytes::Bytes> {
     Some(frame.into())
 }
 
-/// A relay eats the answer, the broker is killed, the same (producer id, epoch, sequence) comes again: the original offset (M9,
-/// PR-20), and nothing is stored twice.
+/// A relay eats the answer, the broker is killed, the same (producer id, epoch, sequence) comes
+/// again: the original offset (M9, PR-20), and nothing is stored twice.
 #[test]
 fn a_batch_whose_answer_was_lost_keeps_its_offset_over_kill_9() {
     let (_folder, data) = folder();
@@ -247,7 +248,8 @@ fn flush_before_ack_answers_when_the_records_are_on_disk() {
     }
 }
 
-/// A small file system: a full disk is said, nothing acknowledged is lost, and service goes on when there is room again.
+/// A small file system: a full disk is said, nothing acknowledged is lost, and service goes on when
+/// there is room again.
 #[test]
 fn a_full_disk_refuses_appends_and_keeps_what_was_acknowledged() {
     let (holder, _) = folder();

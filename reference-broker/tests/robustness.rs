@@ -1,4 +1,5 @@
-//! Whatever a client sends: the broker closes or answers as Apache Kafka does, others go on, and memory stays bounded.
+//! Whatever a client sends: the broker closes or answers as Apache Kafka does, others go on, and
+//! memory stays bounded.
 
 mod support;
 

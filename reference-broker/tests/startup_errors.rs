@@ -1,4 +1,5 @@
-//! What keeps a broker from starting is said in one line that names the thing and what to do, with exit status 1.
+//! What keeps a broker from starting is said in one line that names the thing and what to do, with
+//! exit status 1.
 
 mod support;
 

@@ -1,8 +1,9 @@
 //! ApiVersions (key 18), versions 0 to 4.
 //!
-//! The first request of every connection. A version that is not known is answered in version 0 with error 35 and the versions
-//! that are (AV-02), so that the client can ask again on the same connection; the response's header is always version 0
-//! (KIP-511). Version 5's check of cluster and node id (AV-09) is not served.
+//! The first request of every connection. A version that is not known is answered in version 0 with
+//! error 35 and the versions that are (AV-02), so that the client can ask again on the same
+//! connection; the response's header is always version 0 (KIP-511). Version 5's check of cluster
+//! and node id (AV-09) is not served.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::api_versions::ApiVersion;
@@ -39,8 +40,8 @@ pub(crate) fn unsupported_version() -> ApiVersionsResponse {
 fn all() -> Vec<ApiVersion> {
     let advertised = |api: &ApiKey| {
         let versions = served_versions(*api);
-        // AV-07: librdkafka takes a broker without Produce v0 for one that has no Produce at all, so the range starts at 0
-        // although 0 to 2 are refused (KAFKA-18659).
+        // AV-07: librdkafka takes a broker without Produce v0 for one that has no Produce at all,
+        // so the range starts at 0 although 0 to 2 are refused (KAFKA-18659).
         let min_version = if *api == ApiKey::Produce { 0 } else { *versions.start() };
         ApiVersion {
             api_key: api.code(),

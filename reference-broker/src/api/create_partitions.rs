@@ -1,4 +1,5 @@
-//! CreatePartitions (key 37), versions 0 to 3. A topic only ever grows; there is a result for every topic (AD-08).
+//! CreatePartitions (key 37), versions 0 to 3. A topic only ever grows; there is a result for every
+//! topic (AD-08).
 
 use std::collections::BTreeSet;
 
@@ -76,7 +77,8 @@ async fn grow(
     let added = count - current;
     if added > PARTITIONS_MAX {
         let message = format!(
-            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are allowed."
+            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are \
+             allowed."
         );
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
@@ -86,7 +88,8 @@ async fn grow(
         Some(assignments) => {
             if assignments.len() != added {
                 let message = format!(
-                    "Attempted to add {added} additional partition(s), but {} assignment(s) were specified.",
+                    "Attempted to add {added} additional partition(s), but {} assignment(s) \
+                     were specified.",
                     assignments.len()
                 );
                 return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));

@@ -1,7 +1,7 @@
 //! CreateTopics (key 19), versions 2 to 7.
 //!
-//! Each topic is decided for itself; the answer comes when its partitions can be written to. From version 5 it holds the
-//! settings in force (AD-06), from version 7 the topic id.
+//! Each topic is decided for itself; the answer comes when its partitions can be written to. From
+//! version 5 it holds the settings in force (AD-06), from version 7 the topic id.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,8 @@ async fn create(
     let replicas = replicas_of(broker, topic)?;
     if replicas.len() > PARTITIONS_MAX {
         let message = format!(
-            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are allowed."
+            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are \
+             allowed."
         );
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
@@ -84,7 +85,8 @@ async fn create(
     Ok(result)
 }
 
-/// The topic's own settings; one that is null is refused, one without effect here is kept for the record of it.
+/// The topic's own settings; one that is null is refused, one without effect here is kept for the
+/// record of it.
 fn own_configs(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, ApiError> {
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
@@ -123,7 +125,8 @@ fn replicas_of(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>,
     let partitions = usize::try_from(partitions).expect("checked to be positive");
     if partitions > PARTITIONS_MAX {
         let message = format!(
-            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are allowed."
+            "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are \
+             allowed."
         );
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
@@ -134,7 +137,8 @@ fn assigned_replicas(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<
     let image = broker.image();
     let bad = |message: String| ApiError::new(ErrorCode::InvalidReplicaAssignment, message);
     if topic.replication_factor != -1 {
-        let message = "A manual partition assignment was specified, but replication factor was not set to -1.";
+        let message = "A manual partition assignment was specified, but replication factor \
+                       was not set to -1.";
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     if topic.num_partitions != -1 {
@@ -172,7 +176,8 @@ pub(crate) fn check_replicas(image: &crate::quorum::Image, ids: &[i32]) -> Resul
     }
     match ids.iter().find(|id| !image.brokers.contains_key(id)) {
         Some(id) => bad(format!(
-            "The manual partition assignment includes broker {id}, but no such broker is registered."
+            "The manual partition assignment includes broker {id}, but no such broker is \
+             registered."
         )),
         None => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! DeleteRecords (key 21), versions 0 to 2: raises the log start offset; segments below it go with the next retention (AD-13).
+//! DeleteRecords (key 21), versions 0 to 2: raises the log start offset; segments below it go with
+//! the next retention (AD-13).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records::{

@@ -1,4 +1,5 @@
-//! DescribeCluster (key 60), versions 0 to 2. Endpoint type 1 (brokers) only: there is no controller listener (KIP-919).
+//! DescribeCluster (key 60), versions 0 to 2. Endpoint type 1 (brokers) only: there is no
+//! controller listener (KIP-919).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_cluster::DescribeClusterBroker;
@@ -22,7 +23,8 @@ pub(crate) async fn handle(
     match request.endpoint_type {
         ENDPOINT_BROKERS => {}
         ENDPOINT_CONTROLLERS => {
-            let message = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER";
+            let message = "The request was sent to an endpoint of type BROKER, but we wanted an \
+                           endpoint of type CONTROLLER";
             return refused(ErrorCode::MismatchedEndpointType, message);
         }
         _ => return refused(ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type"),

@@ -1,6 +1,8 @@
-//! DescribeConfigs (key 32), versions 1 to 4: topics and brokers, with the source of each value and its synonyms (AD-09).
+//! DescribeConfigs (key 32), versions 1 to 4: topics and brokers, with the source of each value and
+//! its synonyms (AD-09).
 //!
-//! Null keys are all keys. Nothing is sensitive here, so no value is hidden. Broker loggers (type 8) are left out.
+//! Null keys are all keys. Nothing is sensitive here, so no value is hidden. Broker loggers (type
+//! 8) are left out.
 
 use std::collections::BTreeMap;
 

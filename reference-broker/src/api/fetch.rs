@@ -1,8 +1,9 @@
 //! Fetch (key 1), versions 4 to 18.
 //!
-//! Fetch sessions are declined: every answer has session id 0, so clients send full requests (FE-11; SKIPPED.md). A long poll is
-//! woken by the high watermark, ends with its partition (M8), at `max_wait_ms`, or with the broker. Followers do not fetch here
-//! yet, so a replica id is refused: it would be an acknowledgement (M7).
+//! Fetch sessions are declined: every answer has session id 0, so clients send full requests
+//! (FE-11; SKIPPED.md). A long poll is woken by the high watermark, ends with its partition (M8),
+//! at `max_wait_ms`, or with the broker. Followers do not fetch here yet, so a replica id is
+//! refused: it would be an acknowledgement (M7).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,8 @@ impl Plan {
         let known: Vec<&Arc<Partition>> =
             self.wanted.iter().filter_map(|wanted| wanted.found.as_ref().ok()).collect();
         let look = self.look(bytes_max);
-        // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait with it.
+        // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait
+        // with it.
         if look.record_bytes >= bytes_min || look.urgent || wait.is_zero() || known.is_empty() {
             return look.answers;
         }
@@ -112,7 +114,8 @@ impl Plan {
             for partition in &known {
                 partition.register(&bell);
             }
-            // Looked at after registering: what was appended in between has rung nobody's bell but may be enough.
+            // Looked at after registering: what was appended in between has rung nobody's bell but
+            // may be enough.
             let look = self.look(bytes_max);
             if look.record_bytes >= bytes_min || look.urgent {
                 return look.answers;
@@ -125,8 +128,8 @@ impl Plan {
         }
     }
 
-    /// One look at every partition, in request order (FE-04). The first batch comes whole even if it is larger than every
-    /// limit (FE-03, KIP-74).
+    /// One look at every partition, in request order (FE-04). The first batch comes whole even if
+    /// it is larger than every limit (FE-03, KIP-74).
     fn look(&self, bytes_max: usize) -> Look {
         let mut look =
             Look { answers: Vec::with_capacity(self.wanted.len()), record_bytes: 0, urgent: false };
@@ -172,7 +175,8 @@ impl Plan {
             high_watermark: read.high_watermark,
             last_stable_offset: read.last_stable_offset,
             log_start_offset: read.log_start_offset,
-            // FE-16: a list for read_committed only. Nothing is ever aborted here, as there are no transactions.
+            // FE-16: a list for read_committed only. Nothing is ever aborted here, as there are no
+            // transactions.
             aborted_transactions: self.read_committed.then(Vec::new),
             records: Some(read.records),
             ..PartitionData::default()

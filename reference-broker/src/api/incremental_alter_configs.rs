@@ -1,6 +1,8 @@
-//! IncrementalAlterConfigs (key 44), versions 0 to 1: set, delete, append to and subtract from single settings (AD-11).
+//! IncrementalAlterConfigs (key 44), versions 0 to 1: set, delete, append to and subtract from
+//! single settings (AD-11).
 //!
-//! Broker settings that stand behind a topic's can be changed while the broker runs, for one broker or for all (AD-12).
+//! Broker settings that stand behind a topic's can be changed while the broker runs, for one broker
+//! or for all (AD-12).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +102,8 @@ fn target(broker: &Broker, resource: &AlterConfigsResource) -> Result<ConfigReso
 
 type Settings = BTreeMap<String, String>;
 
-/// The resource's own settings, and a look at what holds without them (the base of APPEND and SUBTRACT).
+/// The resource's own settings, and a look at what holds without them (the base of APPEND and
+/// SUBTRACT).
 fn current(
     broker: &Broker,
     target: &ConfigResource,

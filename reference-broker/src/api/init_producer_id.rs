@@ -1,7 +1,8 @@
 //! InitProducerId (key 22), versions 0 to 5: an id for an idempotent producer.
 //!
-//! Transactions are left out (SKIPPED.md): a transactional id gets 15, which clients take for "no coordinator yet" and retry
-//! until their own timeout. Ids are never given twice, not over restarts either (M10).
+//! Transactions are left out (SKIPPED.md): a transactional id gets 15, which clients take for "no
+//! coordinator yet" and retry until their own timeout. Ids are never given twice, not over restarts
+//! either (M10).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};

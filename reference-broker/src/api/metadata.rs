@@ -1,7 +1,8 @@
 //! Metadata (key 3), versions 0 to 13.
 //!
-//! Which topics: version 0 an empty list is all, later null is all and an empty list none (MD-01); by id from version 12.
-//! A topic that does not exist is created where broker and request allow it (MD-02, MD-03).
+//! Which topics: version 0 an empty list is all, later null is all and an empty list none (MD-01);
+//! by id from version 12. A topic that does not exist is created where broker and request allow it
+//! (MD-02, MD-03).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use super::RequestContext;
 use crate::broker::{Broker, is_internal, topics};
 use crate::quorum::{Image, PartitionImage, TopicImage};
 
-/// What everybody may do with a topic: there is no authoriser (MD-11). The bits are Kafka's `AclOperation` codes: read, write,
-/// create, delete, alter, describe, describe configs, alter configs.
+/// What everybody may do with a topic: there is no authoriser (MD-11). The bits are Kafka's
+/// `AclOperation` codes: read, write, create, delete, alter, describe, describe configs, alter
+/// configs.
 const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
-/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs, idempotent write.
+/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs,
+/// idempotent write.
 pub(crate) const CLUSTER_OPERATIONS: i32 =
     1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 

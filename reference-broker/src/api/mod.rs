@@ -1,7 +1,8 @@
 //! A handler per API; the file's name is the schema's.
 //!
-//! Every handler has the same shape: `pub(crate) async fn handle(context: &RequestContext, request: XRequest) -> XResponse`.
-//! Only Produce can also end in silence or in the end of the connection (PR-01, PR-02).
+//! Every handler has the same shape: `pub(crate) async fn handle(context: &RequestContext, request:
+//! XRequest) -> XResponse`. Only Produce can also end in silence or in the end of the connection
+//! (PR-01, PR-02).
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

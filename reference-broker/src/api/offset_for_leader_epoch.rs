@@ -1,4 +1,5 @@
-//! OffsetForLeaderEpoch (key 23), versions 2 to 4: where an epoch ended, for consumers that check for truncation (KIP-320).
+//! OffsetForLeaderEpoch (key 23), versions 2 to 4: where an epoch ended, for consumers that check
+//! for truncation (KIP-320).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_for_leader_epoch::{
@@ -42,7 +43,8 @@ fn end_of(
         .partition(topic, wanted.partition)
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     partition.check_epoch(wanted.current_leader_epoch)?;
-    // LE-01: a future epoch is no error. The leader's own epoch ends, for consumers, at the high watermark.
+    // LE-01: a future epoch is no error. The leader's own epoch ends, for consumers, at the high
+    // watermark.
     let found = partition.end_of_epoch(wanted.leader_epoch);
     Ok(found.map_or_else(unknown, |end| EpochEndOffset {
         leader_epoch: end.epoch,

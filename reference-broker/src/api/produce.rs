@@ -1,7 +1,8 @@
 //! Produce (key 0), versions 3 to 13; 0 to 2 are advertised and refused (KAFKA-18659).
 //!
-//! Every partition is decided for itself. `acks` 0 is never answered: an error closes the connection (PR-01, PR-02). `acks` -1
-//! waits for the high watermark under the leader epoch of the append (M8), a duplicate like its original (M9).
+//! Every partition is decided for itself. `acks` 0 is never answered: an error closes the
+//! connection (PR-01, PR-02). `acks` -1 waits for the high watermark under the leader epoch of the
+//! append (M8), a duplicate like its original (M9).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +150,8 @@ fn one_batch(
         let message = "zstd needs Produce version 7 or later";
         return Err(AppendError::new(ErrorCode::UnsupportedCompressionType, message));
     }
-    // PR-27; transactions are left out (SKIPPED.md), so with an id they are in no state that allows a write.
+    // PR-27; transactions are left out (SKIPPED.md), so with an id they are in no state that allows
+    // a write.
     if header.is_transactional() {
         return Err(match transactional {
             true => AppendError::new(ErrorCode::InvalidTxnState, "this broker has no transactions"),

@@ -1,4 +1,5 @@
-//! SaslAuthenticate (key 36), versions 0 to 2: there is no SASL on a plaintext listener (SE-08); the connection stays.
+//! SaslAuthenticate (key 36), versions 0 to 2: there is no SASL on a plaintext listener (SE-08);
+//! the connection stays.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};

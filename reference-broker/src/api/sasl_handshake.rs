@@ -1,4 +1,5 @@
-//! SaslHandshake (key 17), versions 0 to 1: there is no SASL on a plaintext listener (SE-08); the connection stays.
+//! SaslHandshake (key 17), versions 0 to 1: there is no SASL on a plaintext listener (SE-08); the
+//! connection stays.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{SaslHandshakeRequest, SaslHandshakeResponse};

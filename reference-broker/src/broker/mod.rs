@@ -18,7 +18,8 @@ pub(crate) mod topics;
 
 use producer_ids::ProducerIds;
 
-/// A running broker's state. Handlers get it by their [`RequestContext`](crate::api::RequestContext).
+/// A running broker's state. Handlers get it by their
+/// [`RequestContext`](crate::api::RequestContext).
 pub struct Broker {
     pub(crate) parts: Parts,
     producer_ids: ProducerIds,
@@ -176,7 +177,8 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A broker's configuration with the dynamic settings of `image` laid over it: those of all brokers, then its own.
+/// A broker's configuration with the dynamic settings of `image` laid over it: those of all
+/// brokers, then its own.
 pub(crate) fn effective_config(config: &Config, image: &Image, node_id: i32) -> Config {
     let all = config.overlaid(&image.default_broker_configs);
     match image.broker_configs.get(&node_id) {

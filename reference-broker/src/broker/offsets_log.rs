@@ -1,5 +1,5 @@
-//! `__consumer_offsets` as the group coordinator sees it: appends that are done when they are committed, and a load that shows
-//! only what is committed (M16).
+//! `__consumer_offsets` as the group coordinator sees it: appends that are done when they are
+//! committed, and a load that shows only what is committed (M16).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::quorum::MetadataLog;
 
 /// How much of a partition is read at once while it is loaded.
 const LOAD_BYTES: usize = 1 << 20;
-/// The coordinator has a timer of its own and answers 15 when it ends; what is in the log may commit later yet, and an error
-/// here would say that it never will.
+/// The coordinator has a timer of its own and answers 15 when it ends; what is in the log may
+/// commit later yet, and an error here would say that it never will.
 const COMMIT_PATIENCE: Duration = LOAD_PATIENCE;
 /// A load waits for the high watermark as long as it takes.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3600);

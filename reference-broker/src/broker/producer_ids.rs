@@ -7,8 +7,8 @@ use tokio::sync::Mutex;
 use super::Broker;
 use crate::quorum::{Command, Outcome, PRODUCER_ID_BLOCK_LEN, Rejection};
 
-/// What is left of this incarnation's block. A block that was begun before a restart is never used up: its rest is lost, so
-/// that no id is given twice.
+/// What is left of this incarnation's block. A block that was begun before a restart is never used
+/// up: its rest is lost, so that no id is given twice.
 #[derive(Debug, Default)]
 pub(super) struct ProducerIds {
     block: Mutex<Range<i64>>,

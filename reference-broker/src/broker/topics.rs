@@ -1,4 +1,5 @@
-//! Making topics: the rules for names, counts and settings that CreateTopics, Metadata and FindCoordinator share.
+//! Making topics: the rules for names, counts and settings that CreateTopics, Metadata and
+//! FindCoordinator share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,13 +52,15 @@ pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if !name.bytes().all(legal) {
         return bad(format!(
-            "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            "'{name}' contains one or more characters other than ASCII \
+             alphanumerics, '.', '_' and '-'"
         ));
     }
     Ok(())
 }
 
-/// Everything about a new topic that can be refused before it is proposed; existing names come from `image`.
+/// Everything about a new topic that can be refused before it is proposed; existing names come from
+/// `image`.
 pub(crate) fn check(image: &Image, topic: &NewTopic) -> Result<(), ApiError> {
     check_name(&topic.name)?;
     if image.topics.contains_key(&topic.name) {
@@ -90,8 +93,8 @@ pub(crate) fn assign(
     if replication_factor > nodes.len() {
         let message = format!(
             "Unable to replicate the partition {replication_factor} time(s): The target \
-             replication factor of {replication_factor} cannot be reached because only {} broker(s) \
-             are registered.",
+             replication factor of {replication_factor} cannot be reached because only {} \
+             broker(s) are registered.",
             nodes.len()
         );
         return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
@@ -124,7 +127,8 @@ pub(crate) async fn create(broker: &Broker, topic: NewTopic) -> Result<Arc<Topic
         .ok_or_else(|| ApiError::new(ErrorCode::UnknownTopicOrPartition, message))
 }
 
-/// Creates a topic that a client asked for by name, with the broker's defaults. Two clients that ask at once both get it.
+/// Creates a topic that a client asked for by name, with the broker's defaults. Two clients that
+/// ask at once both get it.
 pub(crate) async fn auto_create(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ApiError> {
     let image = broker.image();
     let config = broker.config();

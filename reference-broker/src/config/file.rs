@@ -1,5 +1,5 @@
-//! Java's properties files, as far as `server.properties` uses them: `name=value` lines, `#` and `!` comments, a backslash at
-//! the end of a line continues it.
+//! Java's properties files, as far as `server.properties` uses them: `name=value` lines, `#` and
+//! `!` comments, a backslash at the end of a line continues it.
 
 use std::path::Path;
 

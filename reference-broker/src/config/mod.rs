@@ -1,7 +1,7 @@
 //! The broker's configuration under Kafka's names: one table, one check, typed access.
 //!
-//! [`Config`] is what the broker was started with. What a topic sets for itself is kept in the metadata image and resolved
-//! over this by [`TopicConfig::resolve`].
+//! [`Config`] is what the broker was started with. What a topic sets for itself is kept in the
+//! metadata image and resolved over this by [`TopicConfig::resolve`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,7 +69,8 @@ impl Config {
             "advertised.listeners" if !value.is_empty() => drop(Listener::parse(name, value)?),
             "log.dirs" if value.contains(',') => {
                 return Err(ConfigError(format!(
-                    "invalid value '{value}' for log.dirs: this broker has one data folder, name one"
+                    "invalid value '{value}' for log.dirs: this broker has one data \
+                     folder, name one"
                 )));
             }
             _ => {}
@@ -78,7 +79,8 @@ impl Config {
         Ok(self)
     }
 
-    /// These settings with others laid over them that were checked before (the dynamic ones of the metadata image).
+    /// These settings with others laid over them that were checked before (the dynamic ones of the
+    /// metadata image).
     pub(crate) fn overlaid(&self, settings: &BTreeMap<String, String>) -> Self {
         let mut config = self.clone();
         for (name, value) in settings {

@@ -1,4 +1,5 @@
-//! What a property is: name, type, range, default, documentation, and the check of a value against it.
+//! What a property is: name, type, range, default, documentation, and the check of a value against
+//! it.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! The tables of all properties: the broker's, the topics', and those of Apache Kafka that have no meaning here.
+//! The tables of all properties: the broker's, the topics', and those of Apache Kafka that have no
+//! meaning here.
 
 use super::property::{Kind, Property};
 
@@ -13,7 +14,8 @@ const CLEANUP: Kind = Kind::List(&["delete", "compact"]);
 const TIMESTAMP_TYPE: Kind = Kind::Choice(&["CreateTime", "LogAppendTime"]);
 /// P7: another codec than the producer's would mean to decode and encode every batch again.
 const COMPRESSION: Kind = Kind::Choice(&["producer"]);
-/// A segment must hold at least one largest batch's header; Kafka's own minimum is 1 MiB, ours is for tests.
+/// A segment must hold at least one largest batch's header; Kafka's own minimum is 1 MiB, ours is
+/// for tests.
 const SEGMENT_BYTES: Kind = Kind::Int { min: 1024, max: I32_MAX };
 const FOREVER: &str = "9223372036854775807";
 
@@ -23,7 +25,7 @@ pub static BROKER: &[Property] = &[
         "advertised.listeners",
         Kind::Text,
         "",
-        "Where clients are told to connect, as PLAINTEXT://host:port; the bound listener when unset.",
+        "Where clients connect, as PLAINTEXT://host:port; the bound listener when unset.",
     ),
     Property::new(
         "auto.create.topics.enable",
@@ -388,7 +390,8 @@ pub static TOPIC: &[Property] = &[
     ),
 ];
 
-/// Topic properties of Apache Kafka that are accepted and have no effect (each with a warning in the log).
+/// Topic properties of Apache Kafka that are accepted and have no effect (each with a warning in
+/// the log).
 pub static TOPIC_IGNORED: &[&str] = &[
     "delete.retention.ms",
     "file.delete.delay.ms",
@@ -400,8 +403,8 @@ pub static TOPIC_IGNORED: &[&str] = &[
     "unclean.leader.election.enable",
 ];
 
-/// Broker properties of Apache Kafka that are accepted and have no effect (each with a warning in the log): they belong to
-/// parts that this broker has not or needs not.
+/// Broker properties of Apache Kafka that are accepted and have no effect (each with a warning in
+/// the log): they belong to parts that this broker has not or needs not.
 pub static BROKER_IGNORED: &[&str] = &[
     "background.threads",
     "broker.id",

@@ -140,7 +140,8 @@ pub fn roll_ms(broker: &Config) -> i64 {
     }
 }
 
-/// Checks a topic's own setting (AD-05); `Ok(false)` means that it is a Kafka property without effect here.
+/// Checks a topic's own setting (AD-05); `Ok(false)` means that it is a Kafka property without
+/// effect here.
 pub fn check_topic_config(name: &str, value: &str) -> Result<bool, ConfigError> {
     if let Some(property) = table::topic(name) {
         return property.check(value).map(|()| true);

@@ -50,7 +50,8 @@ impl AppendError {
 }
 
 impl Partition {
-    /// Appends one batch of a client or of a coordinator. `acks_all` demands that enough replicas are in sync (19).
+    /// Appends one batch of a client or of a coordinator. `acks_all` demands that enough replicas
+    /// are in sync (19).
     pub(crate) fn append(
         self: &Arc<Self>,
         batch: Bytes,
@@ -113,7 +114,8 @@ impl Partition {
     }
 }
 
-/// P7: the whole batch is walked, and what it says of itself is corrected where the log relies on it.
+/// P7: the whole batch is walked, and what it says of itself is corrected where the log relies on
+/// it.
 fn check(
     batch: Bytes,
     origin: Origin,
@@ -123,7 +125,8 @@ fn check(
     // PR-06
     if i64::try_from(batch.len()).unwrap_or(i64::MAX) > i64::from(config.max_message_bytes) {
         let message = format!(
-            "the batch has {} bytes, max.message.bytes is {}; send smaller batches or raise max.message.bytes",
+            "the batch has {} bytes, max.message.bytes is {}; send smaller batches \
+             or raise max.message.bytes",
             batch.len(),
             config.max_message_bytes
         );
@@ -144,7 +147,8 @@ fn check(
     let mut facts = DECOMPRESSOR
         .with_borrow_mut(|decompressor| validate(&batch, decompressor, &options))
         .map_err(|error| refused(&error))?;
-    // PR-18: the broker's time for the batch; otherwise the true maximum, which lies inside the CRC.
+    // PR-18: the broker's time for the batch; otherwise the true maximum, which lies inside the
+    // CRC.
     let max_timestamp = if config.log_append_time { now_ms } else { facts.max_timestamp };
     let as_is = facts.header.timestamp_type() == timestamp_type
         && facts.header.max_timestamp == max_timestamp;

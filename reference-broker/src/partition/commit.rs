@@ -10,8 +10,8 @@ use super::{Partition, log_code};
 use crate::log::LogError;
 
 impl Partition {
-    /// Waits until `last_offset` is committed under this leader epoch; 6 when that cannot be any more (M8), 7 when it takes
-    /// longer than `patience`.
+    /// Waits until `last_offset` is committed under this leader epoch; 6 when that cannot be any
+    /// more (M8), 7 when it takes longer than `patience`.
     pub(crate) async fn committed(
         &self,
         last_offset: i64,
@@ -39,7 +39,8 @@ impl Partition {
         tokio::time::timeout(patience, waiting).await.unwrap_or(Err(ErrorCode::RequestTimedOut))
     }
 
-    /// Flushes off the lock and off the caller's thread, again and again while a flush is due. The caller has set `flushing`.
+    /// Flushes off the lock and off the caller's thread, again and again while a flush is due. The
+    /// caller has set `flushing`.
     pub(super) fn spawn_flush(self: &Arc<Self>) {
         let partition = Arc::clone(self);
         tokio::task::spawn_blocking(

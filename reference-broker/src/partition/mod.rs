@@ -1,7 +1,8 @@
-//! A partition that this broker leads: its log, leader epoch, high watermark, and who waits for them.
+//! A partition that this broker leads: its log, leader epoch, high watermark, and who waits for
+//! them.
 //!
-//! Batches are validated outside the lock; under it there is only the producer check, the offset and the write. Readers plan
-//! under the lock and read without it.
+//! Batches are validated outside the lock; under it there is only the producer check, the offset
+//! and the write. Readers plan under the lock and read without it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,8 +26,8 @@ pub use append::{AppendError, Appended};
 pub use read::{EpochEnd, ReadLimit, ReadResult};
 pub use registry::{Changes, Partitions};
 
-/// A partition, for as long as this broker leads it under one epoch. A new epoch is a new object, so whoever waits on this one
-/// can never be completed by another epoch's high watermark (M8).
+/// A partition, for as long as this broker leads it under one epoch. A new epoch is a new object,
+/// so whoever waits on this one can never be completed by another epoch's high watermark (M8).
 pub struct Partition {
     topic: Arc<str>,
     topic_id: Uuid,
@@ -136,7 +137,8 @@ impl Partition {
         self.lock().closed
     }
 
-    /// FE-19: an older epoch than the leader's is fenced (74), a newer one is not known here (75); -1 is no epoch.
+    /// FE-19: an older epoch than the leader's is fenced (74), a newer one is not known here (75);
+    /// -1 is no epoch.
     pub fn check_epoch(&self, epoch: i32) -> Result<(), ErrorCode> {
         match epoch {
             -1 => Ok(()),
@@ -146,7 +148,8 @@ impl Partition {
         }
     }
 
-    /// Asks to be told when the high watermark advances or the partition is closed; holds for one time.
+    /// Asks to be told when the high watermark advances or the partition is closed; holds for one
+    /// time.
     pub fn register(&self, waiter: &Arc<Notify>) {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         // Those who gave up waiting would pile up on a quiet partition.

@@ -41,8 +41,9 @@ pub struct ReadResult {
 }
 
 impl Partition {
-    /// Reads whole batches from the one that holds `offset` on (FE-05). FE-06: at the log's end, and between the high watermark
-    /// and it, there is nothing and no error; beyond it, and before the log's start, the offset is out of range.
+    /// Reads whole batches from the one that holds `offset` on (FE-05). FE-06: at the log's end,
+    /// and between the high watermark and it, there is nothing and no error; beyond it, and before
+    /// the log's start, the offset is out of range.
     pub fn read(
         &self,
         offset: i64,
@@ -82,7 +83,8 @@ impl Partition {
         })
     }
 
-    /// Where an epoch ended (LE-01 to LE-03 as corrected): none for an epoch that is not known here.
+    /// Where an epoch ended (LE-01 to LE-03 as corrected): none for an epoch that is not known
+    /// here.
     pub fn end_of_epoch(&self, epoch: i32) -> Option<EpochEnd> {
         let state = self.lock();
         let end = state.log.log_end_offset();

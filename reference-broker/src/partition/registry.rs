@@ -24,7 +24,8 @@ pub struct Partitions {
     node_id: i32,
     config: Config,
     topics: ArcSwap<HashMap<Uuid, Topic>>,
-    /// Held while the partitions follow an image; also remembers the configuration that they follow.
+    /// Held while the partitions follow an image; also remembers the configuration that they
+    /// follow.
     following: Mutex<Config>,
 }
 
@@ -53,7 +54,8 @@ pub struct Changes {
 }
 
 impl Partitions {
-    /// Opens the partitions of a data folder: those of the image are led, others are set aside (M18).
+    /// Opens the partitions of a data folder: those of the image are led, others are set aside
+    /// (M18).
     pub fn open(
         manager: LogManager,
         node_id: i32,
@@ -110,8 +112,8 @@ impl Partitions {
         topics.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
     }
 
-    /// Makes the partitions follow an image: new ones are opened, deleted ones go, settings are put in force. May take as long
-    /// as the disk does.
+    /// Makes the partitions follow an image: new ones are opened, deleted ones go, settings are put
+    /// in force. May take as long as the disk does.
     pub fn reconcile(&self, image: &Image) -> Result<Changes, LogError> {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let effective = effective_config(&self.config, image, self.node_id);

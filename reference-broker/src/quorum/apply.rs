@@ -9,7 +9,8 @@ use super::PRODUCER_ID_BLOCK_LEN;
 use super::command::{Command, ConfigResource, Outcome};
 use super::image::{BrokerImage, Image, PartitionImage, TopicImage};
 
-/// Applies the command with index `image.applied + 1`. A refused command advances the index and nothing else.
+/// Applies the command with index `image.applied + 1`. A refused command advances the index and
+/// nothing else.
 pub fn apply(image: &mut Image, command: &Command) -> Outcome {
     image.applied += 1;
     match command {
@@ -174,7 +175,8 @@ fn unknown_replica(image: &Image, replicas: &[Vec<i32>]) -> Option<Outcome> {
     Some(Outcome::rejected(
         ErrorCode::InvalidReplicaAssignment,
         format!(
-            "The manual partition assignment includes broker {unknown}, but no such broker is registered."
+            "The manual partition assignment includes broker {unknown}, but no such broker is \
+             registered."
         ),
     ))
 }

@@ -9,11 +9,12 @@ use super::image::uuid_text;
 
 /// A change of the cluster's metadata.
 ///
-/// The variants and their fields are a file format: fields may be added with `#[serde(default)]`, never renamed.
+/// The variants and their fields are a file format: fields may be added with `#[serde(default)]`,
+/// never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// A broker has started. Every start is a new incarnation (M2): it gets a broker epoch of its own, and the partitions
-    /// that it leads a new leader epoch (M5).
+    /// A broker has started. Every start is a new incarnation (M2): it gets a broker epoch of its
+    /// own, and the partitions that it leads a new leader epoch (M5).
     RegisterBroker {
         /// Its id.
         node_id: i32,

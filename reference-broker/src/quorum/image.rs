@@ -77,7 +77,8 @@ impl Image {
         self.names.get(&id.0).and_then(|name| self.topics.get(name))
     }
 
-    /// A topic whose name differs from `name` only in `.` and `_`, which collide in metric names (AD-01).
+    /// A topic whose name differs from `name` only in `.` and `_`, which collide in metric names
+    /// (AD-01).
     pub fn colliding_topic(&self, name: &str) -> Option<&str> {
         let wanted = collision_name(name);
         self.topics.keys().find(|other| collision_name(other) == wanted).map(String::as_str)

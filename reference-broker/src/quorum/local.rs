@@ -1,7 +1,9 @@
-//! The metadata log of a single node: checksummed commands in a file, synced before the answer, and a snapshot beside it.
+//! The metadata log of a single node: checksummed commands in a file, synced before the answer, and
+//! a snapshot beside it.
 //!
-//! A record is `length: u32, crc32c: u32, payload`, the payload is JSON with the command's index. Only the last record can be
-//! torn, because each one is synced before the next is written: a bad record with a good one behind it is corruption.
+//! A record is `length: u32, crc32c: u32, payload`, the payload is JSON with the command's index.
+//! Only the last record can be torn, because each one is synced before the next is written: a bad
+//! record with a good one behind it is corruption.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -66,7 +68,7 @@ impl LocalLog {
         file.read_to_end(&mut bytes).map_err(io_error("read", &path))?;
         let len = replay(&bytes, &path, &mut image)?;
         if len < bytes.len() as u64 {
-            tracing::warn!(path = %path.display(), len, "cut a torn last record of the metadata log");
+            tracing::warn!(?path, len, "cut a torn last record of the metadata log");
             file.set_len(len).map_err(io_error("truncate", &path))?;
         }
         file.seek(SeekFrom::Start(len)).map_err(io_error("seek in", &path))?;
@@ -105,8 +107,9 @@ impl MetadataLog for LocalLog {
 }
 
 impl Writer {
-    /// Appends and syncs. A write that failed (a full disk) is taken back and may be tried again; a sync that failed is never
-    /// tried again, because the kernel may have dropped the pages and would report success.
+    /// Appends and syncs. A write that failed (a full disk) is taken back and may be tried again; a
+    /// sync that failed is never tried again, because the kernel may have dropped the pages and
+    /// would report success.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(bytes) {
             let taken_back = self
@@ -142,7 +145,8 @@ impl Inner {
         let outcome = apply(&mut image, &record.command);
         self.image.store(Arc::new(image));
         if writer.len > LOG_LEN_MAX {
-            // The command is durable and applied: what is left to do can be done after the next one.
+            // The command is durable and applied: what is left to do can be done after the next
+            // one.
             if let Err(error) = self.write_snapshot(&mut writer) {
                 tracing::warn!(%error, "cannot write a metadata snapshot");
             }
@@ -150,7 +154,8 @@ impl Inner {
         Ok(outcome)
     }
 
-    /// A crash between the two steps leaves a log whose records the snapshot already holds: replay skips them by index.
+    /// A crash between the two steps leaves a log whose records the snapshot already holds: replay
+    /// skips them by index.
     fn write_snapshot(&self, writer: &mut Writer) -> Result<(), MetadataError> {
         let path = self.directory.join(SNAPSHOT_FILE);
         let temporary = self.directory.join(format!("{SNAPSHOT_FILE}.tmp"));
@@ -201,7 +206,8 @@ fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
     (len > 0 && checksum_of(payload) == crc).then_some(payload)
 }
 
-/// Applies the records of a log that the image has not yet; answers how many bytes hold whole records.
+/// Applies the records of a log that the image has not yet; answers how many bytes hold whole
+/// records.
 fn replay(bytes: &[u8], path: &Path, image: &mut Image) -> Result<u64, MetadataError> {
     let mut at = 0;
     let corrupt = |at: usize, reason: String| MetadataError::Corrupt {

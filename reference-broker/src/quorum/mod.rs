@@ -1,10 +1,12 @@
 //! The cluster's metadata: a state machine over a log of commands.
 //!
-//! [`Command`]s carry what their proposer believed (ids, epochs, counts); [`apply`] tests it again, deterministically, against
-//! the state that all earlier commands made, and its result is the answer (M1). The log behind it is a trait,
-//! [`MetadataLog`]: [`LocalLog`] keeps it on one node's disk; a replicated log takes its place without a change here.
+//! [`Command`]s carry what their proposer believed (ids, epochs, counts); [`apply`] tests it again,
+//! deterministically, against the state that all earlier commands made, and its result is the
+//! answer (M1). The log behind it is a trait, [`MetadataLog`]: [`LocalLog`] keeps it on one node's
+//! disk; a replicated log takes its place without a change here.
 //!
-//! Nothing in [`Image`] or [`apply`] has a clock or a random number: ids and times are in the command.
+//! Nothing in [`Image`] or [`apply`] has a clock or a random number: ids and times are in the
+//! command.
 
 use std::fmt;
 use std::future::Future;
@@ -54,7 +56,8 @@ pub enum MetadataError {
     },
     /// The bytes are not what was once written.
     #[error(
-        "corrupt metadata in {path} at byte {offset}: {reason}; restore the file from a backup, or remove the data folder \
+        "corrupt metadata in {path} at byte {offset}: {reason}; restore the file \
+         from a backup, or remove the data folder \
          to start empty"
     )]
     Corrupt {

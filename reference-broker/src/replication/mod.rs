@@ -1,8 +1,9 @@
-//! What the leader of a partition knows of its replicas, and where that puts the high watermark. Sans-IO.
+//! What the leader of a partition knows of its replicas, and where that puts the high watermark.
+//! Sans-IO.
 //!
-//! The set of replicas has one member for now: the leader itself. Its share of the high watermark is its log's end, or with
-//! flush-before-ack its durable end (M12); and the high watermark stands still while fewer than `min.insync.replicas` are in
-//! sync, for every kind of acks (P1).
+//! The set of replicas has one member for now: the leader itself. Its share of the high watermark
+//! is its log's end, or with flush-before-ack its durable end (M12); and the high watermark stands
+//! still while fewer than `min.insync.replicas` are in sync, for every kind of acks (P1).
 
 /// The leader's view of one partition, from one election to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub struct CommitRule {
 }
 
 impl Leadership {
-    /// A leader of `epoch` whose log ends at `log_end`; `high_watermark` is what was last known to be committed.
+    /// A leader of `epoch` whose log ends at `log_end`; `high_watermark` is what was last known to
+    /// be committed.
     pub fn new(
         epoch: i32,
         high_watermark: i64,
@@ -75,7 +77,8 @@ impl Leadership {
         self.advance()
     }
 
-    /// The topic's settings have changed; true if the high watermark has advanced. It never goes back.
+    /// The topic's settings have changed; true if the high watermark has advanced. It never goes
+    /// back.
     pub fn on_rule(&mut self, rule: CommitRule) -> bool {
         self.min_in_sync = rule.min_in_sync;
         self.flush_before_ack = rule.flush_before_ack;

@@ -13,7 +13,8 @@ const UNIT: usize = 1 << 10;
 #[derive(Debug)]
 pub(super) struct Budget {
     permits: Arc<Semaphore>,
-    /// A single frame takes at most the whole budget, so that one larger than it is still served, alone.
+    /// A single frame takes at most the whole budget, so that one larger than it is still served,
+    /// alone.
     total: u32,
 }
 

@@ -15,7 +15,8 @@ use super::Shared;
 use super::budget::Taken;
 use super::request::{self, Served};
 
-/// A frame that has begun must bring bytes at least this often, because it may hold a part of the common budget.
+/// A frame that has begun must bring bytes at least this often, because it may hold a part of the
+/// common budget.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// A buffer that served a large frame is given back after this long without traffic.
 const BUFFER_KEPT: Duration = Duration::from_secs(1);
@@ -115,7 +116,8 @@ async fn read_frame(
     }
 }
 
-/// Writes all chunks by vectored writes: record data goes from the log's read to the socket without a copy.
+/// Writes all chunks by vectored writes: record data goes from the log's read to the socket without
+/// a copy.
 async fn write_all(stream: &mut TcpStream, chunks: Vec<Bytes>) -> io::Result<()> {
     if let [only] = &chunks[..] {
         return stream.write_all(only).await;

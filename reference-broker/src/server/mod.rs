@@ -1,8 +1,10 @@
-//! Sockets: accept connections, cut frames, serve one request of a connection at a time, in order (FRM-04).
+//! Sockets: accept connections, cut frames, serve one request of a connection at a time, in order
+//! (FRM-04).
 //!
-//! A connection is one task. It never reads the next request before the last one was answered (as Apache Kafka mutes a
-//! channel meanwhile), so order needs no queue, and what a client can have in memory here is one frame. Large frames take
-//! their length from a common [`budget`], which bounds the rest.
+//! A connection is one task. It never reads the next request before the last one was answered (as
+//! Apache Kafka mutes a channel meanwhile), so order needs no queue, and what a client can have in
+//! memory here is one frame. Large frames take their length from a common [`budget`], which bounds
+//! the rest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ mod request;
 
 use budget::Budget;
 
-/// How long to wait after a failed accept: long enough not to spin while there are no file descriptors.
+/// How long to wait after a failed accept: long enough not to spin while there are no file
+/// descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long the requests under way at a shutdown may take.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -71,7 +74,8 @@ pub(crate) async fn serve(
                 connections.spawn(task);
             }
             Err(error) => {
-                // EMFILE and ENFILE stay until a connection closes: accepting again at once would spin.
+                // EMFILE and ENFILE stay until a connection closes: accepting again at once would
+                // spin.
                 tracing::warn!(%error, "cannot accept a connection, trying again shortly");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }

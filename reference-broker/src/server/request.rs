@@ -21,15 +21,16 @@ pub(super) enum Served {
     Close(String),
 }
 
-/// Serves one frame. A request that cannot be read closes the connection (FRM-10, FRM-11), except ApiVersions in a version
-/// that is not known (AV-02).
+/// Serves one frame. A request that cannot be read closes the connection (FRM-10, FRM-11), except
+/// ApiVersions in a version that is not known (AV-02).
 pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) -> Served {
     let (api, header, body_offset) = match decode_request_header(&frame) {
         Ok(decoded) => decoded,
         Err(HeaderError::UnsupportedVersion {
             api: ApiKey::ApiVersions, correlation_id, ..
         }) => {
-            // AV-02: the body is not parsed, the answer is version 0 and carries the versions that are served.
+            // AV-02: the body is not parsed, the answer is version 0 and carries the versions that
+            // are served.
             let response = Response::from(api::api_versions::unsupported_version());
             return encode(ApiKey::ApiVersions, 0, correlation_id, &response);
         }
@@ -41,8 +42,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
     }
     let request = match Request::decode(api, version, &frame, body_offset) {
         Ok(request) => request,
-        // FRM-13: bytes behind a request are ignored, as Apache Kafka does; librdkafka sends three of them when it asks for the
-        // metadata of all topics.
+        // FRM-13: bytes behind a request are ignored, as Apache Kafka does; librdkafka sends three
+        // of them when it asks for the metadata of all topics.
         Err(error) if error.left_over => {
             let whole = frame.slice(..error.offset);
             match Request::decode(api, version, &whole, body_offset) {

@@ -1,4 +1,5 @@
-//! What has to be done from time to time: retention, flushes by time, forgetting producers, checkpoints.
+//! What has to be done from time to time: retention, flushes by time, forgetting producers,
+//! checkpoints.
 
 use std::sync::Arc;
 use std::time::Duration;

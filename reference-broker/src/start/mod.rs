@@ -1,7 +1,8 @@
 //! From a configuration to a running broker, and back.
 //!
-//! Start: bind, take the data folder, read metadata, register this incarnation (M2), open the logs, load the groups, accept. The
-//! broker is ready when that is done: a produce works. Stop: answer what is under way, close the logs, mark the folder clean.
+//! Start: bind, take the data folder, read metadata, register this incarnation (M2), open the logs,
+//! load the groups, accept. The broker is ready when that is done: a produce works. Stop: answer
+//! what is under way, close the logs, mark the folder clean.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -74,10 +75,10 @@ pub struct RunningBroker {
 }
 
 impl Broker {
-    /// Starts a broker; resolves when a produce would work. Must be called inside a tokio runtime with time and I/O.
+    /// Starts a broker; resolves when a produce would work. Must be called inside a tokio runtime
+    /// with time and I/O.
     ///
-    /// # Errors
-    /// [`StartError`], with nothing left running.
+    /// # Errors [`StartError`], with nothing left running.
     pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
         for name in config.ignored() {
             tracing::warn!(name, "this property has no effect here and is ignored");
@@ -146,7 +147,8 @@ impl RunningBroker {
         closed.expect("closing a log does not panic")
     }
 
-    /// Ends it as `kill -9` would: nothing more is written or answered. Resolves when the data folder is free again.
+    /// Ends it as `kill -9` would: nothing more is written or answered. Resolves when the data
+    /// folder is free again.
     pub async fn kill(mut self) {
         let broker = self.broker.take().expect("the broker is taken once");
         broker.partitions().abandon();
@@ -157,7 +159,8 @@ impl RunningBroker {
         self.released(broker).await;
     }
 
-    /// Waits until no connection task holds the broker any more, and with it the data folder's lock.
+    /// Waits until no connection task holds the broker any more, and with it the data folder's
+    /// lock.
     async fn released(&self, broker: Arc<Broker>) {
         let partitions: Weak<Partitions> = Arc::downgrade(broker.partitions());
         drop(broker);
