@@ -160,8 +160,9 @@ impl Sender {
         let failures = self.partitions[slot as usize].failures;
         let delay = self.retry_delay(failures);
         let partition = &mut self.partitions[slot as usize];
-        // Batches that fail together are one failure.
-        if partition.retry_at.is_none_or(|at| at <= now) {
+        // Batches that fail together are one failure; that of a broker that leads no more is none.
+        let moved = partition.leader.is_some() && partition.leader != partition.in_flight_node;
+        if !moved && partition.retry_at.is_none_or(|at| at <= now) {
             partition.failures = failures.saturating_add(1);
             partition.retry_at = Some(now + delay);
         }
@@ -180,10 +181,11 @@ impl Sender {
     fn on_out_of_order(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
         let is_first = self.partitions[slot as usize].is_first_open(batch.order);
         if error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) {
-            if !is_first {
+            if !is_first && !self.partitions[slot as usize].is_unresolved {
                 return self.retry(now, slot, batch, error);
             }
-            // At most five are open, and a broker knows the last five: this one is not in the log.
+            // At most five are open, and a broker knows the last five: this one is not in the log. (Where a number is missing, those
+            // before this one are known not to be written.)
             batch.is_possibly_written = false;
         }
         self.renumber(slot, batch, error);
