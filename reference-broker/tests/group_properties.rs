@@ -1,9 +1,9 @@
 //! Random clients, deaths, failed appends and restarts against one shard of the group coordinator.
 //!
 //! What must hold in every history: a request is answered once; a share is what the leader of that
-//! generation gave; within a generation a partition belongs to one client at most (P8); only the leader sees the member
-//! list; an acknowledged commit is there, and is there after a restart; when the clients fall
-//! silent the group becomes empty and nobody waits (CG-13).
+//! generation gave; within a generation a partition belongs to one client at most (P8); only the
+//! leader sees the member list; an acknowledged commit is there, and is there after a restart; when
+//! the clients fall silent the group becomes empty and nobody waits (CG-13).
 
 use std::collections::{BTreeMap, BTreeSet};
 

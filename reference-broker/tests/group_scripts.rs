@@ -6,7 +6,8 @@
 //!
 //! Commands are a verb, a name for the request where there is one, and `key=value` pairs; what the
 //! pairs mean is in [`Machine`]. Time stands still but for `advance MS`. Appends commit after the
-//! command that asked for them, unless `hold` was given: then by `committed ID` or `failed ID CODE`.
+//! command that asked for them, unless `hold` was given: then by `committed ID` or `failed ID
+//! CODE`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

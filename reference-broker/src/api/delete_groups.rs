@@ -1,5 +1,5 @@
-//! DeleteGroups (key 42), versions 0 to 2: 68 for a group with members, 69 for one that does not exist (CG-22). A group that
-//! stands twice in the request is answered once.
+//! DeleteGroups (key 42), versions 0 to 2: 68 for a group with members, 69 for one that does not
+//! exist (CG-22). A group that stands twice in the request is answered once.
 
 use std::collections::BTreeSet;
 

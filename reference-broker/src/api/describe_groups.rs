@@ -1,7 +1,7 @@
 //! DescribeGroups (key 15), versions 0 to 6.
 //!
-//! A group that does not exist is "Dead": with error 0 up to version 5, with 69 and a text from version 6 (CG-20, KIP-1043).
-//! Metadata and assignments are shown of stable groups only.
+//! A group that does not exist is "Dead": with error 0 up to version 5, with 69 and a text from
+//! version 6 (CG-20, KIP-1043). Metadata and assignments are shown of stable groups only.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_groups::{DescribedGroup, DescribedGroupMember};
@@ -10,8 +10,8 @@ use ottla_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use super::RequestContext;
 use crate::coordinator::types::{DescribedMember, Description};
 
-/// What everybody may do with a group, as there is no authoriser: read, delete, describe, describe and alter configs; the bits
-/// are Kafka's `AclOperation` codes.
+/// What everybody may do with a group, as there is no authoriser: read, delete, describe, describe
+/// and alter configs; the bits are Kafka's `AclOperation` codes.
 const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// "Not asked for."
 const OPERATIONS_OMITTED: i32 = i32::MIN;

@@ -1,8 +1,9 @@
 //! FindCoordinator (key 10), versions 0 to 6.
 //!
-//! One key before version 4, several from it, each with its own error (CG-23). The coordinator of a group is the leader of its
-//! partition of `__consumer_offsets`, which is made when it is first asked for; 15 until it has a leader. Transactions (type
-//! 1) and share groups (type 2) have no coordinator here: 42.
+//! One key before version 4, several from it, each with its own error (CG-23). The coordinator of a
+//! group is the leader of its partition of `__consumer_offsets`, which is made when it is first
+//! asked for; 15 until it has a leader. Transactions (type 1) and share groups (type 2) have no
+//! coordinator here: 42.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::find_coordinator::Coordinator;

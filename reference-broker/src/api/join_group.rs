@@ -1,9 +1,10 @@
 //! JoinGroup (key 11), versions 0 to 9.
 //!
-//! The answer waits for the join phase to end. Version 0 has no rebalance timeout and takes the session's; from 4 a new
-//! dynamic member is first given its id (KIP-394); from 5 members may be static (KIP-345); from 7 the protocol type is told
-//! and an absent protocol is null (KIP-559), before that empty; from 8 members give a reason (KIP-800); from 9 a static
-//! leader that returns may skip its assignment (KIP-814).
+//! The answer waits for the join phase to end. Version 0 has no rebalance timeout and takes the
+//! session's; from 4 a new dynamic member is first given its id (KIP-394); from 5 members may be
+//! static (KIP-345); from 7 the protocol type is told and an absent protocol is null (KIP-559),
+//! before that empty; from 8 members give a reason (KIP-800); from 9 a static leader that returns
+//! may skip its assignment (KIP-814).
 
 use ottla_protocol::messages::join_group::JoinGroupResponseMember;
 use ottla_protocol::messages::{JoinGroupRequest, JoinGroupResponse};

@@ -1,7 +1,7 @@
 //! LeaveGroup (key 13), versions 0 to 5.
 //!
-//! One member before version 3, whose error stands at the top; from 3 several, each with its own error (CG-15, KIP-345); from 5
-//! with a reason (KIP-800).
+//! One member before version 3, whose error stands at the top; from 3 several, each with its own
+//! error (CG-15, KIP-345); from 5 with a reason (KIP-800).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::leave_group::MemberResponse;

@@ -1,5 +1,5 @@
-//! ListGroups (key 16), versions 0 to 5; filters by state from version 4 (CG-21), by type from 5. Filters ignore case, and an
-//! empty one lets everything pass.
+//! ListGroups (key 16), versions 0 to 5; filters by state from version 4 (CG-21), by type from 5.
+//! Filters ignore case, and an empty one lets everything pass.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_groups::ListedGroup;

@@ -1,8 +1,8 @@
 //! OffsetCommit (key 8), versions 2 to 10.
 //!
-//! Topics that do not exist are refused one by one with 3, by id (version 10) with 100 (OC-13); what is left goes to the
-//! coordinator, whose error for the whole group stands at each of its partitions. Versions 2 to 4 may say how long the offsets
-//! are kept.
+//! Topics that do not exist are refused one by one with 3, by id (version 10) with 100 (OC-13);
+//! what is left goes to the coordinator, whose error for the whole group stands at each of its
+//! partitions. Versions 2 to 4 may say how long the offsets are kept.
 
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequestTopic, OffsetCommitResponsePartition, OffsetCommitResponseTopic,

@@ -1,9 +1,11 @@
 //! OffsetFetch (key 9), versions 1 to 10.
 //!
-//! One group before version 8, several from it, each with its own error (OC-10). Null topics are all that the group has
-//! committed, from version 2 (OC-08). An error of the group stands at each partition in version 1, at the top up to 7, at the
-//! group from 8 (OC-09, KAFKA-19246). Version 10 names topics by id: an unknown one is 100 (OC-13). A partition without a
-//! commit is (-1, -1, "") and error 0 (OC-07). There are no transactional offsets here, so `require_stable` changes nothing.
+//! One group before version 8, several from it, each with its own error (OC-10). Null topics are
+//! all that the group has committed, from version 2 (OC-08). An error of the group stands at each
+//! partition in version 1, at the top up to 7, at the group from 8 (OC-09, KAFKA-19246). Version 10
+//! names topics by id: an unknown one is 100 (OC-13). A partition without a commit is (-1, -1, "")
+//! and error 0 (OC-07). There are no transactional offsets here, so `require_stable` changes
+//! nothing.
 
 use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponseGroup,

@@ -1,7 +1,7 @@
 //! SyncGroup (key 14), versions 0 to 5.
 //!
-//! A follower's answer waits until the leader's assignment is in the log (CG-08). From version 5 the member says which
-//! protocol it believes in, and must (KIP-559).
+//! A follower's answer waits until the leader's assignment is in the log (CG-08). From version 5
+//! the member says which protocol it believes in, and must (KIP-559).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
@@ -51,12 +51,14 @@ mod tests {
 
     #[test]
     fn the_protocol_is_mandatory_from_version_5() {
-        let mut request = SyncGroupRequest::default();
-        request.protocol_type = None;
-        assert!(!lacks_protocol(4, &request));
-        assert!(lacks_protocol(5, &request));
-        request.protocol_type = Some("consumer".into());
-        request.protocol_name = Some("range".into());
+        let without = SyncGroupRequest { protocol_type: None, ..SyncGroupRequest::default() };
+        assert!(!lacks_protocol(4, &without));
+        assert!(lacks_protocol(5, &without));
+        let request = SyncGroupRequest {
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some("range".into()),
+            ..SyncGroupRequest::default()
+        };
         assert!(!lacks_protocol(5, &request));
     }
 }
