@@ -56,17 +56,15 @@ pub(crate) fn environment() -> [(&'static str, PathBuf); 3] {
 
 /// Installs what is missing. A failure is reported and does not end the run.
 pub(crate) fn install() {
-    let steps: [(&str, fn() -> Result<(), Failure>); 4] = [
-        ("programs", programs),
-        ("Python packages", python),
-        ("Node packages", node),
-        ("Apache Kafka", kafka),
-    ];
-    for (name, install) in steps {
-        if let Err(failure) = install() {
+    let report = |name: &str, result: Result<(), Failure>| {
+        if let Err(failure) = result {
             println!("    {name} missing: {failure}");
         }
-    }
+    };
+    report("programs", programs());
+    report("Python packages", python());
+    report("Node packages", node());
+    report("Apache Kafka", kafka());
 }
 
 fn works(command: &[&str]) -> bool {

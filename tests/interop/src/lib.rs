@@ -17,7 +17,7 @@ mod tools;
 pub use client::{Client, Job, Produced};
 pub use java::Java;
 pub use member::Member;
-pub use record::{CODECS, Consumed, Record, assert_same, sample};
+pub use record::{CODECS, Consumed, Record, assert_same, from_hex, hex, sample};
 pub use server::{Apache, ottla_broker, topic};
 pub use tools::skip;
 

@@ -42,8 +42,15 @@ pub struct Consumed {
     pub headers: Vec<(String, Option<String>)>,
 }
 
+/// The bytes of hexadecimal text.
+pub fn from_hex(text: &str) -> Vec<u8> {
+    let digits = |at: usize| u8::from_str_radix(&text[at..at + 2], 16);
+    let bytes = (0..text.len()).step_by(2).map(digits).collect::<Result<Vec<u8>, _>>();
+    bytes.expect("the scripts and tests write two digits per byte")
+}
+
 /// Bytes as hexadecimal text.
-pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -61,7 +68,7 @@ pub fn sample(count: usize, null_headers: bool) -> Vec<Record> {
             _ => Some(hex([0, 255, i as u8])),
         };
         let mut headers = Vec::new();
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             headers.push(("n".to_owned(), Some(hex(i.to_string()))));
             headers.push(("empty".to_owned(), Some(String::new())));
             headers.push(("n".to_owned(), Some(hex("again"))));

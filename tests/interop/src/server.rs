@@ -80,8 +80,13 @@ pub struct Apache {
 }
 
 impl Apache {
-    /// Starts that version, in `KAFKA_FAST` mode: quickly up, slow later. None, and the test marked
-    /// as skipped, if it is not installed.
+    /// Whether that version is installed. If not, the test is marked as skipped.
+    pub fn is_here(version: &str) -> bool {
+        tools::apache_kafka(version).is_some()
+    }
+
+    /// Starts that version, in `KAFKA_FAST` mode: quickly up, slow later. None if it is not
+    /// installed.
     pub fn start(version: &str) -> Option<Self> {
         let (script, cache) = tools::apache_kafka(version)?;
         let folder = new_folder();

@@ -1,15 +1,22 @@
 //! Where the tools are: named by the environment that `cargo xtask test` sets, else where it puts
 //! them.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// Says that the running test found its tools missing, past libtest's capture of `println!`. The
 /// line is what `cargo xtask test` counts.
 pub fn skip(reason: &str) {
+    static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test");
+    // A test that misses two tools is one test.
+    if !SKIPPED.lock().expect("no holder panics").insert(name.to_owned()) {
+        return;
+    }
     let line = format!("\nottla-skip: {name}: {reason}\n");
     // A closed standard output ends the run by itself.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
