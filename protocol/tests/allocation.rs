@@ -14,7 +14,8 @@ use ottla_protocol::frame::FrameDecoder;
 use ottla_protocol::header::{decode_request_header, decode_response_header};
 use ottla_protocol::messages::{self, ApiKey, Request, Response, convert};
 use ottla_protocol::records::{
-    BatchIter, Compression, Compressor, Decompressor, Origin, ValidateOptions, restamp, validate,
+    BatchIter, Compression, Compressor, Decompressor, Origin, RecordErrorKind, ValidateOptions,
+    restamp, validate,
 };
 use ottla_protocol::varint::put_uvarint;
 use serde_json::{Map, Value};
@@ -408,5 +409,20 @@ fn streams_that_grow_a_lot_and_then_break() {
         let refused = |limit| Decompressor::with_limit(limit).decompress(codec, cut).is_err();
         bounded(codec.name(), cut.len(), || assert!(refused(64 << 20), "{codec}"));
         bounded(codec.name(), cut.len(), || assert!(refused(1 << 20), "{codec}"));
+    }
+}
+
+/// A gibibyte of zeros in a batch of a megabyte: refused, and nothing of it is kept.
+#[test]
+fn a_bomb_is_refused_in_bounded_memory() {
+    let zeros = vec![0u8; 1 << 20];
+    for codec in [Compression::Gzip, Compression::Zstd] {
+        let mut member = Vec::new();
+        Compressor::new().compress(codec, None, &zeros, &mut member).expect("compressed");
+        let bomb = member.repeat(1024);
+        bounded(codec.name(), bomb.len(), || {
+            let error = Decompressor::new().decompress(codec, &bomb).expect_err("a bomb");
+            assert_eq!(error.kind(), RecordErrorKind::TooLarge, "{error}");
+        });
     }
 }

@@ -34,7 +34,7 @@ pub enum RecordErrorKind {
     Encode,
 }
 
-/// Why a single record was refused by [`super::validate`].
+/// Why a single record was refused by [`super::validate()`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {

@@ -3,7 +3,7 @@
 //! A batch (magic 2, KIP-98) is a header of 61 bytes and its records, compressed as one or not at
 //! all. The parts, in reading order: [`header`] (the fixed fields and their positions), [`batch`]
 //! (cutting a `records` field into batches), [`record`] (reading records as slices), [`builder`]
-//! (writing a batch), [`validate`] (what a broker checks before it stores one), [`control`]
+//! (writing a batch), [`mod@validate`] (what a broker checks before it stores one), [`control`]
 //! (transaction markers and their like), [`compression`].
 //!
 //! The module never re-encodes a batch to change it: base offset and leader epoch lie outside the

@@ -110,7 +110,7 @@ impl Records {
     }
 
     /// The records in order. An error ends the iteration: a broken record, or bytes after the last
-    /// one. Of a batch that [`super::validate`] has passed, every item is `Ok`.
+    /// one. Of a batch that [`super::validate()`] has passed, every item is `Ok`.
     pub fn iter(&self) -> RecordsIter<'_> {
         RecordsIter {
             cursor: Cursor { rest: &self.data },

@@ -86,6 +86,7 @@ pub fn validate(
         let mut source = Window { stream, buffer: &mut buffer, start: 0, end: 0, taken: 0 };
         let walked = walk.records(&mut source);
         let taken = source.taken;
+        drop(source);
         decompressor.give_window(buffer);
         walked?;
         taken

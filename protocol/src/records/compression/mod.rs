@@ -110,6 +110,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     #[cold]
+    #[allow(dead_code, reason = "a build may leave out every codec")]
     pub(crate) fn damaged(at: usize, message: impl Into<Cow<'static, str>>) -> Self {
         Self { at, kind: RecordErrorKind::Decompress, message: message.into() }
     }
@@ -227,7 +228,7 @@ impl Decompressor {
     /// producers stay far below, because they close a batch at `batch.size` (16 KiB) of compressed
     /// bytes.
     pub const DEFAULT_LIMIT: usize = 64 << 20;
-    /// Bytes of decompressed records that [`super::validate`] holds at a time.
+    /// Bytes of decompressed records that [`super::validate()`] holds at a time.
     const WINDOW: usize = 8 << 10;
     /// The least room that is given to a codec to write to.
     const STEP_MIN: usize = 1 << 10;
@@ -273,6 +274,7 @@ impl Decompressor {
             if len == out.len() {
                 if len >= believed {
                     drop(out);
+                    drop(stream);
                     return self.decompress_twice(codec, input);
                 }
                 let middle = input.len().saturating_mul(8);
@@ -347,7 +349,7 @@ impl Decompressor {
         Ok(Stream { source, left: self.limit, limit: self.limit })
     }
 
-    /// The buffer of [`super::validate`], to be given back.
+    /// The buffer of [`super::validate()`], to be given back.
     pub(crate) fn take_window(&mut self) -> Vec<u8> {
         let mut window = std::mem::take(&mut self.window);
         window.resize(Self::WINDOW, 0);

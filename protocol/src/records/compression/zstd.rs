@@ -49,8 +49,20 @@ pub(super) fn compress(
 #[derive(Default)]
 pub(super) struct Decompress(Option<DCtx<'static>>);
 
+impl Decompress {
+    /// What is kept at most, in bytes: level 19 has windows of 8 MiB, 22 of 128 MiB.
+    const KEEP: usize = 16 << 20;
+
+    fn context(&mut self) -> Result<&mut DCtx<'static>, Fault> {
+        if self.0.is_none() {
+            self.0 = DCtx::try_create();
+        }
+        self.0.as_mut().ok_or_else(|| Fault::damaged(0, "zstd: no memory for a context"))
+    }
+}
+
 pub(super) struct Stream<'a> {
-    context: &'a mut DCtx<'static>,
+    decompress: &'a mut Decompress,
     input: &'a [u8],
     at: usize,
     /// The last frame is complete; others may follow.
@@ -59,15 +71,9 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     pub(super) fn new(decompress: &'a mut Decompress, input: &'a [u8]) -> Result<Self, Fault> {
-        let slot = &mut decompress.0;
-        if slot.is_none() {
-            *slot = DCtx::try_create();
-        }
-        let no_memory = || Fault::damaged(0, "zstd: no memory for a context");
-        let context = slot.as_mut().ok_or_else(no_memory)?;
-        let reset = context.reset(ResetDirective::SessionOnly);
+        let reset = decompress.context()?.reset(ResetDirective::SessionOnly);
         reset.map_err(|code| Fault::damaged(0, format!("zstd: {}", get_error_name(code))))?;
-        Ok(Self { context, input, at: 0, whole: false })
+        Ok(Self { decompress, input, at: 0, whole: false })
     }
 
     /// What the first frame says; other people's producers leave it out.
@@ -83,10 +89,10 @@ impl<'a> Stream<'a> {
             }
             let mut source = InBuffer::around(&self.input[self.at..]);
             let mut target = OutBuffer::around(&mut *out);
-            let hint =
-                self.context.decompress_stream(&mut target, &mut source).map_err(|code| {
-                    Fault::damaged(self.at, format!("zstd: {}", get_error_name(code)))
-                })?;
+            let hint = self.decompress.context()?.decompress_stream(&mut target, &mut source);
+            let hint = hint.map_err(|code| {
+                Fault::damaged(self.at, format!("zstd: {}", get_error_name(code)))
+            })?;
             let (taken, read) = (source.pos(), target.pos());
             self.at += taken;
             self.whole = hint == 0;
@@ -96,6 +102,15 @@ impl<'a> Stream<'a> {
             if taken == 0 && !self.whole {
                 return Err(Fault::damaged(self.at, "the zstd frame is cut off"));
             }
+        }
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        let slot = &mut self.decompress.0;
+        if slot.as_ref().is_some_and(|context| context.sizeof() > Decompress::KEEP) {
+            *slot = None;
         }
     }
 }
