@@ -45,7 +45,8 @@ pub(crate) struct Quantiles {
 }
 
 impl Driver {
-    /// Ours (this program) and those peers whose programs are in `peers`; the Java tools through `kafka_script`.
+    /// Ours (this program) and those peers whose programs are in `peers`; the Java tools through
+    /// `kafka_script`.
     pub(crate) fn all(peers: &Path, kafka_script: &Path) -> Result<Vec<Self>, Failure> {
         let mut drivers =
             vec![Self { name: "ottla", program: std::env::current_exe()?, kind: Kind::Common }];
@@ -116,7 +117,8 @@ impl Driver {
         self.measured(&output, usage)
     }
 
-    /// The time to acknowledgement at 1,000 records a second; `None` for a client whose program has no such mode.
+    /// The time to acknowledgement at 1,000 records a second; `None` for a client whose program has
+    /// no such mode.
     pub(crate) fn latency(
         &self,
         bootstrap: &str,
@@ -167,7 +169,8 @@ fn java_produced(output: &str, records: u64, usage: Usage) -> Result<Measured, F
     Ok(Measured { records: records as f64, seconds: records as f64 / rate, usage })
 }
 
-/// ConsumerPerformance prints a CSV header and one line: `..., data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, ...`.
+/// ConsumerPerformance prints a CSV header and one line: `..., data.consumed.in.nMsg, nMsg.sec,
+/// rebalance.time.ms, ...`.
 fn java_consumed(output: &str, usage: Usage) -> Result<Measured, Failure> {
     let mut lines = output.lines().filter(|line| line.contains(','));
     let header: Vec<_> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();

@@ -1,8 +1,8 @@
 //! Ottla beside its peers: the same records through each client, against each broker, in one run.
 //!
-//! Every client is a program of its own with the same command line (`produce`, `consume`, `latency`; see `driver.rs`), so that CPU
-//! seconds and peak memory are those of a whole process. Ours is this very program. `cargo xtask bench` builds the others
-//! and calls `run`.
+//! Every client is a program of its own with the same command line (`produce`, `consume`,
+//! `latency`; see `driver.rs`), so that CPU seconds and peak memory are those of a whole process.
+//! Ours is this very program. `cargo xtask bench` builds the others and calls `run`.
 
 mod driver;
 mod ours;

@@ -1,7 +1,8 @@
 //! Our client behind the command line that every driver has.
 //!
-//! `produce` prints `{"records": N, "seconds": S}` with S from the first send to the last acknowledgement; `consume` the same from
-//! the first poll to the last record; `latency` prints `{"p50_us": .., "p99_us": .., "p999_us": ..}`.
+//! `produce` prints `{"records": N, "seconds": S}` with S from the first send to the last
+//! acknowledgement; `consume` the same from the first poll to the last record; `latency` prints
+//! `{"p50_us": .., "p99_us": .., "p999_us": ..}`.
 
 use crate::{Failure, payload};
 use clap::Args;

@@ -26,8 +26,8 @@ pub(crate) fn run(command: &mut Command) -> Result<(String, Usage), Failure> {
 fn wait(child: &Child) -> Result<(bool, Usage), Failure> {
     let pid = i32::try_from(child.id())?;
     let mut status = 0;
-    // SAFETY: all-zero is a valid rusage; wait4 fills both out-parameters, which live on this stack, and the child is reaped
-    // here and nowhere else (the `Child` is only read for its id).
+    // SAFETY: all-zero is a valid rusage; wait4 fills both out-parameters, which live on this
+    // stack, and the child is reaped here and nowhere else (the `Child` is only read for its id).
     let (reaped, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         (libc::wait4(pid, &raw mut status, 0, &raw mut usage), usage)

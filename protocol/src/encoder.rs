@@ -3,14 +3,15 @@
 use crate::varint;
 use bytes::Bytes;
 
-/// A `Bytes` field of at least this many bytes is kept as a chunk of its own instead of being copied: a produced batch goes from
-/// the accumulator to the socket without a copy.
+/// A `Bytes` field of at least this many bytes is kept as a chunk of its own instead of being
+/// copied: a produced batch goes from the accumulator to the socket without a copy.
 const SHARED_LEN_MIN: usize = 1024;
 
-/// Collects the bytes of a frame as a list of chunks: small fields are written one after the other into owned memory, large
-/// ones are shared.
+/// Collects the bytes of a frame as a list of chunks: small fields are written one after the other
+/// into owned memory, large ones are shared.
 ///
-/// [`Encoder::framed`] reserves room for the length prefix, which [`Encoder::into_chunks`] fills in.
+/// [`Encoder::framed`] reserves room for the length prefix, which [`Encoder::into_chunks`] fills
+/// in.
 #[derive(Debug, Default)]
 pub struct Encoder {
     done: Vec<Chunk>,

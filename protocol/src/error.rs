@@ -1,8 +1,9 @@
 //! What went wrong while decoding or encoding, and where.
 //!
-//! [`Trace`] is the error that the nom parsers build while they unwind: it knows how many bytes were left when the
-//! parser gave up, and collects the field path from the inside out. [`DecodeError`] is what callers see: the same with
-//! an absolute offset. One error type is used throughout, so that every parser is instantiated once.
+//! [`Trace`] is the error that the nom parsers build while they unwind: it knows how many bytes
+//! were left when the parser gave up, and collects the field path from the inside out.
+//! [`DecodeError`] is what callers see: the same with an absolute offset. One error type is used
+//! throughout, so that every parser is instantiated once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +19,8 @@ pub(crate) enum Step {
     Tag(u32),
 }
 
-/// A decoding failure under construction; small (one pointer), because it travels in every `Result`.
+/// A decoding failure under construction; small (one pointer), because it travels in every
+/// `Result`.
 #[derive(Debug)]
 pub struct Trace(Box<TraceInner>);
 
@@ -56,7 +58,8 @@ impl Trace {
         self
     }
 
-    /// Shifts the offset of a failure inside a nested slice (a tagged field) to that of the enclosing frame.
+    /// Shifts the offset of a failure inside a nested slice (a tagged field) to that of the
+    /// enclosing frame.
     #[cold]
     pub(crate) fn deeper(mut self, bytes_after: usize) -> Self {
         self.0.remaining += bytes_after;
@@ -120,9 +123,11 @@ pub struct DecodeError {
     pub message_name: &'static str,
     /// The version it was read as.
     pub version: i16,
-    /// Where in the frame the reader gave up: bytes from the frame's first byte (after the length prefix).
+    /// Where in the frame the reader gave up: bytes from the frame's first byte (after the length
+    /// prefix).
     pub offset: usize,
-    /// The field, for example `topic_data[0].partition_data[2].records`; empty before the first field.
+    /// The field, for example `topic_data[0].partition_data[2].records`; empty before the first
+    /// field.
     pub path: String,
     /// What was expected and what was there.
     pub reason: Cow<'static, str>,

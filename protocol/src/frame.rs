@@ -1,12 +1,14 @@
 //! Frames: a 4-byte big-endian length, then that many bytes.
 
 use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// Bytes of the length prefix. The length does not count them.
 pub const PREFIX_LEN: usize = 4;
 
-/// How much room is asked for at once while a frame arrives: memory follows the bytes that came, not the length that was claimed.
+/// How much room is asked for at once while a frame arrives: memory follows the bytes that came,
+/// not the length that was claimed.
 const GROWTH_MAX: usize = 1 << 20;
 const GROWTH_MIN: usize = 4 << 10;
 /// Room that is given to a frame of which the length alone is there.
@@ -14,7 +16,13 @@ const GROWTH_FIRST: usize = 32 << 10;
 /// Room that is given, as a multiple of what came.
 const GROWTH_RATIO: usize = 16;
 
-/// A length prefix that cannot be honoured. The stream is out of step afterwards: close the connection.
+/// Frames of at least this many bytes are worth being used again.
+const RECYCLED_LEN_MIN: usize = 256 << 10;
+/// How many frames are kept in sight to be used again.
+const RECYCLED_FRAMES_MAX: usize = 4;
+
+/// A length prefix that cannot be honoured. The stream is out of step afterwards: close the
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameError {
     /// The length is negative.
@@ -48,29 +56,61 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// Cuts frames out of a byte stream. Sans-IO: append what was read to [`FrameDecoder::buffer`], then take frames until
-/// there is none.
+/// Cuts frames out of a byte stream. Sans-IO: append what was read to [`FrameDecoder::buffer`],
+/// then take frames until there is none.
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: BytesMut,
     len_max: usize,
+    /// Large frames that were given out, the latest last: one that nobody else holds any more
+    /// is the next buffer. `None` where that is not wished for.
+    recycled: Option<VecDeque<Bytes>>,
 }
 
 impl FrameDecoder {
     /// A decoder that refuses frames of more than `len_max` bytes.
     pub fn new(len_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), len_max }
+        Self { buffer: BytesMut::new(), len_max, recycled: None }
     }
 
-    /// Where to append what was read. Room for the next read is reserved: up to 1 MiB of a frame that is under way.
+    /// Reads into the memory of earlier large frames once their users have dropped them: a fetch
+    /// answer of some megabytes else costs the system more to map and clear than to fill. Holds up
+    /// to four frames.
+    #[must_use]
+    pub fn recycling(mut self) -> Self {
+        self.recycled = Some(VecDeque::new());
+        self
+    }
+
+    /// Goes on in the memory of an earlier frame that holds more than this buffer.
+    fn reuse(&mut self, wanted: usize) {
+        let came = self.buffer.len();
+        if came + wanted < RECYCLED_LEN_MIN {
+            return;
+        }
+        let Some(recycled) = &mut self.recycled else { return };
+        let free = recycled.iter().position(|frame| frame.is_unique() && frame.len() > 2 * came);
+        let Some(Ok(mut buffer)) = free.and_then(|at| recycled.remove(at)).map(Bytes::try_into_mut)
+        else {
+            return;
+        };
+        buffer.clear();
+        buffer.extend_from_slice(&self.buffer);
+        self.buffer = buffer;
+    }
+
+    /// Where to append what was read. Room for the next read is reserved: up to 1 MiB of a frame
+    /// that is under way.
     pub fn buffer(&mut self) -> &mut BytesMut {
         let wanted = match self.claimed_len() {
             Some(len) => (len + PREFIX_LEN).saturating_sub(self.buffer.len()),
             None => GROWTH_MIN,
         };
         if self.buffer.capacity() - self.buffer.len() < wanted.min(GROWTH_MIN) {
-            // Doubling keeps the copies of a large frame linear, and memory within twice what has come; up to 1 MiB a
-            // multiple of what has come is given, so that most frames are copied once at most.
+            self.reuse(wanted);
+            // Doubling keeps the copies of a large frame linear, and memory within twice what has
+            // come; up to 1 MiB a multiple of what has come is given, so that most frames are
+            // copied once at most.
             let came = self.buffer.len();
             let early = came.saturating_mul(GROWTH_RATIO).clamp(GROWTH_FIRST, GROWTH_MAX);
             self.buffer.reserve(wanted.clamp(GROWTH_MIN, came.max(early)));
@@ -84,7 +124,8 @@ impl FrameDecoder {
         usize::try_from(i32::from_be_bytes(*prefix)).ok().filter(|len| *len <= self.len_max)
     }
 
-    /// The next whole frame without its prefix, sharing the memory that was read into; `None` when more bytes are needed.
+    /// The next whole frame without its prefix, sharing the memory that was read into; `None` when
+    /// more bytes are needed.
     ///
     /// # Errors
     ///
@@ -100,7 +141,14 @@ impl FrameDecoder {
             return Ok(None);
         }
         self.buffer.advance(PREFIX_LEN);
-        Ok(Some(self.buffer.split_to(len).freeze()))
+        let frame = self.buffer.split_to(len).freeze();
+        if let Some(recycled) = self.recycled.as_mut().filter(|_| len >= RECYCLED_LEN_MIN) {
+            if recycled.len() == RECYCLED_FRAMES_MAX {
+                recycled.pop_front();
+            }
+            recycled.push_back(frame.clone());
+        }
+        Ok(Some(frame))
     }
 
     /// Memory that the buffer holds, in bytes.
@@ -120,6 +168,32 @@ mod tests {
 
     fn feed(decoder: &mut FrameDecoder, bytes: &[u8]) {
         decoder.buffer().extend_from_slice(bytes);
+    }
+
+    #[test]
+    fn the_memory_of_a_large_frame_is_used_again_once_it_is_dropped() {
+        let len = 1 << 20;
+        let mut decoder = FrameDecoder::new(len).recycling();
+        let mut next = |fill: u8| {
+            let mut stream = (len as u32).to_be_bytes().to_vec();
+            stream.resize(4 + len, fill);
+            for piece in stream.chunks(100_000) {
+                feed(&mut decoder, piece);
+            }
+            decoder.next_frame().expect("valid").expect("whole")
+        };
+        let first = next(1);
+        let second = next(2);
+        assert!(first.iter().all(|byte| *byte == 1), "a frame that is held is not written over");
+        let slice = second.slice(10..20);
+        drop(second);
+        let third = next(3);
+        assert_eq!(&slice[..], [2; 10], "neither is one of which a slice is held");
+        let (a, b) = (first.as_ptr(), slice.as_ptr());
+        drop((first, slice));
+        let reused = next(4);
+        assert!(reused.as_ptr() == a || reused.as_ptr() == b.wrapping_sub(10));
+        assert!(reused.iter().all(|byte| *byte == 4) && third.iter().all(|byte| *byte == 3));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Request and response headers.
 //!
-//! A request header is read in two steps: the API key and version, which stand first in every version, decide the version
-//! of the header itself. Header versions follow from the body's: a flexible request has header 2, others 1; a flexible response has
-//! header 1, others 0. ApiVersions responses always have header 0, because a client reads them before it knows anything
-//! (KIP-511).
+//! A request header is read in two steps: the API key and version, which stand first in every
+//! version, decide the version of the header itself. Header versions follow from the body's: a
+//! flexible request has header 2, others 1; a flexible response has header 1, others 0. ApiVersions
+//! responses always have header 0, because a client reads them before it knows anything (KIP-511).
 
 use crate::encoder::Encoder;
 use crate::error::{DecodeError, EncodeError};
@@ -13,15 +13,16 @@ use crate::wire::Message;
 use bytes::Bytes;
 use std::fmt;
 
-/// Why a request cannot be read at all. The connection is closed without an answer, as Kafka does (FRM-10, FRM-11), except
-/// for an unsupported version of ApiVersions.
+/// Why a request cannot be read at all. The connection is closed without an answer, as Kafka does
+/// (FRM-10, FRM-11), except for an unsupported version of ApiVersions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderError {
     /// The frame ends inside the API key, version or correlation id.
     TooShort(usize),
     /// No API that this crate knows.
     UnknownApi(i16),
-    /// A version outside those of the API. `correlation_id` is read, since it stands at the same place in each header.
+    /// A version outside those of the API. `correlation_id` is read, since it stands at the same
+    /// place in each header.
     UnsupportedVersion {
         /// The API.
         api: ApiKey,
@@ -102,7 +103,8 @@ pub fn encode_request_header(
     header.encode(out, request_header_version(api, version))
 }
 
-/// Reads the header of a response to a request of this API and version; also returns the offset of the body.
+/// Reads the header of a response to a request of this API and version; also returns the offset of
+/// the body.
 ///
 /// # Errors
 ///

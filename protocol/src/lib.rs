@@ -1,10 +1,11 @@
 //! The Kafka wire protocol: specification, messages, record batches.
 //!
-//! Reading order: [`frame`] (length-prefixed frames), [`header`], [`primitives`] and [`varint`], [`wire`] (how a value of each
-//! type is written), [`messages`] (generated from `protocol/schemas`), [`records`] (record batches).
+//! Reading order: [`frame`] (length-prefixed frames), [`header`], [`primitives`] and [`varint`],
+//! [`wire`] (how a value of each type is written), [`messages`] (generated from
+//! `protocol/schemas`), [`records`] (record batches).
 //!
-//! Nothing here trusts a length: every count and size is bounded by the bytes that remain before anything is allocated, and
-//! every error names the byte and the field.
+//! Nothing here trusts a length: every count and size is bounded by the bytes that remain before
+//! anything is allocated, and every error names the byte and the field.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,8 +1,9 @@
 //! nom parsers of the primitive types: fixed-width integers, lengths, strings, bytes.
 //!
-//! "Classic" forms have a fixed-width signed length (int16 for strings, int32 for bytes and arrays) whose negative values all mean
-//! null; "compact" forms (flexible versions, KIP-482) have an unsigned varint of length + 1 whose 0 means null. All parsers
-//! are `complete`: a frame is cut out of the stream first.
+//! "Classic" forms have a fixed-width signed length (int16 for strings, int32 for bytes and arrays)
+//! whose negative values all mean null; "compact" forms (flexible versions, KIP-482) have an
+//! unsigned varint of length + 1 whose 0 means null. All parsers are `complete`: a frame is cut out
+//! of the stream first.
 
 use crate::error::{Parsed, Trace};
 use crate::varint::uvarint;
@@ -107,8 +108,8 @@ pub fn nullable_bytes(i: &[u8], compact: bool) -> Parsed<'_, Option<&[u8]>> {
     Ok((i, Some(bytes)))
 }
 
-/// The number of elements of an array that may be null. Every element takes at least one byte, so a count above the
-/// bytes that remain is refused before anything is allocated (KAFKA-14063).
+/// The number of elements of an array that may be null. Every element takes at least one byte, so a
+/// count above the bytes that remain is refused before anything is allocated (KAFKA-14063).
 #[inline(never)]
 pub fn nullable_count(i: &[u8], compact: bool) -> Parsed<'_, Option<usize>> {
     let start = i;

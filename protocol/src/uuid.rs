@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use std::str::FromStr;
 
-/// A 128-bit id. Its text form is unpadded URL-safe base64 (22 characters), as in Kafka, not RFC 4122's.
+/// A 128-bit id. Its text form is unpadded URL-safe base64 (22 characters), as in Kafka, not RFC
+/// 4122's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Uuid(pub [u8; 16]);
 

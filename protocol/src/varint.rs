@@ -1,7 +1,8 @@
 //! Variable-length integers: unsigned (lengths, tags) and zig-zag (record fields).
 //!
-//! Seven bits a byte, the least significant group first, the high bit set on all bytes but the last. A value of 32 bits takes
-//! at most five bytes, one of 64 bits at most ten; a longer one is refused (protocol guide, MF-03).
+//! Seven bits a byte, the least significant group first, the high bit set on all bytes but the
+//! last. A value of 32 bits takes at most five bytes, one of 64 bits at most ten; a longer one is
+//! refused (protocol guide, MF-03).
 
 use crate::error::{Parsed, Trace};
 

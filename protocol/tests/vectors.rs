@@ -1,4 +1,5 @@
-//! Golden vectors made by Apache Kafka's released classes: what we read equals their JSON, what we write equals their bytes.
+//! Golden vectors made by Apache Kafka's released classes: what we read equals their JSON, what we
+//! write equals their bytes.
 
 use base64::Engine;
 use bytes::Bytes;
@@ -40,8 +41,8 @@ fn vectors() -> Vec<Vector> {
             };
             let version: i16 = version.parse().expect("a version");
             let api = ApiKey::from_code(key.parse().expect("a key"));
-            // Vectors of later releases have versions that 4.3 does not. A framed record has its type or version in front;
-            // the plain row of the same value is tested.
+            // Vectors of later releases have versions that 4.3 does not. A framed record has its
+            // type or version in front; the plain row of the same value is tested.
             let known = convert::NAMES.contains(&name)
                 && variant != "filled-framed"
                 && (!matches!(kind, "request" | "response")

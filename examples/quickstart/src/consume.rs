@@ -78,7 +78,8 @@ pub(crate) async fn consume(
     Ok(Consumed { deliveries, elapsed, committed_to_the_end })
 }
 
-/// Waits until the two members have shared the partitions: the first to join has all of them for a moment.
+/// Waits until the two members have shared the partitions: the first to join has all of them for a
+/// moment.
 async fn share(stays: &Member, leaves: &Member, partitions: i32) -> Result<(), Failure> {
     let deadline = Instant::now() + STALL;
     loop {
@@ -115,7 +116,8 @@ impl Member {
             .set("client.id", format!("quickstart-{number}"))?
             .set("auto.offset.reset", "earliest")?
             .set("enable.auto.commit", "false")?
-            // A member learns of a rebalance by its heartbeat; nobody here wants to wait 3 s for it.
+            // A member learns of a rebalance by its heartbeat; nobody here wants to wait 3 s for
+            // it.
             .set("heartbeat.interval.ms", 100)?
             .build()
             .await?;
@@ -181,7 +183,8 @@ impl Member {
     }
 }
 
-/// Whether the group's committed offsets are the ends of the partitions: nothing is left to be delivered a second time.
+/// Whether the group's committed offsets are the ends of the partitions: nothing is left to be
+/// delivered a second time.
 async fn is_committed(
     bootstrap: &str,
     topic: &str,

@@ -1,8 +1,9 @@
-//! From a CSV file to records flowing, checked row by row: the program behind `cargo xtask quickstart`.
+//! From a CSV file to records flowing, checked row by row: the program behind `cargo xtask
+//! quickstart`.
 //!
-//! It starts the reference broker on a folder of its own, produces every row to one topic per codec, consumes each topic
-//! by a group of two members of which one leaves in the middle, and compares what came out with what went in: by row
-//! number, not by totals.
+//! It starts the reference broker on a folder of its own, produces every row to one topic per
+//! codec, consumes each topic by a group of two members of which one leaves in the middle, and
+//! compares what came out with what went in: by row number, not by totals.
 
 mod broker;
 mod consume;
@@ -24,7 +25,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "quickstart", about = "Produce a CSV file, consume it, compare")]
 struct Options {
-    /// A CSV file with a header line, plain or gzip; without it, the departures of January 2013 from New York
+    /// A CSV file with a header line, plain or gzip; without it, the departures of January 2013
+    /// from New York
     #[arg(long, value_name = "FILE", requires = "key")]
     input: Option<PathBuf>,
     /// The column whose value becomes the record's key

@@ -80,7 +80,8 @@ impl Outcome {
             let row = &input.rows[number as usize];
             changed += u64::from(row.key != delivery.key || row.line != delivery.value);
         }
-        // Members run side by side: a partition's order is that of its offsets, a key's rows are all in one partition.
+        // Members run side by side: a partition's order is that of its offsets, a key's rows are
+        // all in one partition.
         let mut by_offset: Vec<_> = consumed.deliveries.iter().collect();
         by_offset.sort_by_key(|delivery| (delivery.partition, delivery.offset));
         for delivery in by_offset {

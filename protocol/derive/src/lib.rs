@@ -1,4 +1,5 @@
-//! `#[derive(Message)]`: unrolls the nom parser and the encoder of one message or nested struct, and its `Default`.
+//! `#[derive(Message)]`: unrolls the nom parser and the encoder of one message or nested struct,
+//! and its `Default`.
 //!
 //! The attributes say what the schema says:
 //!
@@ -11,7 +12,8 @@
 //! #[wire(unknown)]                                  where unknown tagged fields are kept
 //! ```
 //!
-//! A field without `default` has its type's zero; a nullable one (an `Option`) without `default = null` has `Some` of it.
+//! A field without `default` has its type's zero; a nullable one (an `Option`) without `default =
+//! null` has `Some` of it.
 
 mod attributes;
 mod decode;

@@ -1,5 +1,6 @@
-//! The JSON form of messages, as Apache Kafka's `JsonConverter` writes it: camelCase names, bytes in base64, ids in unpadded
-//! URL-safe base64, tagged fields left out where they have their default.
+//! The JSON form of messages, as Apache Kafka's `JsonConverter` writes it: camelCase names, bytes
+//! in base64, ids in unpadded URL-safe base64, tagged fields left out where they have their
+//! default.
 
 use super::PutCx;
 use crate::error::{EncodeError, Step};

@@ -1,7 +1,7 @@
 //! The admin client: topics, partitions, configurations, groups, offsets.
 //!
-//! What to ask and what answers mean is decided in [`ottla_engine::admin`]; here is only the loop that sends, waits and tries
-//! again, until `default.api.timeout.ms` has passed.
+//! What to ask and what answers mean is decided in [`ottla_engine::admin`]; here is only the loop
+//! that sends, waits and tries again, until `default.api.timeout.ms` has passed.
 
 mod builder;
 
@@ -26,9 +26,10 @@ use tokio::task::JoinSet;
 
 /// Creates, describes, changes and deletes what a cluster holds.
 ///
-/// Operations over several items yield an outcome for each: one item's failure leaves the others as they are. Every operation tries
-/// again while its failure may pass (`default.api.timeout.ms`, 60 s); dropping its future abandons the answer, not what
-/// the broker was already asked. Cheap to share by reference; the connections close when it is dropped.
+/// Operations over several items yield an outcome for each: one item's failure leaves the others as
+/// they are. Every operation tries again while its failure may pass (`default.api.timeout.ms`, 60
+/// s); dropping its future abandons the answer, not what the broker was already asked. Cheap to
+/// share by reference; the connections close when it is dropped.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -64,8 +65,8 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// For all: no broker could be reached. For each: it exists already, its name or a configuration is not valid, or there are
-    /// fewer brokers than replicas.
+    /// For all: no broker could be reached. For each: it exists already, its name or a
+    /// configuration is not valid, or there are fewer brokers than replicas.
     pub async fn create_topics(
         &self,
         topics: impl IntoIterator<Item = NewTopic>,
@@ -107,11 +108,13 @@ impl Admin {
         self.run(DeleteTopics::new(topics, self.broker_timeout())).await
     }
 
-    /// Raises the number of partitions of topics to the given totals. Keys may go to other partitions afterwards.
+    /// Raises the number of partitions of topics to the given totals. Keys may go to other
+    /// partitions afterwards.
     ///
     /// # Errors
     ///
-    /// For all: no broker could be reached. For each: it does not exist, or has as many partitions already.
+    /// For all: no broker could be reached. For each: it does not exist, or has as many partitions
+    /// already.
     pub async fn create_partitions(
         &self,
         topics: impl IntoIterator<Item = (impl Into<String>, i32)>,
@@ -157,8 +160,8 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// For all: no broker could be reached. For each: there is no such topic or broker, or a value is not valid (then nothing of
-    /// that resource is changed).
+    /// For all: no broker could be reached. For each: there is no such topic or broker, or a value
+    /// is not valid (then nothing of that resource is changed).
     pub async fn alter_configs(
         &self,
         changes: impl IntoIterator<Item = (ConfigResource, Vec<ConfigChange>)>,
@@ -188,8 +191,8 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// For all: no broker could be reached. For each: there is no such group (from version 6 of the API on; older brokers
-    /// describe it as `Dead`).
+    /// For all: no broker could be reached. For each: there is no such group (from version 6 of the
+    /// API on; older brokers describe it as `Dead`).
     pub async fn describe_groups(
         &self,
         groups: impl IntoIterator<Item = impl Into<String>>,
@@ -209,11 +212,13 @@ impl Admin {
         self.run(DeleteGroups::new(groups.into_iter().map(Into::into))).await
     }
 
-    /// Offsets of partitions: the first, the next, or by timestamp; as a reader of uncommitted records sees them.
+    /// Offsets of partitions: the first, the next, or by timestamp; as a reader of uncommitted
+    /// records sees them.
     ///
     /// # Errors
     ///
-    /// For all: no broker could be reached. For each: there is no such partition, or no leader in time.
+    /// For all: no broker could be reached. For each: there is no such partition, or no leader in
+    /// time.
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (Partition, OffsetSpec)>,
@@ -268,7 +273,8 @@ impl Admin {
             }
             let seen = self.network.metadata().version();
             self.network.request_metadata_refresh();
-            // Fresh metadata may come sooner than the backoff ends; a broker is not asked before either.
+            // Fresh metadata may come sooner than the backoff ends; a broker is not asked before
+            // either.
             let refreshed = self.network.metadata_newer_than(seen);
             let _ = tokio::time::timeout(delay, refreshed).await;
             tokio::time::sleep(delay.min(common.retry_backoff)).await;
@@ -310,7 +316,8 @@ impl Admin {
         Ok(failure)
     }
 
-    /// An answer that leaves a group's item open came from a broker that is not its coordinator, or not yet.
+    /// An answer that leaves a group's item open came from a broker that is not its coordinator, or
+    /// not yet.
     fn forget_coordinator_unless_done<O: Operation>(&self, operation: &mut O, group: &str) {
         let open = operation.requests(&self.network.metadata());
         if open.iter().any(|(target, _)| matches!(target, Target::Group(name) if name == group)) {

@@ -14,7 +14,8 @@ use ottla_protocol::{ErrorCode, Uuid};
 pub struct ClusterDescription {
     /// The cluster's id.
     pub cluster_id: String,
-    /// The node id that stands for the controller: any broker in KRaft mode. `None` while there is none.
+    /// The node id that stands for the controller: any broker in KRaft mode. `None` while there is
+    /// none.
     pub controller_id: Option<i32>,
     /// The brokers that are alive, by node id.
     pub brokers: Vec<BrokerAddress>,

@@ -1,4 +1,5 @@
-//! ListGroups (asked of every broker), DescribeGroups and DeleteGroups (asked of each group's coordinator).
+//! ListGroups (asked of every broker), DescribeGroups and DeleteGroups (asked of each group's
+//! coordinator).
 
 use super::items::Items;
 use super::{Operation, Outcomes, Partition, is_transient, unexpected};

@@ -1,8 +1,9 @@
 //! Admin operations, sans-IO: what to ask of whom, and what the answers mean.
 //!
-//! The driver calls [`Operation::requests`], sends each request to its target, hands every answer to [`Operation::read`] and asks
-//! [`Operation::answer`]; while that is `None` it waits (backoff, metadata refresh) and begins again. Items that a broker
-//! settled are never asked for a second time.
+//! The driver calls [`Operation::requests`], sends each request to its target, hands every answer
+//! to [`Operation::read`] and asks [`Operation::answer`]; while that is `None` it waits (backoff,
+//! metadata refresh) and begins again. Items that a broker settled are never asked for a second
+//! time.
 
 mod cluster;
 mod configs;
@@ -42,7 +43,8 @@ pub trait Operation {
     /// What is being done, for messages: `create topics`.
     fn what(&self) -> &'static str;
 
-    /// What to send to whom for the items that are not settled. Empty when the metadata has nobody to ask: refresh it.
+    /// What to send to whom for the items that are not settled. Empty when the metadata has nobody
+    /// to ask: refresh it.
     fn requests(&mut self, metadata: &Metadata) -> Vec<(Target, Request)>;
 
     /// Takes one answer.
@@ -65,7 +67,8 @@ pub trait Operation {
     }
 }
 
-/// Whether the same request may succeed a moment later: leadership, coordinator or controller on the move, a quota to wait for.
+/// Whether the same request may succeed a moment later: leadership, coordinator or controller on
+/// the move, a quota to wait for.
 fn is_transient(code: ErrorCode) -> bool {
     matches!(
         code,

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 pub enum OffsetSpec {
     /// The first that is there.
     Earliest,
-    /// The one that the next record gets: the high watermark, or the last stable offset for read-committed.
+    /// The one that the next record gets: the high watermark, or the last stable offset for
+    /// read-committed.
     Latest,
     /// That of the record with the largest timestamp (KIP-734).
     MaxTimestamp,
@@ -41,7 +42,8 @@ impl OffsetSpec {
 pub struct ListedOffset {
     /// The offset; -1 where no record is that late.
     pub offset: i64,
-    /// The record's timestamp in milliseconds since 1970; `None` where a position was asked for, not a record.
+    /// The record's timestamp in milliseconds since 1970; `None` where a position was asked for,
+    /// not a record.
     pub timestamp: Option<i64>,
     /// The leader epoch of the offset, where the broker tells.
     pub leader_epoch: Option<i32>,

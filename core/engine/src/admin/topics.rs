@@ -27,8 +27,8 @@ pub struct NewTopic {
 }
 
 impl NewTopic {
-    /// A topic of so many partitions (at least 1; -1: the broker's `num.partitions`) with so many replicas each (at least 1;
-    /// -1: the broker's `default.replication.factor`).
+    /// A topic of so many partitions (at least 1; -1: the broker's `num.partitions`) with so many
+    /// replicas each (at least 1; -1: the broker's `default.replication.factor`).
     pub fn new(name: impl Into<String>, partitions: i32, replication_factor: i16) -> Self {
         Self {
             name: name.into(),
@@ -39,7 +39,8 @@ impl NewTopic {
         }
     }
 
-    /// A topic whose replicas stand on these brokers: one list of node ids a partition, the preferred leader first.
+    /// A topic whose replicas stand on these brokers: one list of node ids a partition, the
+    /// preferred leader first.
     pub fn assigned(name: impl Into<String>, assignments: Vec<Vec<i32>>) -> Self {
         Self { assignments, ..Self::new(name, -1, -1) }
     }
@@ -76,7 +77,8 @@ pub struct CreateTopics {
 }
 
 impl CreateTopics {
-    /// `timeout` is how long the broker may wait until the topics exist everywhere; `validate_only` creates nothing.
+    /// `timeout` is how long the broker may wait until the topics exist everywhere; `validate_only`
+    /// creates nothing.
     pub fn new(
         topics: impl IntoIterator<Item = NewTopic>,
         timeout: Duration,

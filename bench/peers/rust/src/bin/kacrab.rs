@@ -13,9 +13,9 @@ async fn produce(options: &Produce) -> Result<(), Failure> {
     let values: Vec<Bytes> =
         ottla_bench_peers::values(&options.payload)?.into_iter().map(Bytes::from).collect();
     let mut producer = Producer::builder()
-        .set("bootstrap.servers", &options.bootstrap)
+        .set("bootstrap.servers", options.bootstrap.as_str())
         .set("acks", "all")
-        .set("compression.type", &options.codec)
+        .set("compression.type", options.codec.as_str())
         .build()
         .await?;
     let topic: Arc<str> = options.topic.as_str().into();
@@ -68,7 +68,7 @@ async fn latency(options: &Latency) -> Result<(), Failure> {
     let values: Vec<Bytes> =
         ottla_bench_peers::values(&options.payload)?.into_iter().map(Bytes::from).collect();
     let mut producer = Producer::builder()
-        .set("bootstrap.servers", &options.bootstrap)
+        .set("bootstrap.servers", options.bootstrap.as_str())
         .set("acks", "all")
         .set("linger.ms", "0")
         .build()
