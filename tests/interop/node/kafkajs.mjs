@@ -11,7 +11,9 @@ const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
 
 // By streaming, since frames need not say their content's size.
-const zstd = await new Promise((resolve) => ZstdCodec.run((codec) => resolve(new codec.Streaming())))
+const zstd = await new Promise((resolve) => {
+  ZstdCodec.run((codec) => resolve(new codec.Streaming()))
+})
 CompressionCodecs[CompressionTypes.Snappy] = snappy
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
   compress: (encoder) => lz4.compressFrame(encoder.buffer),
@@ -26,7 +28,7 @@ const DEADLINE_MS = 25_000
 
 const emit = (event, fields) => process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`)
 const unhex = (text) => (text === null ? null : Buffer.from(text, 'hex'))
-const tohex = (data) => (data === null || data === undefined ? null : Buffer.from(data).toString('hex'))
+const tohex = (data) => (data ?? null) && Buffer.from(data).toString('hex')
 const connect = (bootstrap) =>
   new Kafka({ clientId: 'kafkajs', brokers: bootstrap.split(','), logLevel: logLevel.ERROR })
 
@@ -93,7 +95,10 @@ async function produce({ bootstrap, jobs }) {
 
 async function consume({ bootstrap, topics }) {
   let left = Object.values(topics).reduce((sum, count) => sum + count, 0)
-  const consumer = connect(bootstrap).consumer({ groupId: `kafkajs-${process.pid}`, maxWaitTimeInMs: 200 })
+  const consumer = connect(bootstrap).consumer({
+    groupId: `kafkajs-${process.pid}`,
+    maxWaitTimeInMs: 200,
+  })
   await consumer.connect()
   await consumer.subscribe({ topics: Object.keys(topics), fromBeginning: true })
   await new Promise((resolve, reject) => {

@@ -1,8 +1,8 @@
 //! Interoperability: other people's clients on our broker, our client on other people's brokers.
 //!
-//! Everything runs as processes, over sockets, on real disk. A test whose tools are missing says so
-//! by [`skip`] and passes; `cargo xtask test` installs the tools, counts what was skipped, and in CI
-//! fails if anything was.
+//! Everything runs as processes, over sockets, on real disk. A test whose tools are missing says
+//! so by [`skip`] and passes; `cargo xtask test` installs the tools, counts what was skipped, and
+//! in CI fails if anything was.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -3,8 +3,9 @@
 //! [`SETTINGS`] has every setting under Kafka's own dotted name with type, default, range, roles
 //! and prose. [`Config`] holds what a user set, refusing at once what the table does not allow,
 //! and turns into a [`ProducerConfig`], [`ConsumerConfig`] or [`AdminConfig`], where the rules
-//! between settings are checked. Bindings derive their names from the table ([`Setting::snake_case`],
-//! [`Setting::camel_case`]) and add neither defaults nor checks of their own.
+//! between settings are checked. Bindings derive their names from the table
+//! ([`Setting::snake_case`], [`Setting::camel_case`]) and add neither defaults nor checks of
+//! their own.
 
 mod error;
 #[cfg(test)]

@@ -203,14 +203,16 @@ pub const SETTINGS: &[Setting] = &[
         "linger.ms",
         Roles::PRODUCER,
         (0, I32_MAX),
-        "5",
-        "How long a batch that is not full waits for more records.",
+        "0",
+        "How long a batch that is not full waits for more records. 0: it goes at once while no request \
+         is on its way to the partition's leader, otherwise when an answer comes, after 5 ms at the \
+         latest; so batches grow with the load by themselves.",
     ),
     bytes(
         "batch.size",
         Roles::PRODUCER,
         (0, I32_MAX),
-        "16384",
+        "262144",
         "The size at which a batch is full, before compression. A larger record gets a batch of \
          its own; 0 puts every record in its own batch.",
     ),

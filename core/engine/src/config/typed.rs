@@ -328,7 +328,7 @@ impl ProducerConfig {
         }
         Err(ConfigError::Conflict {
             message: format!(
-                "buffer.memory is {} bytes: it must hold at least one batch, batch.size is {} bytes",
+                "buffer.memory is {} bytes: it must hold at least one batch, and batch.size is {}",
                 self.buffer_memory_bytes, self.batch_size_bytes
             ),
         })
