@@ -204,9 +204,9 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "0",
-        "How long a batch that is not full waits for more records. 0: it goes at once while no request \
-         is on its way to the partition's leader, otherwise when an answer comes, after 5 ms at the \
-         latest; so batches grow with the load by themselves.",
+        "How long a batch that is not full waits for more records. 0: it goes at once while no \
+         request is on its way to the partition's leader, otherwise when an answer comes, after \
+         5 ms at the latest; so batches grow with the load by themselves.",
     ),
     bytes(
         "batch.size",

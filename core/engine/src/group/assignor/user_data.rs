@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn sticky_user_data_is_that_of_the_java_client() {
-        let owned = [TopicPartition::new("t".into(), 1), TopicPartition::new("t".into(), 2)];
+        let owned = [TopicPartition::new("t", 1), TopicPartition::new("t", 2)];
         let data = sticky_user_data(&owned, 7);
         let expected: &[u8] =
             &[0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 7];
