@@ -4,13 +4,17 @@ use super::Shared;
 use crate::network::{CallResult, Network, Reply, lock};
 use ottla_engine::call::{Call, CallId, Target};
 use ottla_engine::producer::{CompressJob, Compressed, Output};
+use ottla_engine::time::Instant;
 use ottla_protocol::records::Compressor;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// Batches below this are compressed by the task itself, in bytes: a thread's wake-up costs as much.
 const INLINE_COMPRESSION_MAX: usize = 4 << 10;
+
+/// How often the partitioners are told of the queues, in nanoseconds.
+const LOAD_INTERVAL_NS: u64 = 10_000_000;
 
 /// The task's own ends of its channels.
 struct Driver {
@@ -18,6 +22,8 @@ struct Driver {
     answers_in: mpsc::UnboundedSender<(CallId, CallResult)>,
     compressed_in: mpsc::UnboundedSender<Compressed>,
     compressors: Arc<Mutex<Vec<Compressor>>>,
+    /// When the partitioners were last told of the queues.
+    load_at_ns: AtomicU64,
 }
 
 /// Runs until the producer is closed, or dropped with nothing left to send.
@@ -25,7 +31,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let (answers_in, mut answers) = mpsc::unbounded_channel();
     let (compressed_in, mut compressed) = mpsc::unbounded_channel();
     let mut versions = shared.network.metadata_versions();
-    let driver = Driver { shared, answers_in, compressed_in, compressors: Arc::default() };
+    let driver = Driver {
+        shared,
+        answers_in,
+        compressed_in,
+        compressors: Arc::default(),
+        load_at_ns: AtomicU64::new(0),
+    };
     let shared = &driver.shared;
     let timer = tokio::time::sleep(std::time::Duration::ZERO);
     tokio::pin!(timer);
@@ -48,6 +60,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 while let Ok((id, result)) = answers.try_recv() {
                     sender.handle_response(now, id, result);
                 }
+                drop(sender);
+                driver.update_load(now);
             }
             Some(done) = compressed.recv() => {
                 let mut sender = lock(&shared.sender);
@@ -72,7 +86,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 impl Driver {
     /// Does what the sender asks for; answers when it wants to be woken.
-    fn drive_outputs(&self) -> Option<ottla_engine::time::Instant> {
+    fn drive_outputs(&self) -> Option<Instant> {
         let shared = &self.shared;
         let mut sender = lock(&shared.sender);
         while let Some(output) = sender.poll_output(shared.network.now()) {
@@ -116,6 +130,18 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let _ = done.send(compress(&compressors, job));
         });
+    }
+
+    /// Tells adaptive partitioners which partitions' queues are long (KIP-794).
+    fn update_load(&self, now: Instant) {
+        let last = self.load_at_ns.load(Ordering::Relaxed);
+        if now.as_nanos() < last + LOAD_INTERVAL_NS {
+            return;
+        }
+        self.load_at_ns.store(now.as_nanos(), Ordering::Relaxed);
+        for topic in self.shared.topics.load().values() {
+            topic.update_load();
+        }
     }
 
     fn on_metadata(&self) {

@@ -27,6 +27,16 @@ pub(super) struct PartitionSet {
     pub(super) available: Vec<u32>,
 }
 
+impl Topic {
+    /// Tells the partitioner how many batches wait for each partition that has a leader.
+    pub(super) fn update_load(&self) {
+        let set = self.set.load();
+        let queue = |&index: &u32| Some((index, set.buffers.get(index as usize)?.queue_len()));
+        let queues: Vec<(u32, u32)> = set.available.iter().filter_map(queue).collect();
+        self.partitioner.update_load(&queues);
+    }
+}
+
 impl PartitionSet {
     pub(super) fn partitions(&self) -> Partitions<'_> {
         let count = u32::try_from(self.buffers.len()).expect("a topic has fewer partitions");

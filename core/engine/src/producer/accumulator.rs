@@ -6,6 +6,7 @@
 use super::completion::{BatchCompletion, Delivery, Outcome, closed_error};
 use crate::error::{Error, ErrorKind};
 use crate::time::Instant;
+use bytes::Bytes;
 use ottla_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, Header, RecordError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -72,7 +73,12 @@ pub struct Accumulator {
     /// Somebody waits for memory: nothing lingers until he has it.
     starving: AtomicBool,
     closed: AtomicBool,
+    /// Buffers of batches that are done, for the next ones: fresh memory costs a page fault every 4 KiB.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
+
+/// Buffers that are kept for reuse, beside `buffer.memory`.
+const SPARE_MAX: usize = 16;
 
 /// How busy the broker of a partition is, as far as appending threads need to know.
 #[derive(Debug, Default)]
@@ -148,6 +154,32 @@ impl Accumulator {
             flushing: AtomicUsize::new(0),
             starving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// A builder with room for this many bytes, in a buffer that was used before if there is one.
+    fn builder(&self, capacity: usize) -> BatchBuilder {
+        let spare = lock(&self.spare).pop();
+        match spare.filter(|buffer| buffer.capacity() >= capacity) {
+            Some(buffer) => BatchBuilder::with_buffer(buffer),
+            None => BatchBuilder::new(capacity),
+        }
+    }
+
+    /// Keeps the memory of a batch that is done, if nobody holds it any more. A connection that is still writing it does: its
+    /// bytes are not written over (KAFKA-19012 is what that would be).
+    pub(super) fn reuse(&self, bytes: Bytes) {
+        let Ok(mut bytes) = bytes.try_into_mut() else { return };
+        bytes.clear();
+        self.keep(Vec::from(bytes));
+    }
+
+    /// Keeps a buffer for a later batch.
+    pub(super) fn keep(&self, buffer: Vec<u8>) {
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE_MAX {
+            spare.push(buffer);
         }
     }
 
@@ -328,7 +360,7 @@ impl PartitionBuffer {
         if !self.accumulator.reserve(reserved) {
             return Err(AppendError::Full);
         }
-        let mut builder = BatchBuilder::new(reserved);
+        let mut builder = self.accumulator.builder(reserved);
         let index = builder.append(timestamp, key, value, headers);
         let index = index.map_err(|error| self.refused(&error))?;
         let completion = Arc::new(BatchCompletion::new(self.topic.clone(), self.partition));
@@ -411,8 +443,8 @@ impl PartitionBuffer {
         lock(&self.inner).incomplete.clone()
     }
 
-    /// Bytes and batches that wait here, for adaptive partitioning.
-    pub(super) fn queue_len(&self) -> u32 {
+    /// Batches that wait here, for adaptive partitioning.
+    pub fn queue_len(&self) -> u32 {
         let inner = lock(&self.inner);
         inner.full.len() as u32 + u32::from(inner.open.is_some())
     }

@@ -94,7 +94,7 @@ impl Sender {
         let code = answer.error_code;
         let verdict = verdict::of_code(code);
         if verdict == Verdict::Written {
-            return self.on_written(slot, &batch, answer);
+            return self.on_written(slot, batch, answer);
         }
         batch.is_possibly_written |= verdict::is_possibly_written(code);
         let error = self.error_of(slot, answer);
@@ -112,13 +112,13 @@ impl Sender {
             }
             Verdict::Fail => self.on_failed(slot, batch, error, answer),
             Verdict::Fatal => {
-                self.fail(slot, &batch, error.clone());
+                self.fail(slot, batch, error.clone());
                 self.fatal = Some(error.into_fatal());
             }
         }
     }
 
-    fn on_written(&mut self, slot: u32, batch: &Batch, answer: &PartitionProduceResponse) {
+    fn on_written(&mut self, slot: u32, batch: Batch, answer: &PartitionProduceResponse) {
         let partition = &mut self.partitions[slot as usize];
         partition.failures = 0;
         partition.retry_at = None;
@@ -154,7 +154,7 @@ impl Sender {
     fn retry(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
         if batch.is_expired || batch.attempts > self.config.retries {
             self.lose(slot, &batch);
-            return self.fail(slot, &batch, error);
+            return self.fail(slot, batch, error);
         }
         batch.last_error = Some(error);
         let failures = self.partitions[slot as usize].failures;
@@ -195,7 +195,7 @@ impl Sender {
     fn renumber(&mut self, slot: u32, mut batch: Batch, error: Error) {
         self.lose(slot, &batch);
         if batch.is_possibly_written || batch.is_expired || batch.stamp.is_none() {
-            return self.fail(slot, &batch, error);
+            return self.fail(slot, batch, error);
         }
         batch.last_error = Some(error);
         self.partitions[slot as usize].push_retry(batch);
@@ -216,7 +216,7 @@ impl Sender {
             None => {
                 self.lose(slot, &batch);
                 let note = "send a smaller record, or raise max.message.bytes of the topic";
-                self.fail(slot, &batch, error.with_note(note));
+                self.fail(slot, batch, error.with_note(note));
             }
         }
     }
@@ -230,7 +230,7 @@ impl Sender {
     ) {
         self.lose(slot, &batch);
         if answer.record_errors.is_empty() {
-            return self.fail(slot, &batch, error);
+            return self.fail(slot, batch, error);
         }
         let mut by_record = Vec::new();
         for record in &answer.record_errors {
@@ -243,7 +243,7 @@ impl Sender {
         }
         let error = error.with_note("another record of the batch was refused, so none was written");
         let error = error.with_possibly_written(batch.is_possibly_written);
-        self.complete(slot, &batch, Outcome::Failed { error, by_record });
+        self.complete(slot, batch, Outcome::Failed { error, by_record });
     }
 
     fn on_no_answer(&mut self, now: Instant, call: &ProduceCall, call_error: &CallError) {
@@ -262,7 +262,7 @@ impl Sender {
                 Verdict::Retry => self.retry(now, entry.slot, batch, error),
                 _ => {
                     self.lose(entry.slot, &batch);
-                    self.fail(entry.slot, &batch, error);
+                    self.fail(entry.slot, batch, error);
                 }
             }
         }

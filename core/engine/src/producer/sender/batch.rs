@@ -75,6 +75,8 @@ pub struct Compressed {
     pub(super) slot: u32,
     pub(super) order: Order,
     pub(super) result: Result<Bytes, Error>,
+    /// The buffer of the records before compression.
+    pub(super) spare: Option<Vec<u8>>,
 }
 
 impl CompressJob {
@@ -86,11 +88,14 @@ impl CompressJob {
     /// Does the work.
     pub fn run(self, compressor: &mut Compressor) -> Compressed {
         let Self { slot, order, builder, fields } = self;
-        let result = builder.finish(&fields, compressor).map_err(|error| {
-            let text = format!("cannot compress a batch with {}: {error}", fields.compression);
-            Error::new(ErrorKind::Config, text)
-        });
-        Compressed { slot, order, result }
+        let (result, spare) = match builder.finish_and_reuse(&fields, compressor) {
+            Ok((bytes, spare)) => (Ok(bytes), spare),
+            Err(error) => {
+                let text = format!("cannot compress a batch with {}: {error}", fields.compression);
+                (Err(Error::new(ErrorKind::Config, text)), None)
+            }
+        };
+        Compressed { slot, order, result, spare }
     }
 }
 
@@ -197,10 +202,7 @@ impl Batch {
         let (first, second) = builder.split().ok()?;
         let count = first.record_count();
         let fields = BatchFields { compression, level, ..BatchFields::default() };
-        Some((
-            self.part(first, 0, self.reserved, &fields)?,
-            self.part(second?, count, 0, &fields)?,
-        ))
+        Some((self.part(first, 0, self.reserved, &fields)?, self.part(second?, count, 0, &fields)?))
     }
 
     fn part(
@@ -211,9 +213,8 @@ impl Batch {
         fields: &BatchFields,
     ) -> Option<Self> {
         let count = builder.record_count();
-        let stamp = self
-            .stamp
-            .map(|stamp| Stamp { sequence: sequence_after(stamp.sequence, at), ..stamp });
+        let stamp =
+            self.stamp.map(|stamp| Stamp { sequence: sequence_after(stamp.sequence, at), ..stamp });
         let mut fields = fields.clone();
         if let Some(Stamp { identity, sequence }) = stamp {
             fields.producer_id = identity.id;

@@ -224,7 +224,7 @@ impl Sender {
             };
             self.draw_next += 1;
             if let Err(error) = partition.stamp(&mut batch) {
-                self.fail(slot, &batch, error);
+                self.fail(slot, batch, error);
                 return None;
             }
             batch

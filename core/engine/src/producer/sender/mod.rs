@@ -258,7 +258,10 @@ impl Sender {
     /// A batch has been compressed.
     pub fn handle_compressed(&mut self, compressed: Compressed) {
         self.is_dirty = true;
-        let Compressed { slot, order, result } = compressed;
+        let Compressed { slot, order, result, spare } = compressed;
+        if let Some(spare) = spare {
+            self.accumulator.keep(spare);
+        }
         let partition = &mut self.partitions[slot as usize];
         let found = partition.prepared.iter().position(|batch| batch.order == order);
         // It may have expired meanwhile.
@@ -267,7 +270,7 @@ impl Sender {
             Ok(bytes) => partition.prepared[at].body = Body::Complete(bytes),
             Err(error) => {
                 let batch = partition.prepared.remove(at).expect("invariant: found above");
-                self.fail(slot, &batch, error);
+                self.fail(slot, batch, error);
             }
         }
         self.enlist(slot);
@@ -407,7 +410,14 @@ impl Sender {
     }
 
     /// Tells a batch's records how they ended, once, and frees its memory.
-    fn complete(&mut self, slot: u32, batch: &Batch, outcome: Outcome) {
+    fn complete(&mut self, slot: u32, mut batch: Batch, outcome: Outcome) {
+        if let Body::Complete(bytes) = std::mem::replace(&mut batch.body, Body::Broken) {
+            self.accumulator.reuse(bytes);
+        }
+        self.tell(slot, &batch, outcome);
+    }
+
+    fn tell(&mut self, slot: u32, batch: &Batch, outcome: Outcome) {
         if batch.is_expired {
             return;
         }
@@ -417,7 +427,7 @@ impl Sender {
         self.released = true;
     }
 
-    fn fail(&mut self, slot: u32, batch: &Batch, error: Error) {
+    fn fail(&mut self, slot: u32, batch: Batch, error: Error) {
         let error = error.with_possibly_written(batch.is_possibly_written);
         self.complete(slot, batch, Outcome::failed(error));
     }
@@ -468,13 +478,13 @@ impl Sender {
         }
         for batch in over {
             let error = self.expired(slot, &batch);
-            self.fail(slot, &batch, error);
+            self.fail(slot, batch, error);
         }
         for order in sent {
             let partition = &mut self.partitions[slot as usize];
             let batch = partition.take_in_flight(order).expect("invariant: found above");
-            let error = self.expired(slot, &batch);
-            self.fail(slot, &batch, error);
+            let error = self.expired(slot, &batch).with_possibly_written(true);
+            self.tell(slot, &batch, Outcome::failed(error));
             let partition = &mut self.partitions[slot as usize];
             let at = partition.in_flight.partition_point(|other| other.order < order);
             partition.in_flight.insert(at, Batch { is_expired: true, ..batch });
@@ -508,7 +518,7 @@ impl Sender {
                 left.push(Batch::new(taken, u64::MAX));
             }
             for batch in left {
-                self.fail(slot, &batch, error.clone());
+                self.fail(slot, batch, error.clone());
             }
         }
     }

@@ -57,7 +57,6 @@ impl Partition {
         }
     }
 
-
     /// Whether a batch may be sent to `node` now.
     pub(super) fn is_sendable(&self, now: Instant, node: i32, in_flight_max: usize) -> bool {
         if self.retry_at.is_some_and(|at| at > now) {
