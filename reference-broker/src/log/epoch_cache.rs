@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::checkpoint;
 use super::error::{LogError, Result};
-use super::storage::{Storage, read_small, write_atomically};
+use super::storage::{Storage, read_small, replace, write_atomically};
 
 /// The name of the file in a partition's folder.
 pub const FILE_NAME: &str = "leader-epoch-checkpoint";
@@ -64,7 +64,9 @@ impl LeaderEpochCache {
     /// epoch is known already.
     pub fn assign(&mut self, epoch: i32, start_offset: i64) -> Result<()> {
         match self.insert(EpochEntry { epoch, start_offset }) {
-            true => self.write(),
+            true if start_offset > 0 => self.write(),
+            true => replace(&*self.storage, &self.path, &self.bytes())
+                .map_err(LogError::io("write", &self.path)),
             false => Ok(()),
         }
     }
@@ -121,10 +123,15 @@ impl LeaderEpochCache {
     }
 
     pub(super) fn write(&self) -> Result<()> {
-        let lines =
-            self.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset));
-        write_atomically(&*self.storage, &self.path, &checkpoint::format_lines(lines))
+        write_atomically(&*self.storage, &self.path, &self.bytes())
             .map_err(LogError::io("write", &self.path))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let entries = self.entries.iter();
+        checkpoint::format_lines(
+            entries.map(|entry| format!("{} {}", entry.epoch, entry.start_offset)),
+        )
     }
 
     /// Keeps both fields ascending: a later writer's word wins over entries that contradict it.

@@ -169,7 +169,7 @@ impl FaultyStorage {
         dirs.sort();
         dirs.dedup();
         for dir in dirs {
-            if random.next() % 2 == 0 {
+            if random.next().is_multiple_of(2) {
                 disk.sync_names(&dir);
             }
         }
@@ -228,7 +228,7 @@ fn survivors(inode: &Inode, random: &mut SplitMix) -> Vec<u8> {
     let mut result = vec![0; len];
     for start in (0..len).step_by(SECTOR) {
         let end = (start + SECTOR).min(len);
-        let from = if random.next() % 2 == 0 { old } else { new };
+        let from = if random.next().is_multiple_of(2) { old } else { new };
         let available = from.len().clamp(start, end);
         if start < available {
             result[start..available].copy_from_slice(&from[start..available]);

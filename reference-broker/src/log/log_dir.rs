@@ -40,8 +40,15 @@ impl Offsets {
         self.changed = true;
     }
 
-    fn remove(&mut self, of: &TopicPartition) {
-        self.changed |= self.values.remove(of).is_some();
+    /// Forgets a partition; durably, unless the file can say nothing of it but 0.
+    fn forget(&mut self, of: &TopicPartition) -> Result<()> {
+        match self.values.remove(of) {
+            Some(offset) if offset != 0 => {
+                self.changed = true;
+                self.write()
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write(&mut self) -> Result<()> {
@@ -137,9 +144,10 @@ impl LogDir {
     /// believed.
     pub(super) fn lower_recovery_point(&self, of: &TopicPartition, offset: i64) -> Result<()> {
         let mut points = lock(&self.recovery_points);
-        if points.values.get(of).is_some_and(|point| *point > offset) {
-            points.set(of, offset);
+        if points.values.get(of).is_none_or(|point| *point <= offset) {
+            return Ok(());
         }
+        points.set(of, offset);
         points.write()
     }
 
@@ -173,12 +181,12 @@ impl LogDir {
         lock(&self.log_starts).write()
     }
 
-    /// Forgets a partition that was deleted, durably.
+    /// Forgets a partition that was deleted, durably: a new one of that name starts from 0.
     pub fn forget(&self, of: &TopicPartition) -> Result<()> {
-        for offsets in [&self.recovery_points, &self.high_watermarks, &self.log_starts] {
-            lock(offsets).remove(of);
-        }
-        self.write_checkpoints()
+        self.check()?;
+        lock(&self.recovery_points).forget(of)?;
+        lock(&self.high_watermarks).forget(of)?;
+        lock(&self.log_starts).forget(of)
     }
 }
 

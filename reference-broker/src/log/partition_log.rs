@@ -486,6 +486,10 @@ impl Log {
     /// opened as [`Startup::Clean`].
     pub fn close(&mut self) -> Result<()> {
         let end = self.log_end_offset();
+        if end == 0 {
+            // Nothing was ever written: as good as new without any sync.
+            return Ok(());
+        }
         self.active_mut().write_indexes(true)?;
         self.flush()?;
         for path in self.active_index_files() {

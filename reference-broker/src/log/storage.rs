@@ -108,14 +108,26 @@ pub(crate) fn write_atomically(
     path: &Path,
     content: &[u8],
 ) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
+    let temporary = temporary(path);
     let file = storage.open(&temporary, OpenMode::CreateEmpty)?;
     file.write(0, &[content])?;
     file.sync()?;
     storage.rename(&temporary, path)?;
     storage.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// [`write_atomically`] without the syncs: whole for other programs and after the death of this one,
+/// but a power failure may leave the old content, an empty file or none.
+pub(crate) fn replace(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = temporary(path);
+    storage.open(&temporary, OpenMode::CreateEmpty)?.write(0, &[content])?;
+    storage.rename(&temporary, path)
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    path.with_file_name(name)
 }
 
 /// Reads a small file whole; `None` when it is not there.

@@ -48,7 +48,8 @@ fn end_offset_for_follows_kafka() {
 
 #[test]
 fn later_assignments_win_over_what_contradicts_them() {
-    let table: [(&[(i32, i64)], &[(i32, i64)]); 6] = [
+    type Entries = &'static [(i32, i64)];
+    let table: [(Entries, Entries); 6] = [
         (&[(1, 10), (1, 15)], &[(1, 10)]),
         (&[(1, 10), (2, 10)], &[(2, 10)]),
         (&[(1, 10), (3, 20), (2, 15)], &[(1, 10), (2, 15)]),
