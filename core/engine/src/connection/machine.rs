@@ -82,7 +82,7 @@ impl Connection {
         let negotiation = Negotiation::new(config.api_versions_start);
         let mut connection = Self {
             state: State::Closed,
-            frames: FrameDecoder::new(config.frame_len_max),
+            frames: FrameDecoder::new(config.frame_len_max).recycling(),
             config,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
