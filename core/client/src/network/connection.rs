@@ -87,6 +87,16 @@ impl ConnectionHandle {
         Self { commands, address, backoff }
     }
 
+    /// Sends one request and waits for its answer. The handle is given up before the wait, so that an open call does not keep
+    /// the connection when the client closes.
+    pub(super) async fn ask(self, request: Request, timeout: Duration) -> CallResult {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command { request, timeout, reply: Reply::One(reply) });
+        drop(self);
+        // The task answers every command; it can only vanish with the runtime.
+        answer.await.unwrap_or(Err(CallError::Closed { possibly_sent: true }))
+    }
+
     pub(super) fn send(&self, command: Command) {
         if let Err(mpsc::error::SendError(command)) = self.commands.send(command) {
             command.reply.answer(Err(CallError::Closed { possibly_sent: false }));
@@ -121,16 +131,33 @@ impl Driver {
     /// Connects when there is something to send, serves the socket until it fails, and begins again.
     async fn run(mut self) {
         while let Some(first) = self.inbox.recv().await {
-            let not_before = lock(&self.backoff).not_before;
-            tokio::time::sleep_until(not_before.into()).await;
-            match connect(&self.address, &self.config).await {
-                Ok(stream) => {
-                    let served = Socket::new(&self, stream).serve(&mut self, first).await;
-                    if matches!(served, Outcome::Dropped) {
+            match self.establish().await {
+                Ok(socket) => {
+                    if matches!(socket.serve(&mut self, first).await, Outcome::Dropped) {
                         return;
                     }
                 }
-                Err(error) => self.fail_waiting(first, &error.to_string()),
+                Err(reason) => self.fail_waiting(first, &reason),
+            }
+        }
+    }
+
+    /// A connection whose versions are negotiated. Nothing was handed to it before, so that a broker that hangs up on a newer
+    /// version of that question is asked in the oldest without anybody noticing.
+    async fn establish(&mut self) -> Result<Socket, String> {
+        loop {
+            let not_before = lock(&self.backoff).not_before;
+            tokio::time::sleep_until(not_before.into()).await;
+            let address = format!("{}:{}", self.address.0, self.address.1);
+            let stream = connect(&self.address, &self.config).await;
+            let stream = stream.map_err(|error| format!("{address}: {error}"))?;
+            match Socket::new(self, stream).negotiate().await {
+                Ok(socket) => {
+                    lock(&self.backoff).backoff.reset();
+                    return Ok(socket);
+                }
+                Err((_, true)) if self.api_versions_start > 0 => self.api_versions_start = 0,
+                Err((reason, _)) => return Err(reason),
             }
         }
     }
@@ -138,8 +165,8 @@ impl Driver {
     /// Nothing could be sent: everything that waits is told so.
     fn fail_waiting(&mut self, first: Command, reason: &str) {
         self.note_failure();
-        let reason = format!("{}:{}: {reason}", self.address.0, self.address.1);
         tracing::debug!(%reason, "cannot connect");
+        let reason = reason.to_owned();
         let error = CallError::Disconnected { possibly_sent: false, reason };
         first.reply.answer(Err(error.clone()));
         while let Ok(command) = self.inbox.try_recv() {
@@ -194,6 +221,29 @@ impl Socket {
         }
     }
 
+    /// Moves bytes until the versions are known; else why not, and whether the broker hung up on the question.
+    async fn negotiate(mut self) -> Result<Self, (String, bool)> {
+        loop {
+            self.drive_transmit();
+            while let Some(event) = self.machine.poll_event() {
+                match event {
+                    Event::Ready => return Ok(self),
+                    Event::Closed { reason, negotiation_refused } => {
+                        return Err((reason, negotiation_refused));
+                    }
+                    Event::Answer(..) => unreachable!("no call was handed over yet"),
+                }
+            }
+            self.drive_timer(Duration::MAX);
+            tokio::select! {
+                biased;
+                ready = self.stream.readable() => self.drive_receive(ready),
+                ready = self.stream.writable(), if !self.out.is_empty() => self.on_writable(ready),
+                () = &mut self.timer => self.on_timer(Duration::MAX),
+            }
+        }
+    }
+
     /// Moves bytes and answers until the socket or its users are gone.
     async fn serve(mut self, driver: &mut Driver, first: Command) -> Outcome {
         let idle_max = driver.config.idle_max;
@@ -216,11 +266,7 @@ impl Socket {
                         self.machine.handle_close();
                     }
                 },
-                ready = self.stream.writable(), if !self.out.is_empty() => {
-                    if let Err(error) = ready {
-                        self.machine.handle_disconnected(&error.to_string());
-                    }
-                }
+                ready = self.stream.writable(), if !self.out.is_empty() => self.on_writable(ready),
                 () = &mut self.timer => self.on_timer(idle_max),
             }
         }
@@ -232,6 +278,12 @@ impl Socket {
         self.active_at = now;
         self.replies.insert(id, command.reply);
         self.machine.handle_call(now, id, command.request, command.timeout);
+    }
+
+    fn on_writable(&mut self, ready: io::Result<()>) {
+        if let Err(error) = ready {
+            self.machine.handle_disconnected(&error.to_string());
+        }
     }
 
     fn drive_receive(&mut self, ready: io::Result<()>) {
@@ -281,21 +333,18 @@ impl Socket {
         }
     }
 
-    fn drive_events(&mut self, driver: &mut Driver) {
+    fn drive_events(&mut self, driver: &Driver) {
         while let Some(event) = self.machine.poll_event() {
             match event {
-                Event::Ready => lock(&driver.backoff).backoff.reset(),
+                Event::Ready => {}
                 Event::Answer(id, result) => {
                     self.active_at = instant_since(self.start);
                     let reply = self.replies.remove(&id);
                     reply.expect("invariant: a call is answered once").answer(result);
                 }
-                Event::Closed { reason, negotiation_refused } => {
+                Event::Closed { reason, .. } => {
                     tracing::debug!(%reason, "connection closed");
                     driver.note_failure();
-                    if negotiation_refused {
-                        driver.api_versions_start = 0;
-                    }
                     self.is_closed = true;
                 }
             }

@@ -1,14 +1,13 @@
 //! The task that keeps the metadata.
 
-use super::{Endpoint, Inner, Network, Reply, lock, wait};
-use crate::network::connection::Command;
+use super::{Endpoint, Inner, Network, lock};
 use ottla_engine::call::{CallError, Purpose};
 use ottla_engine::cluster::{BrokerAddress, Refresh, Seed};
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::{MetadataRequest, Request, Response};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 /// Starts the task. It holds no handle while it waits, and ends when the last one is dropped.
 pub(super) fn spawn(network: &Network) {
@@ -71,9 +70,7 @@ impl Network {
             None => self.call_any(Purpose::General, request, timeout).await?,
             Some((endpoint, broker)) => {
                 let handle = self.connection(endpoint, Purpose::General, &broker);
-                let (reply, answer) = oneshot::channel();
-                handle.send(Command { request, timeout, reply: Reply::One(reply) });
-                wait(answer).await?
+                handle.ask(request, timeout).await?
             }
         };
         let Response::Metadata(body) = response else {

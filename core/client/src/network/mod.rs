@@ -10,6 +10,8 @@ mod config;
 mod connection;
 mod metadata;
 mod routing;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use config::NetworkConfig;
 pub(crate) use connection::Reply;
@@ -25,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 /// What a call that is answered through a channel comes back with.
 pub(crate) type CallResult = Result<(Response, i16), CallError>;
@@ -236,10 +238,4 @@ impl Network {
 /// Locks; a panic of another holder leaves data that is still whole, since every critical section here is a plain update.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits for the one answer of a call.
-async fn wait(answer: oneshot::Receiver<CallResult>) -> CallResult {
-    // The connection's task answers every command; it can only vanish with the runtime.
-    answer.await.unwrap_or(Err(CallError::Closed { possibly_sent: true }))
 }

@@ -1,7 +1,7 @@
 //! Finding the broker of a call, and its connection.
 
-use super::connection::{Command, ConnectionHandle};
-use super::{CallResult, Endpoint, Network, Reply, lock, wait};
+use super::connection::ConnectionHandle;
+use super::{CallResult, Endpoint, Network, lock};
 use ottla_engine::call::{CallError, Purpose};
 use ottla_engine::cluster::BrokerAddress;
 use ottla_engine::error::{Error, ErrorKind};
@@ -9,7 +9,6 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{FindCoordinatorRequest, Request, Response};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 impl Network {
     /// One broker's address.
@@ -62,9 +61,7 @@ impl Network {
         timeout: Duration,
     ) -> CallResult {
         let handle = self.connection(Endpoint::Node(broker.node_id), purpose, broker);
-        let (reply, answer) = oneshot::channel();
-        handle.send(Command { request, timeout, reply: Reply::One(reply) });
-        wait(answer).await
+        handle.ask(request, timeout).await
     }
 
     /// Asks the brokers in turn, then the bootstrap servers, until one can be reached.
@@ -77,9 +74,7 @@ impl Network {
         let mut last = CallError::NoBroker("no broker is known".to_owned());
         for (endpoint, broker) in self.candidates(purpose) {
             let handle = self.connection(endpoint, purpose, &broker);
-            let (reply, answer) = oneshot::channel();
-            handle.send(Command { request: request.clone(), timeout, reply: Reply::One(reply) });
-            match wait(answer).await {
+            match handle.ask(request.clone(), timeout).await {
                 Err(error) if error.is_retriable() && !error.possibly_sent() => last = error,
                 result => return result,
             }
