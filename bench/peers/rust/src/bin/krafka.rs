@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use clap::Parser;
 use krafka::consumer::AutoOffsetReset;
-use krafka::protocol::Compression;
+use krafka::Compression;
 use krafka::{Kafka, Record};
 use ottla_bench_peers::{Command, Consume, Failure, Latency, Options, PARTITIONS, Produce};
 use std::time::{Duration, Instant};
