@@ -248,6 +248,27 @@ fn flush_before_ack_answers_when_the_records_are_on_disk() {
     }
 }
 
+#[test]
+fn old_segments_go_by_size_and_stay_gone() {
+    let (_folder, data) = folder();
+    let broker = Process::start(&data, &["log.retention.check.interval.ms=20"]);
+    let mut client = broker.connect();
+    client.create_topic("t", 1, &[("segment.bytes", "2000"), ("retention.bytes", "4000")]);
+    for _ in 0..20 {
+        assert_eq!(client.produce("t", 0, -1, batch(&[&[b'x'; 1500]])).error_code, 0);
+    }
+    eventually("the oldest segments are deleted", || {
+        let part = client.fetch("t", 0, 19);
+        part.error_code == 0 && part.log_start_offset >= 16
+    });
+    assert_eq!(client.fetch("t", 0, 0).error_code, 1);
+    let start = client.fetch("t", 0, 19).log_start_offset;
+    broker.kill();
+    let broker = Process::start(&data, &[]);
+    let part = broker.connect().fetch("t", 0, start);
+    assert_eq!((part.error_code, part.log_start_offset, part.high_watermark), (0, start, 20));
+}
+
 /// A small file system: a full disk is said, nothing acknowledged is lost, and service goes on when
 /// there is room again.
 #[test]

@@ -79,9 +79,8 @@ async fn read_frame(
     shared: &Arc<Shared>,
     stream: &mut TcpStream,
     decoder: &mut FrameDecoder,
-) -> Result<(Bytes, Option<Taken>), Closed> {
-    let mut taken = None;
-    let mut asked = false;
+) -> Result<(Bytes, Taken), Closed> {
+    let mut taken = Taken::default();
     let mut idle = Duration::ZERO;
     loop {
         match decoder.next_frame() {
@@ -89,11 +88,8 @@ async fn read_frame(
             Ok(None) => {}
             Err(error) => return Err(Closed::Refused(error.to_string())),
         }
-        if let Some(len) = decoder.claimed_len()
-            && !asked
-        {
-            taken = shared.budget.take(len).await;
-            asked = true;
+        if let Some(len) = decoder.claimed_len() {
+            shared.budget.pay(&mut taken, decoder.pending_len(), len).await;
         }
         let begun = decoder.pending_len() > 0;
         let large = !begun && decoder.capacity() > BUFFER_KEPT_LEN;

@@ -47,7 +47,8 @@ impl Identity {
         let found = value("node.id").or_else(|| value("broker.id")).map(str::trim);
         if found != Some(&node_id.to_string()) {
             return Err(format!(
-                "the folder belongs to node.id {}, this broker has node.id {node_id}; set the right \
+                "the folder belongs to node.id {}, this broker has node.id {node_id}; set the \
+                 right \
                  node.id or name \
                  another folder in log.dirs",
                 found.unwrap_or("(none)")

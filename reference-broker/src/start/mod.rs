@@ -103,7 +103,7 @@ impl Broker {
             config.int("offsets.topic.num.partitions"),
         );
         let coordinator = GroupCoordinator::start(&group_config(&config), Arc::new(topic));
-        let broker = Arc::new(Broker::new(Parts {
+        let broker = Arc::new(Self::new(Parts {
             node_id: config.node_id(),
             config,
             cluster_id: identity.cluster_id,
