@@ -95,9 +95,9 @@ impl<'a> BatchWalk<'a> {
         }
         if self.verify {
             let bytes = self.bytes(position, size)?;
-            let crc = bytes.get(ATTRIBUTES_AT..size).map(crc32c);
-            if crc != Some(header.crc) {
-                return broken(format!("CRC is {:#010x}, the bytes have {crc:#010x?}", header.crc));
+            let crc = bytes.get(ATTRIBUTES_AT..size).map_or(0, crc32c);
+            if crc != header.crc || bytes.len() < size {
+                return broken(format!("CRC is {:#010x}, the bytes have {crc:#010x}", header.crc));
             }
         }
         self.position += size as u64;
