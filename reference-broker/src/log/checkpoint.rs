@@ -1,7 +1,7 @@
 //! Kafka's small text files: checkpoints of a log dir and `partition.metadata`.
 //!
 //! A checkpoint is a version line (0), a count line and as many lines of content. All are written
-//! by [`super::storage::write_atomically`]; a file that is empty or does not parse counts as
+//! by `storage::write_atomically`; a file that is empty or does not parse counts as
 //! missing (M18).
 
 use std::collections::BTreeMap;

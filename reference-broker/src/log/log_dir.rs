@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::checkpoint::{OffsetCheckpoint, TopicPartition};
@@ -66,6 +67,9 @@ pub struct LogDir {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
     failure: OnceLock<String>,
+    /// Which [`super::Log`] stands for a partition now, by a number of its own.
+    logs: Mutex<BTreeMap<TopicPartition, u64>>,
+    logs_opened: AtomicU64,
     recovery_points: Mutex<Offsets>,
     high_watermarks: Mutex<Offsets>,
     log_starts: Mutex<Offsets>,
@@ -77,6 +81,8 @@ impl LogDir {
         make_dir(&*storage, dir)?;
         Ok(Arc::new(Self {
             failure: OnceLock::new(),
+            logs: Mutex::default(),
+            logs_opened: AtomicU64::new(0),
             recovery_points: Mutex::new(Offsets::load(&storage, dir, RECOVERY_POINTS)?),
             high_watermarks: Mutex::new(Offsets::load(&storage, dir, HIGH_WATERMARKS)?),
             log_starts: Mutex::new(Offsets::load(&storage, dir, LOG_STARTS)?),
@@ -134,9 +140,21 @@ impl LogDir {
         lock(&self.recovery_points).values.get(of).copied().unwrap_or(0)
     }
 
-    /// Notes a recovery point in memory; [`Self::write_checkpoints`] writes it.
-    pub fn set_recovery_point(&self, of: &TopicPartition, offset: i64) {
-        lock(&self.recovery_points).set(of, offset);
+    /// Enters a log that was opened, in the place of an older one; gives it its number.
+    pub(super) fn enter(&self, of: &TopicPartition) -> u64 {
+        let number = self.logs_opened.fetch_add(1, Ordering::Relaxed);
+        lock(&self.logs).insert(of.clone(), number);
+        number
+    }
+
+    /// Notes a log's recovery point in memory; [`Self::write_checkpoints`] writes it. Nothing happens
+    /// when the partition was deleted meanwhile: a flush that was under way must not vouch for
+    /// another topic of that name.
+    pub(super) fn set_recovery_point(&self, of: &TopicPartition, log: u64, offset: i64) {
+        let logs = lock(&self.logs);
+        if logs.get(of) == Some(&log) {
+            lock(&self.recovery_points).set(of, offset);
+        }
     }
 
     /// Lowers a recovery point durably, *before* offsets above it are written anew: otherwise,
@@ -184,6 +202,7 @@ impl LogDir {
     /// Forgets a partition that was deleted, durably: a new one of that name starts from 0.
     pub fn forget(&self, of: &TopicPartition) -> Result<()> {
         self.check()?;
+        lock(&self.logs).remove(of);
         lock(&self.recovery_points).forget(of)?;
         lock(&self.high_watermarks).forget(of)?;
         lock(&self.log_starts).forget(of)
@@ -213,6 +232,6 @@ pub(super) fn not_writable_or_io(dir: &Path, error: io::Error) -> LogError {
 }
 
 /// The maps are whole between any two statements: a panic elsewhere does not spoil them.
-fn lock(offsets: &Mutex<Offsets>) -> MutexGuard<'_, Offsets> {
-    offsets.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,6 +44,8 @@ pub struct Log {
     pub(super) config: LogConfig,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) log_dir: Arc<LogDir>,
+    /// What the log dir knows this log by.
+    number: u64,
     /// By base offset, never empty; the last one is the active one.
     pub(super) segments: Vec<Segment>,
     pub(super) log_start_offset: i64,
@@ -102,6 +104,7 @@ impl Log {
             unsynced_dirs.push(dir.clone());
         }
         let log = Self {
+            number: log_dir.enter(&of),
             dir,
             of,
             config,
@@ -117,7 +120,7 @@ impl Log {
             generation: 0,
             storage,
         };
-        log.log_dir.set_recovery_point(&log.of, log.recovery_point);
+        log.log_dir.set_recovery_point(&log.of, log.number, log.recovery_point);
         Ok((log, recovered.report))
     }
 
@@ -479,7 +482,7 @@ impl Log {
         }
         self.recovery_point = self.recovery_point.max(task.end_offset);
         self.flushed_ms = self.storage.now_ms();
-        self.log_dir.set_recovery_point(&self.of, self.recovery_point);
+        self.log_dir.set_recovery_point(&self.of, self.number, self.recovery_point);
     }
 
     /// Flushes, snapshots the producers and writes the indexes out: after this the log may be

@@ -172,3 +172,21 @@ fn names_of_partition_folders() {
         assert_eq!(TopicPartition::from_dir_name(name), expected, "{name}");
     }
 }
+
+#[test]
+fn a_flush_that_ends_after_the_deletion_does_not_vouch_for_the_next_topic() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let manager = manager(&storage);
+    let of = TopicPartition::new("t", 0);
+    let (mut old, _) = manager.create(of.clone(), OTHER, small()).unwrap();
+    append(&mut old, &batch(3));
+    let task = old.prepare_flush().unwrap();
+    manager.delete(&of, OTHER).unwrap();
+    let (mut new, _) = manager.create(of.clone(), ID, small()).unwrap();
+    task.run().unwrap();
+    old.complete_flush(&task);
+    assert_eq!(manager.log_dir().recovery_point(&of), 0);
+    append(&mut new, &batch(3));
+    new.flush().unwrap();
+    assert_eq!(manager.log_dir().recovery_point(&of), 3);
+}

@@ -196,10 +196,7 @@ fn what_was_flushed_is_never_cut() {
     assert_eq!(log.durable_end_offset(), 30);
     append(&mut log, &batch(3));
     assert_eq!((log.durable_end_offset(), log.log_end_offset()), (30, 33));
-    let log_dir =
-        ottla_broker::log::LogDir::open(&root(), std::sync::Arc::new(storage.clone())).unwrap();
-    log_dir.set_recovery_point(&crate::support::partition(), 30);
-    log_dir.write_checkpoints().unwrap();
+    log.log_dir().write_checkpoints().unwrap();
     drop(log);
     let whole = storage.content(&segment(0)).unwrap();
     let size = batch(3).len();
