@@ -147,9 +147,9 @@ impl LogDir {
         number
     }
 
-    /// Notes a log's recovery point in memory; [`Self::write_checkpoints`] writes it. Nothing happens
-    /// when the partition was deleted meanwhile: a flush that was under way must not vouch for
-    /// another topic of that name.
+    /// Notes a log's recovery point in memory; [`Self::write_checkpoints`] writes it. Nothing
+    /// happens when the partition was deleted meanwhile: a flush that was under way must not vouch
+    /// for another topic of that name.
     pub(super) fn set_recovery_point(&self, of: &TopicPartition, log: u64, offset: i64) {
         let logs = lock(&self.logs);
         if logs.get(of) == Some(&log) {

@@ -3,8 +3,9 @@
 //! In reading order: [`storage`] (the file system as a trait), `walk` (batches of a file), `index`,
 //! `offset_index`, `time_index`, `segment`, [`epoch_cache`], [`producer_state`],
 //! [`producer_snapshot`], [`checkpoint`], [`log_dir`] (what the partitions of a folder share),
-//! `recovery`, `partition_log` (the [`Log`]), `read`, `flush`, `lookup` (by timestamp), `retention`,
-//! [`manager`] (all logs of a folder). [`faulty`] is a file system for tests that loses things.
+//! `recovery`, `partition_log` (the [`Log`]), `read`, `flush`, `lookup` (by timestamp),
+//! `retention`, [`manager`] (all logs of a folder). [`faulty`] is a file system for tests that
+//! loses things.
 //!
 //! Everything here is synchronous and knows no socket and no request. It never re-encodes a batch.
 

@@ -298,8 +298,8 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Cuts the segment's file after its last whole batch, durably: junk that came back after another
-    /// power failure would be taken for the log's end, with good segments behind it.
+    /// Cuts the segment's file after its last whole batch, durably: junk that came back after
+    /// another power failure would be taken for the log's end, with good segments behind it.
     fn cut(&mut self, segment: &mut Segment, broken: Broken) -> Result<()> {
         let len = segment.file.len().map_err(LogError::io("measure", &segment.path))?;
         if len > segment.size {

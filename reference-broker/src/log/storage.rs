@@ -116,8 +116,8 @@ pub(crate) fn write_atomically(
     storage.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// [`write_atomically`] without the syncs: whole for other programs and after the death of this one,
-/// but a power failure may leave the old content, an empty file or none.
+/// [`write_atomically`] without the syncs: whole for other programs and after the death of this
+/// one, but a power failure may leave the old content, an empty file or none.
 pub(crate) fn replace(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
     storage.open(&temporary, OpenMode::CreateEmpty)?.write(0, &[content])?;
