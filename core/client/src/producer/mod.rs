@@ -345,11 +345,11 @@ impl Shared {
                 let context = format!("cannot send to topic \"{name}\"");
                 return Err(Error::from_code(code, context));
             }
+            self.network.request_metadata_refresh();
             let newer = self.network.metadata_newer_than(metadata.version());
             if tokio::time::timeout_at(deadline, newer).await.is_err() {
                 return Err(self.unknown_topic(name, error.is_some()));
             }
-            self.network.request_metadata_refresh();
         }
     }
 
