@@ -1,4 +1,5 @@
-//! Writes the fuzz targets' first corpus, `protocol/fuzz/corpus`, from the golden vectors and the schemas.
+//! Writes the fuzz targets' first corpus, `protocol/fuzz/corpus`, from the golden vectors and the
+//! schemas.
 //!
 //! `cargo run -p ottla-protocol --example fuzz_corpus`
 

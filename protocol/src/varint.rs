@@ -103,13 +103,13 @@ pub const fn unzigzag64(raw: u64) -> i64 {
 #[inline]
 pub const fn uvarint_len(value: u32) -> usize {
     // Seven bits a byte; zero takes one byte as well.
-    ((32 - (value | 1).leading_zeros() as usize) + 6) / 7
+    (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// How many bytes `value` takes as an unsigned varlong: 1 to 10.
 #[inline]
 pub const fn uvarlong_len(value: u64) -> usize {
-    ((64 - (value | 1).leading_zeros() as usize) + 6) / 7
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// How many bytes `value` takes as a zig-zag varint: 1 to 5.

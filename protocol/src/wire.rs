@@ -1,7 +1,8 @@
 //! How a value of each type becomes bytes, and back.
 //!
-//! [`Wire`] is implemented here for the primitive types, strings, bytes and arrays, and by `#[derive(Message)]` for structs.
-//! A struct's derived code walks its fields in schema order; what depends on the version is decided there.
+//! [`Wire`] is implemented here for the primitive types, strings, bytes and arrays, and by
+//! `#[derive(Message)]` for structs. A struct's derived code walks its fields in schema order; what
+//! depends on the version is decided there.
 
 use crate::encoder::Encoder;
 use crate::error::{DecodeError, EncodeError, Parsed, Step, Trace};
@@ -57,7 +58,8 @@ pub trait Wire: Sized {
     /// Whether the value is the type's zero, which is the default of fields that name none.
     fn is_zero(&self) -> bool;
 
-    /// Reads a value that may be null. `tagged` structs mark presence in another way than untagged ones.
+    /// Reads a value that may be null. `tagged` structs mark presence in another way than untagged
+    /// ones.
     fn get_opt<'a>(i: &'a [u8], cx: Cx<'_>, _tagged: bool) -> Parsed<'a, Option<Self>> {
         let (i, value) = Self::get(i, cx)?;
         Ok((i, Some(value)))
@@ -128,8 +130,8 @@ pub trait Message: Wire + Default + MaybeJson {
     ///
     /// # Errors
     ///
-    /// When a field is null where the version does not allow it, is set but unknown to the version and not ignorable,
-    /// or is too long.
+    /// When a field is null where the version does not allow it, is set but unknown to the version
+    /// and not ignorable, or is too long.
     fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         if !Self::VERSIONS.contains(&version) {
             let error = EncodeError::new(version, no_such_version(Self::VERSIONS));
@@ -330,16 +332,16 @@ impl Wire for Bytes {
 
 /// Memory that an array may take on its count's word alone, in bytes.
 const ARRAY_FREE_BYTES: usize = 4 << 10;
-/// The same, as a multiple of the bytes that remain. Honest arrays stay below: an element's struct is about
-/// as large as its bytes, and only one that is nearly all defaults is much larger.
+/// The same, as a multiple of the bytes that remain. Honest arrays stay below: an element's struct
+/// is about as large as its bytes, and only one that is nearly all defaults is much larger.
 const ARRAY_FREE_RATIO: usize = 4;
-/// More than this multiple of its bytes no array gets, so that decoding stays below 32 times the input. Only thousands of
-/// groups that all have an empty name (ListGroups response 3) come near.
+/// More than this multiple of its bytes no array gets, so that decoding stays below 32 times the
+/// input. Only thousands of groups that all have an empty name (ListGroups response 3) come near.
 const ARRAY_RATIO_MAX: usize = 30;
 
-/// Reads `count` elements. A count whose memory would exceed what honest elements take is not believed: the elements
-/// are read once without keeping them. So no array grows, which would need its memory twice, and an open array costs
-/// at most [`ARRAY_FREE_RATIO`] times the input.
+/// Reads `count` elements. A count whose memory would exceed what honest elements take is not
+/// believed: the elements are read once without keeping them. So no array grows, which would need
+/// its memory twice, and an open array costs at most [`ARRAY_FREE_RATIO`] times the input.
 fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<T>> {
     let free = i.len().saturating_mul(ARRAY_FREE_RATIO).max(ARRAY_FREE_BYTES);
     let memory = count.saturating_mul(size_of::<T>());
@@ -410,273 +412,19 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-/// Tagged fields that this version of the schema does not know, kept so that a capture round-trips.
-///
-/// One pointer wide, because every struct of a flexible message has one and nearly all are empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UnknownTags(Option<Box<Vec<(u32, Bytes)>>>);
-
-impl UnknownTags {
-    /// The tags and their bytes, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Bytes)> {
-        self.0.iter().flat_map(|tags| tags.iter()).map(|(tag, bytes)| (*tag, bytes))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |tags| tags.len())
-    }
-
-    /// Adds a tag behind the others.
-    pub fn push(&mut self, tag: u32, bytes: Bytes) {
-        self.0.get_or_insert_default().push((tag, bytes));
-    }
-
-    fn push_bounded(&mut self, tag: u32, bytes: Bytes, left: usize) {
-        let tags = self.0.get_or_insert_default();
-        if tags.len() == tags.capacity() {
-            tags.reserve_exact(left.max(1));
-        }
-        tags.push((tag, bytes));
-    }
-}
-
-/// What the derive macro calls.
 #[doc(hidden)]
-pub mod derive {
-    use super::{
-        Bytes, Cx, EncodeError, Encoder, Parsed, Put, PutCx, Step, Trace, UnknownTags, Wire, p,
-        uvarint, uvarint_len,
-    };
+pub mod derive;
+mod tags;
 
-    /// Adds the field's name to a failure.
-    #[inline(always)]
-    pub fn field<'a, T>(name: &'static str, parsed: Parsed<'a, T>) -> Parsed<'a, T> {
-        match parsed {
-            Ok(ok) => Ok(ok),
-            Err(error) => Err(name_field(name, error)),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn name_field(name: &'static str, error: nom::Err<Trace>) -> nom::Err<Trace> {
-        error.map(|trace| trace.push(Step::Field(name)))
-    }
-
-    /// Adds the field's name to a failure.
-    #[inline(always)]
-    pub fn put_field(name: &'static str, put: Put) -> Put {
-        match put {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.push(Step::Field(name))),
-        }
-    }
-
-    /// A field that the version does not have, is not ignorable, and is set.
-    #[cold]
-    #[inline(never)]
-    pub fn absent_but_set(name: &'static str, version: i16) -> EncodeError {
-        EncodeError::new(version, "the field is set, but this version does not have it")
-            .push(Step::Field(name))
-    }
-
-    /// A value of a nullable field in a version where it cannot be null.
-    #[inline]
-    pub fn get_some<'a, T: Wire>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Option<T>> {
-        let (i, value) = T::get(i, cx)?;
-        Ok((i, Some(value)))
-    }
-
-    /// A value of a nullable field in a version where it cannot be null.
-    #[inline]
-    pub fn put_some<T: Wire>(value: Option<&T>, out: &mut Encoder, cx: PutCx) -> Put {
-        match value {
-            Some(value) => value.put(out, cx),
-            None => Err(EncodeError::new(cx.version, "null is not allowed in this version")),
-        }
-    }
-
-    /// A nullable struct: an untagged one is marked by an int8 (negative null), a tagged one by an unsigned varint (0 null).
-    #[inline]
-    pub fn get_struct_opt<'a, T: Wire>(
-        i: &'a [u8],
-        cx: Cx<'_>,
-        tagged: bool,
-    ) -> Parsed<'a, Option<T>> {
-        let (i, present) = if tagged {
-            let (i, mark) = uvarint(i)?;
-            (i, mark != 0)
-        } else {
-            let (i, mark) = p::int8(i)?;
-            (i, mark >= 0)
-        };
-        if present { get_some(i, cx) } else { Ok((i, None)) }
-    }
-
-    /// The inverse of [`get_struct_opt`].
-    pub fn put_struct_opt<T: Wire>(
-        value: Option<&T>,
-        out: &mut Encoder,
-        cx: PutCx,
-        tagged: bool,
-    ) -> Put {
-        match (value, tagged) {
-            (Some(_), _) => out.put_slice(&[1]),
-            (None, true) => out.put_slice(&[0]),
-            (None, false) => out.put_slice(&[0xff]),
-        }
-        value.map_or(Ok(()), |value| value.put(out, cx))
-    }
-
-    /// The tagged fields at the end of a struct: `known` reads the value of a tag that it knows and returns whether it did.
-    #[inline]
-    pub fn get_tags<'a>(
-        i: &'a [u8],
-        cx: Cx<'_>,
-        known: &mut dyn FnMut(u32, &[u8]) -> Result<bool, nom::Err<Trace>>,
-    ) -> Parsed<'a, UnknownTags> {
-        match i {
-            [0, rest @ ..] => Ok((rest, UnknownTags::default())),
-            _ => get_tags_slow(i, cx, known),
-        }
-    }
-
-    /// Tagged fields that a section may hold on its count's word alone.
-    const TAGS_FREE: usize = 8;
-
-    /// A tag, and the bytes of its field.
-    fn tagged(i: &[u8]) -> Parsed<'_, (u32, &[u8])> {
-        let (rest, tag) = uvarint(i)?;
-        let (rest, len) = uvarint(rest)?;
-        let (rest, data) = p::take(rest, len as usize)
-            .map_err(|error| error.map(|trace| trace.push(Step::Tag(tag))))?;
-        Ok((rest, (tag, data)))
-    }
-
-    #[inline(never)]
-    fn get_tags_slow<'a>(
-        i: &'a [u8],
-        cx: Cx<'_>,
-        known: &mut dyn FnMut(u32, &[u8]) -> Result<bool, nom::Err<Trace>>,
-    ) -> Parsed<'a, UnknownTags> {
-        let mut unknown = UnknownTags::default();
-        let start = i;
-        let (mut i, count) = uvarint(i)?;
-        // Each tagged field takes at least two bytes.
-        if count as usize > i.len() / 2 {
-            let reason = format!("{count} tagged fields where {} bytes remain", i.len());
-            return Trace::fail(start, reason);
-        }
-        // A count is believed when all its fields are seen to be there: memory for it is taken at once.
-        if count as usize > TAGS_FREE {
-            let mut all = i;
-            for _ in 0..count {
-                (all, _) = tagged(all)?;
-            }
-        }
-        for read in 0..count {
-            let (rest, (tag, data)) = tagged(i)?;
-            if !known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))? {
-                unknown.push_bounded(tag, cx.frame.slice_ref(data), (count - read) as usize);
-            }
-            i = rest;
-        }
-        Ok((i, unknown))
-    }
-
-    /// [`get_tags`] for a struct without tagged fields of its own.
-    #[inline]
-    pub fn get_unknown_tags<'a>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, UnknownTags> {
-        get_tags(i, cx, &mut |_, _| Ok(false))
-    }
-
-    /// The value of a known tag: it must take the whole declared size.
-    pub fn get_tagged<'a, T>(
-        name: &'static str,
-        data: &'a [u8],
-        parse: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
-    ) -> Result<T, nom::Err<Trace>> {
-        let (rest, value) = field(name, parse(data))?;
-        if rest.is_empty() {
-            return Ok(value);
-        }
-        let trace = Trace::new(rest, format!("{} bytes are left over in the field", rest.len()));
-        Err(nom::Err::Failure(trace.push(Step::Field(name))))
-    }
-
-    /// The tagged section of a struct: known fields in ascending order of their tags, then unknown ones.
-    pub struct TagWriter {
-        fields: Vec<(u32, Encoder)>,
-    }
-
-    impl TagWriter {
-        /// An empty section.
-        #[inline]
-        pub fn new() -> Self {
-            Self { fields: Vec::new() }
-        }
-
-        /// Adds a field that differs from its default.
-        pub fn put(
-            &mut self,
-            name: &'static str,
-            tag: u32,
-            put: impl FnOnce(&mut Encoder) -> Put,
-        ) -> Put {
-            let mut value = Encoder::new();
-            put_field(name, put(&mut value))?;
-            self.fields.push((tag, value));
-            Ok(())
-        }
-
-        /// Writes the section.
-        pub fn finish(mut self, out: &mut Encoder, unknown: &UnknownTags) -> Put {
-            if self.fields.is_empty() && unknown.is_empty() {
-                out.put_uvarint(0);
-                return Ok(());
-            }
-            for (tag, bytes) in unknown.iter() {
-                let mut value = Encoder::new();
-                value.put_shared(bytes);
-                self.fields.push((tag, value));
-            }
-            // A stable sort keeps the order of equal unknown tags.
-            self.fields.sort_by_key(|(tag, _)| *tag);
-            out.put_uvarint(self.fields.len() as u32);
-            for (tag, value) in self.fields {
-                debug_assert!(uvarint_len(tag) <= 5, "tags are 32-bit");
-                out.put_uvarint(tag);
-                out.put_uvarint(value.len() as u32);
-                out.append(value);
-            }
-            Ok(())
-        }
-    }
-
-    impl Default for TagWriter {
-        fn default() -> Self {
-            Self::new()
-        }
-    }
-
-    /// Used by derived `Default`s of `Bytes` fields.
-    pub const fn empty_bytes() -> Bytes {
-        Bytes::new()
-    }
-}
+pub use tags::UnknownTags;
 
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "json")]
 pub use json::Json as MaybeJson;
 
-/// Every message has a JSON form where the feature `json` is on; nothing is asked for where it is off.
+/// Every message has a JSON form where the feature `json` is on; nothing is asked for where it is
+/// off.
 #[cfg(not(feature = "json"))]
 pub trait MaybeJson {}
 #[cfg(not(feature = "json"))]

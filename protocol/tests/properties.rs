@@ -1,5 +1,5 @@
-//! The fuzz targets without a fuzzer: every input of the corpus, and a fixed number of mutations of it, the same in every
-//! run. `protocol/fuzz/README.md` says how to run the real ones.
+//! The fuzz targets without a fuzzer: every input of the corpus, and a fixed number of mutations of
+//! it, the same in every run. `protocol/fuzz/README.md` says how to run the real ones.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

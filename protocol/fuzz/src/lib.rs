@@ -1,4 +1,4 @@
-//! What the fuzz targets do. `protocol/tests/properties.rs` includes the same file, so that every test run replays the
-//! corpus.
+//! What the fuzz targets do. `protocol/tests/properties.rs` includes the same file, so that every
+//! test run replays the corpus.
 
 pub mod targets;

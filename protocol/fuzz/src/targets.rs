@@ -1,5 +1,5 @@
-//! Each function takes any bytes at all. It may not panic, and what it can read it must be able to write again so that it
-//! reads the same.
+//! Each function takes any bytes at all. It may not panic, and what it can read it must be able to
+//! write again so that it reads the same.
 
 use ottla_codegen::Library;
 use ottla_protocol::frame::FrameDecoder;

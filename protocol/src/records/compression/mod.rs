@@ -259,8 +259,8 @@ impl Decompressor {
         self.limit
     }
 
-    /// The whole of `input`, decompressed. Memory beyond a few times the input is asked for only when
-    /// the stream is known to be whole and within the limit, if need be by reading it twice.
+    /// The whole of `input`, decompressed. Memory beyond a few times the input is asked for only
+    /// when the stream is known to be whole and within the limit, if need be by reading it twice.
     pub fn decompress(&mut self, codec: Compression, input: &[u8]) -> Result<Bytes, RecordError> {
         let believed = input.len().saturating_mul(16).max(Self::WINDOW);
         let mut stream = self.stream(codec, input)?;
