@@ -31,18 +31,15 @@ use tokio::task::JoinSet;
 /// s); dropping its future abandons the answer, not what the broker was already asked. Cheap to
 /// share by reference; the connections close when it is dropped.
 ///
-/// ```
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// # let broker = ottla::doctest::broker().await;
-/// # let address = broker.address();
+/// ```no_run
 /// use ottla::{Admin, NewTopic};
 ///
-/// let admin = Admin::builder().bootstrap_servers(address).build().await?;
+/// # async fn example() -> Result<(), ottla::Error> {
+/// let admin = Admin::builder().bootstrap_servers("127.0.0.1:9092").build().await?;
 /// admin.create_topic(NewTopic::new("orders", 6, 1).config("retention.ms", 3_600_000)).await?;
 /// assert!(admin.list_topics().await?.iter().any(|topic| topic.name == "orders"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Admin {
