@@ -35,7 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let tail = size.min(8);
         value[..tail].copy_from_slice(&number.to_be_bytes()[8 - tail..]);
         let delivery = producer.send(Record::to(topic).value(&value)).await?;
-        // Every delivery is checked: those of an earlier batch are done when a later one is, mostly.
+        // Every delivery is checked: those of an earlier batch are done when a later one is,
+        // mostly.
         if let Some(earlier) = last.replace(delivery)
             && let Some(result) = earlier.try_result()
         {

@@ -99,7 +99,8 @@ async fn a_killed_broker_costs_no_record_and_duplicates_none() {
     }
 }
 
-/// The batch is larger than the topic takes: its halves are sent, and each record is told its own offset.
+/// The batch is larger than the topic takes: its halves are sent, and each record is told its own
+/// offset.
 #[tokio::test]
 async fn a_batch_too_large_for_the_topic_is_split_and_a_record_too_large_fails_alone() {
     let broker = TestBroker::start().await;
@@ -175,7 +176,7 @@ async fn a_small_buffer_slows_the_sender_down_and_loses_nothing() {
     let sending = async {
         for number in 0..5000u32 {
             let value = format!("{number:0100}");
-            let _ = producer.send(Record::to("t").value(&value)).await.expect("appended");
+            drop(producer.send(Record::to("t").value(&value)).await.expect("appended"));
             assert!(producer.memory_used() <= 20_000 + 16_384);
         }
     };
@@ -238,7 +239,7 @@ async fn a_dropped_producer_still_sends_what_was_appended() {
     let producer = producer.expect("a producer");
     for number in 0..10u32 {
         let value = number.to_string();
-        let _ = producer.send(Record::to("t").value(&value)).await.expect("appended");
+        drop(producer.send(Record::to("t").value(&value)).await.expect("appended"));
     }
     drop(producer);
     assert_eq!(broker.read("t", 1, 10).await.len(), 10);

@@ -27,8 +27,8 @@ pub enum Target {
     Group(String),
 }
 
-/// What a connection is for. A broker answers a connection's requests in turn, so a long poll holds up everything behind it:
-/// each purpose has a connection of its own to each broker (trap 1).
+/// What a connection is for. A broker answers a connection's requests in turn, so a long poll holds
+/// up everything behind it: each purpose has a connection of its own to each broker (trap 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// Produce requests only.
@@ -56,8 +56,9 @@ impl Purpose {
 
 /// One request.
 ///
-/// It is built version-neutral: where versions disagree about a field (topic name or id, one key or several), both are filled
-/// in, and `connection::reshape` adapts it when the connection's version is known (trap 5).
+/// It is built version-neutral: where versions disagree about a field (topic name or id, one key or
+/// several), both are filled in, and `connection::reshape` adapts it when the connection's version
+/// is known (trap 5).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// Handed back with the answer.
@@ -68,14 +69,15 @@ pub struct Call {
     pub purpose: Purpose,
     /// The body.
     pub request: Request,
-    /// How long the answer may take from the moment the request is handed over; its end closes the connection.
+    /// How long the answer may take from the moment the request is handed over; its end closes the
+    /// connection.
     pub timeout: Duration,
 }
 
 /// Why a call has no response.
 ///
-/// `possibly_sent` says whether any byte of the request may have reached the broker: only where it is false is it certain that
-/// the request had no effect (trap 11).
+/// `possibly_sent` says whether any byte of the request may have reached the broker: only where it
+/// is false is it certain that the request had no effect (trap 11).
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallError {
     /// The connection could not be made, or was lost before the answer.
@@ -85,7 +87,8 @@ pub enum CallError {
         /// Where and why: address and the system's words.
         reason: String,
     },
-    /// The answer did not come in time; the connection was closed, since its stream can no longer be followed (trap 4).
+    /// The answer did not come in time; the connection was closed, since its stream can no longer
+    /// be followed (trap 4).
     Timeout {
         /// Whether the request may have reached the broker.
         possibly_sent: bool,
@@ -99,7 +102,8 @@ pub enum CallError {
     },
     /// The request cannot be written in the connection's version. Not sent.
     Encode(String),
-    /// The answer is not a valid response: the broker's or our fault. The request was carried out, or not.
+    /// The answer is not a valid response: the broker's or our fault. The request was carried out,
+    /// or not.
     Decode(String),
     /// No broker to send it to: the node is unknown, no coordinator was found. Not sent.
     NoBroker(String),

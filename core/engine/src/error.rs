@@ -16,15 +16,18 @@ pub enum ErrorKind {
     Timeout,
     /// The topic, partition or group does not exist. Create it, or correct the name.
     NotFound,
-    /// The argument can never be accepted as it is: a record that is too large, a malformed name. Change it.
+    /// The argument can never be accepted as it is: a record that is too large, a malformed name.
+    /// Change it.
     Invalid,
     /// The credentials were refused. Correct them.
     Authentication,
     /// The user may not do this. Grant the permission.
     Authorization,
-    /// Another client took this one's place (same group member, same transactional id). Discard this client.
+    /// Another client took this one's place (same group member, same transactional id). Discard
+    /// this client.
     Fenced,
-    /// A group operation came at the wrong time: the group is rebalancing or the member was removed. Poll, then try again.
+    /// A group operation came at the wrong time: the group is rebalancing or the member was
+    /// removed. Poll, then try again.
     Rebalance,
     /// The position is not in the log any more, and no reset policy is set. Seek.
     OffsetOutOfRange,
@@ -34,7 +37,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The broker's bytes break the protocol, or a batch is corrupt.
     Protocol,
-    /// The local buffers are full (only where waiting was not asked for). Wait for deliveries, then try again.
+    /// The local buffers are full (only where waiting was not asked for). Wait for deliveries, then
+    /// try again.
     Full,
     /// The client was closed.
     Closed,
@@ -62,7 +66,8 @@ struct ErrorInner {
 }
 
 impl Error {
-    /// A failure of this kind; the message says what, where and what to do, in lower case and without a full stop.
+    /// A failure of this kind; the message says what, where and what to do, in lower case and
+    /// without a full stop.
     #[cold]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retriable =
@@ -148,7 +153,8 @@ impl Error {
         &self.0.message
     }
 
-    /// Whether the same call may succeed later without anything being changed. The client has already retried within its limits.
+    /// Whether the same call may succeed later without anything being changed. The client has
+    /// already retried within its limits.
     pub fn is_retriable(&self) -> bool {
         self.0.retriable
     }
@@ -158,8 +164,8 @@ impl Error {
         self.0.fatal
     }
 
-    /// Whether the record may be in the log although this failure was reported. Sending it again may duplicate it; where this is
-    /// false it was certainly not written.
+    /// Whether the record may be in the log although this failure was reported. Sending it again
+    /// may duplicate it; where this is false it was certainly not written.
     pub fn possibly_written(&self) -> bool {
         self.0.possibly_written
     }

@@ -1,7 +1,9 @@
-//! The sans-IO client engine: connection, cluster, producer, consumer, group. No clock, socket, thread or random number in here.
+//! The sans-IO client engine: connection, cluster, producer, consumer, group. No clock, socket,
+//! thread or random number in here.
 //!
-//! Each part is a state machine: `handle_*` takes input, `poll_*` yields one output and is called until it answers `None`,
-//! `on_*` is a private reaction. `now` and the seed come from outside, so that everything replays.
+//! Each part is a state machine: `handle_*` takes input, `poll_*` yields one output and is called
+//! until it answers `None`, `on_*` is a private reaction. `now` and the seed come from outside, so
+//! that everything replays.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

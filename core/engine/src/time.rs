@@ -1,7 +1,7 @@
 //! The engine's own clock reading: nanoseconds since the driver's start.
 //!
-//! The engine never reads a clock. Drivers and tests hand `now` to every `handle_*`; an [`Instant`] can be printed, written as a
-//! literal and replayed, which `std::time::Instant` cannot.
+//! The engine never reads a clock. Drivers and tests hand `now` to every `handle_*`; an [`Instant`]
+//! can be printed, written as a literal and replayed, which `std::time::Instant` cannot.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};

@@ -1,7 +1,7 @@
 //! All timers of one state machine: an enum of reasons and a table of deadlines.
 //!
-//! Each machine has one enum whose variants say "When to ...", and one [`TimerTable`] over it. The driver only asks for the next
-//! deadline and reports that time has passed.
+//! Each machine has one enum whose variants say "When to ...", and one [`TimerTable`] over it. The
+//! driver only asks for the next deadline and reports that time has passed.
 
 use crate::time::Instant;
 

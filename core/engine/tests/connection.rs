@@ -344,10 +344,8 @@ fn a_call_that_waits_too_long_for_its_turn_fails_alone() {
 }
 
 fn produce(acks: i16, topic_id: Uuid) -> Request {
-    let partition = PartitionProduceData {
-        records: Some(Bytes::from_static(b"batch")),
-        ..Default::default()
-    };
+    let partition =
+        PartitionProduceData { records: Some(Bytes::from_static(b"batch")), ..Default::default() };
     let topic = TopicProduceData {
         name: "t".into(),
         topic_id,
@@ -371,6 +369,19 @@ fn an_unacknowledged_produce_ends_when_its_last_byte_is_written() {
     connection.handle_written(1);
     assert!(matches!(connection.poll_event(), Some(Event::Answer(CallId(1), Ok(_)))));
     assert!(connection.is_idle());
+}
+
+#[test]
+fn an_unacknowledged_produce_that_cannot_be_written_ends_in_time() {
+    let (mut connection, _) = ready(&[(ApiKey::Produce, 0, 9)]);
+    connection.handle_call(Instant::ZERO, CallId(1), produce(0, Uuid::ZERO), SECOND);
+    assert_eq!(connection.poll_timeout(), Some(Instant::ZERO + SECOND));
+    connection.handle_timeout(Instant::ZERO + SECOND);
+    assert!(matches!(
+        connection.poll_event(),
+        Some(Event::Answer(CallId(1), Err(CallError::Timeout { possibly_sent: false })))
+    ));
+    assert!(connection.is_closed());
 }
 
 /// Traps 5 and 13: the version follows from the connection and from what the request can say.

@@ -1,7 +1,8 @@
 //! The producer's sender, driven by the scripts in `scripts/producer`.
 //!
-//! A script is blocks of commands, `----`, and what came of them: calls, and records that were told their outcome.
-//! `OTTLA_UPDATE_TRACES=1` writes what came into the scripts; read the difference before committing it.
+//! A script is blocks of commands, `----`, and what came of them: calls, and records that were told
+//! their outcome. `OTTLA_UPDATE_TRACES=1` writes what came into the scripts; read the difference
+//! before committing it.
 //!
 //! | command | meaning |
 //! | --- | --- |
@@ -10,7 +11,8 @@
 //! | `append T/P COUNT [SIZE]` | that many records, with values of that size |
 //! | `time MS` | lets time pass |
 //! | `id CALL ID EPOCH` | answers InitProducerId |
-//! | `answer CALL T/P=OFFSET\|eCODE ...` | answers Produce; `eCODE:L@E` names a newer leader, `eCODE#N` a refused record |
+//! | `answer CALL T/P=OFFSET\|eCODE ...` | answers Produce |
+//! | `eCODE:L@E`, `eCODE#N` | names a newer leader, or a refused record |
 //! | `lost CALL sent\|unsent`, `late CALL` | the connection was lost; no answer in time |
 //! | `flush`, `close` | as the user calls them |
 
@@ -407,10 +409,12 @@ macro_rules! traces {
         #[test]
         fn every_script_is_run() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/producer");
-            let mut found: Vec<String> = std::fs::read_dir(folder)
-                .expect("the folder is there")
-                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-                .collect();
+            let stem = |entry: std::io::Result<std::fs::DirEntry>| {
+                let path = entry.expect("the folder can be read").path();
+                path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned()
+            };
+            let entries = std::fs::read_dir(folder).expect("the folder is there");
+            let mut found: Vec<String> = entries.map(stem).collect();
             found.sort();
             let mut run = vec![$(stringify!($name).to_owned()),*];
             run.sort();

@@ -87,8 +87,8 @@ impl ConnectionHandle {
         Self { commands, address, backoff }
     }
 
-    /// Sends one request and waits for its answer. The handle is given up before the wait, so that an open call does not keep
-    /// the connection when the client closes.
+    /// Sends one request and waits for its answer. The handle is given up before the wait, so that
+    /// an open call does not keep the connection when the client closes.
     pub(super) async fn ask(self, request: Request, timeout: Duration) -> CallResult {
         let (reply, answer) = oneshot::channel();
         self.send(Command { request, timeout, reply: Reply::One(reply) });
@@ -128,7 +128,8 @@ enum Outcome {
 }
 
 impl Driver {
-    /// Connects when there is something to send, serves the socket until it fails, and begins again.
+    /// Connects when there is something to send, serves the socket until it fails, and begins
+    /// again.
     async fn run(mut self) {
         while let Some(first) = self.inbox.recv().await {
             match self.establish().await {
@@ -142,8 +143,9 @@ impl Driver {
         }
     }
 
-    /// A connection whose versions are negotiated. Nothing was handed to it before, so that a broker that hangs up on a newer
-    /// version of that question is asked in the oldest without anybody noticing.
+    /// A connection whose versions are negotiated. Nothing was handed to it before, so that a
+    /// broker that hangs up on a newer version of that question is asked in the oldest without
+    /// anybody noticing.
     async fn establish(&mut self) -> Result<Socket, String> {
         loop {
             let not_before = lock(&self.backoff).not_before;
@@ -221,18 +223,18 @@ impl Socket {
         }
     }
 
-    /// Moves bytes until the versions are known; else why not, and whether the broker hung up on the question.
+    /// Moves bytes until the versions are known; else why not, and whether the broker hung up on
+    /// the question.
     async fn negotiate(mut self) -> Result<Self, (String, bool)> {
         loop {
             self.drive_transmit();
-            while let Some(event) = self.machine.poll_event() {
-                match event {
-                    Event::Ready => return Ok(self),
-                    Event::Closed { reason, negotiation_refused } => {
-                        return Err((reason, negotiation_refused));
-                    }
-                    Event::Answer(..) => unreachable!("no call was handed over yet"),
+            match self.machine.poll_event() {
+                None => {}
+                Some(Event::Ready) => return Ok(self),
+                Some(Event::Closed { reason, negotiation_refused }) => {
+                    return Err((reason, negotiation_refused));
                 }
+                Some(Event::Answer(..)) => unreachable!("no call was handed over yet"),
             }
             self.drive_timer(Duration::MAX);
             tokio::select! {
@@ -351,8 +353,8 @@ impl Socket {
         }
     }
 
-    /// Sets the timer to the soonest deadline. Later deadlines leave it: it fires once for nothing, which is cheaper than a reset
-    /// for every answer.
+    /// Sets the timer to the soonest deadline. Later deadlines leave it: it fires once for nothing,
+    /// which is cheaper than a reset for every answer.
     fn drive_timer(&mut self, idle_max: Duration) {
         let idle_at = self.active_at + idle_max;
         let at = self.machine.poll_timeout().map_or(idle_at, |at| at.min(idle_at));

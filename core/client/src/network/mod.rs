@@ -1,10 +1,8 @@
 //! The driver: owns every socket and the metadata.
 //!
-//! One task per (broker, [`Purpose`]) owns its socket, so that dropping a caller's future never cuts a frame in half (trap 4);
-//! one task keeps the metadata. [`Network`] is a handle to them; the tasks end when the last handle is dropped or closed.
-
-// Parts of this are for the consumer and the admin client.
-#![allow(dead_code)]
+//! One task per (broker, [`Purpose`]) owns its socket, so that dropping a caller's future never
+//! cuts a frame in half (trap 4); one task keeps the metadata. [`Network`] is a handle to them; the
+//! tasks end when the last handle is dropped or closed.
 
 mod config;
 mod connection;
@@ -104,8 +102,9 @@ impl Network {
 
     /// Sends one request and waits for its answer; also returns the version that was used.
     ///
-    /// One attempt: it is not retried. `timeout` bounds the answer, from the moment the request is handed over; making the
-    /// connection has its own limit. Dropping the future abandons the answer, not the request.
+    /// One attempt: it is not retried. `timeout` bounds the answer, from the moment the request is
+    /// handed over; making the connection has its own limit. Dropping the future abandons the
+    /// answer, not the request.
     pub(crate) async fn call(
         &self,
         target: Target,
@@ -133,8 +132,8 @@ impl Network {
         }
     }
 
-    /// Hands a request to a node's connection; the answer comes through `reply`. The producer's sender uses this, so that a call
-    /// costs no task.
+    /// Hands a request to a node's connection; the answer comes through `reply`. The producer's
+    /// sender uses this, so that a call costs no task.
     pub(crate) fn start_call(
         &self,
         node_id: i32,
@@ -235,7 +234,8 @@ impl Network {
     }
 }
 
-/// Locks; a panic of another holder leaves data that is still whole, since every critical section here is a plain update.
+/// Locks; a panic of another holder leaves data that is still whole, since every critical section
+/// here is a plain update.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

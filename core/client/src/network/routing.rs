@@ -121,7 +121,8 @@ impl Network {
         self.inner.config.bootstrap.iter().enumerate().map(address).collect()
     }
 
-    /// Known brokers first, those that failed last; then the bootstrap servers, in case all known ones are gone (KIP-899).
+    /// Known brokers first, those that failed last; then the bootstrap servers, in case all known
+    /// ones are gone (KIP-899).
     fn candidates(&self, purpose: Purpose) -> Vec<(Endpoint, BrokerAddress)> {
         let metadata = self.metadata();
         let mut brokers: Vec<_> = metadata

@@ -215,7 +215,8 @@ async fn dead_port() -> u16 {
     listener.local_addr().expect("a bound socket").port()
 }
 
-/// Trap 1: a broker answers one request of a connection after the other, so a long poll would hold up everything else.
+/// Trap 1: a broker answers one request of a connection after the other, so a long poll would hold
+/// up everything else.
 #[tokio::test]
 async fn a_held_coordinator_request_does_not_hold_up_other_purposes() {
     let broker = FakeBroker::start(|_, _, request| match request {

@@ -41,7 +41,8 @@ impl ProducerBuilder {
         self.with("acks", acks.code())
     }
 
-    /// Whether retries are told apart from new records, so that each is written once, in order. The default.
+    /// Whether retries are told apart from new records, so that each is written once, in order. The
+    /// default.
     pub fn enable_idempotence(self, enable: bool) -> Self {
         self.with("enable.idempotence", enable)
     }
@@ -51,7 +52,8 @@ impl ProducerBuilder {
         self.with("compression.type", compression.name())
     }
 
-    /// How long a batch that is not full waits for more records. At zero it goes at once when nothing is on its way to its broker.
+    /// How long a batch that is not full waits for more records. At zero it goes at once when
+    /// nothing is on its way to its broker.
     pub fn linger(self, linger: Duration) -> Self {
         self.with("linger.ms", linger.as_millis())
     }
@@ -61,7 +63,8 @@ impl ProducerBuilder {
         self.with("batch.size", bytes)
     }
 
-    /// The most memory for records that are not acknowledged yet, in bytes: when it is full, `send` waits.
+    /// The most memory for records that are not acknowledged yet, in bytes: when it is full, `send`
+    /// waits.
     pub fn buffer_memory(self, bytes: u64) -> Self {
         self.with("buffer.memory", bytes)
     }
@@ -91,7 +94,8 @@ impl ProducerBuilder {
     ///
     /// # Errors
     ///
-    /// `Config` for a name that the table does not know, with the nearest that it does, and for a value out of range.
+    /// `Config` for a name that the table does not know, with the nearest that it does, and for a
+    /// value out of range.
     pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
         self.config.insert(name, value).map_err(invalid)?;
         Ok(self)
@@ -109,12 +113,13 @@ impl ProducerBuilder {
         self
     }
 
-    /// Connects to one of the bootstrap servers and starts the producer. Call it within a tokio runtime, whose tasks do the work.
+    /// Connects to one of the bootstrap servers and starts the producer. Call it within a tokio
+    /// runtime, whose tasks do the work.
     ///
     /// # Errors
     ///
-    /// `Config` for a setting that is missing or refused; `Unreachable` where no bootstrap server answers, naming each with the
-    /// reason.
+    /// `Config` for a setting that is missing or refused; `Unreachable` where no bootstrap server
+    /// answers, naming each with the reason.
     pub async fn build(self) -> Result<Producer, Error> {
         if let Some(failure) = self.failure {
             return Err(invalid(failure));

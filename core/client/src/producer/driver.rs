@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
-/// Batches below this are compressed by the task itself, in bytes: a thread's wake-up costs as much.
+/// Batches below this are compressed by the task itself, in bytes: a thread's wake-up costs as
+/// much.
 const INLINE_COMPRESSION_MAX: usize = 4 << 10;
 
 /// How often the partitioners are told of the queues, in nanoseconds.

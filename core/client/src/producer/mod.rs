@@ -24,13 +24,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use topics::{Topic, Topics};
 
-/// Sends records. Cheap to clone; every clone is the same producer, for any number of threads and tasks.
+/// Sends records. Cheap to clone; every clone is the same producer, for any number of threads and
+/// tasks.
 ///
-/// Idempotent by default: each record is written once and in order per partition, whatever is retried. A failure says whether the
-/// record may have been written all the same ([`Error::possibly_written`]).
+/// Idempotent by default: each record is written once and in order per partition, whatever is
+/// retried. A failure says whether the record may have been written all the same
+/// ([`Error::possibly_written`]).
 ///
-/// When the last clone is dropped without [`close`](Producer::close), records on their way are still sent while the runtime runs;
-/// nobody is told how that ends. Call `close`, or `flush`, before the program ends.
+/// When the last clone is dropped without [`close`](Producer::close), records on their way are
+/// still sent while the runtime runs; nobody is told how that ends. Call `close`, or `flush`,
+/// before the program ends.
 ///
 /// ```no_run
 /// use ottla::{Compression, Producer, Record};
@@ -138,19 +141,21 @@ impl Producer {
         Self { _guard: Arc::new(Guard(shared.clone())), shared }
     }
 
-    /// Appends a record to its partition's open batch. When it returns, the record is encoded and on its way; the [`Delivery`]
-    /// tells how it ends. It waits only for memory (`buffer.memory`) and for a topic that is not known yet, at most
-    /// `max.block.ms`. Records of one task are sent in the order of their calls.
+    /// Appends a record to its partition's open batch. When it returns, the record is encoded and
+    /// on its way; the [`Delivery`] tells how it ends. It waits only for memory (`buffer.memory`)
+    /// and for a topic that is not known yet, at most `max.block.ms`. Records of one task are sent
+    /// in the order of their calls.
     ///
     /// Dropping the future before it is ready means that the record is not sent.
     ///
     /// # Errors
     ///
-    /// `Invalid` for a record that is too large or a partition that does not exist; `NotFound` for a topic that does not exist
-    /// within `max.block.ms`; `Timeout` when memory does not become free; `Closed`. The record was not sent in any of these.
+    /// `Invalid` for a record that is too large or a partition that does not exist; `NotFound` for
+    /// a topic that does not exist within `max.block.ms`; `Timeout` when memory does not become
+    /// free; `Closed`. The record was not sent in any of these.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        // Gives way now and then, so that a loop of sends does not starve the runtime's other tasks. Before the append: a future
-        // that is dropped here has sent nothing.
+        // Gives way now and then, so that a loop of sends does not starve the runtime's other
+        // tasks. Before the append: a future that is dropped here has sent nothing.
         tokio::task::coop::consume_budget().await;
         match self.shared.append(&record)? {
             Ok(delivery) => Ok(delivery),
@@ -177,11 +182,13 @@ impl Producer {
         }
     }
 
-    /// Waits until every record that was sent before has been acknowledged or has failed; nothing lingers meanwhile.
+    /// Waits until every record that was sent before has been acknowledged or has failed; nothing
+    /// lingers meanwhile.
     ///
     /// # Errors
     ///
-    /// None of the records': those are told by their deliveries. Only a producer that can do no more fails.
+    /// None of the records': those are told by their deliveries. Only a producer that can do no
+    /// more fails.
     pub async fn flush(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let _urgent = Flushing::begin(shared);
@@ -194,7 +201,8 @@ impl Producer {
         }
     }
 
-    /// Refuses new records, waits for those on their way (at most `delivery.timeout.ms`), and ends the connections.
+    /// Refuses new records, waits for those on their way (at most `delivery.timeout.ms`), and ends
+    /// the connections.
     ///
     /// # Errors
     ///
@@ -203,7 +211,8 @@ impl Producer {
         self.close_within(self.shared.delivery_timeout).await
     }
 
-    /// As [`close`](Self::close), waiting no longer than this: what is left then fails with `Closed`.
+    /// As [`close`](Self::close), waiting no longer than this: what is left then fails with
+    /// `Closed`.
     ///
     /// # Errors
     ///
@@ -299,7 +308,8 @@ impl Shared {
                 Wait::Memory => {
                     let freed = self.memory_freed.notified();
                     tokio::pin!(freed);
-                    // Registered before the next attempt, so that memory freed in between is not missed.
+                    // Registered before the next attempt, so that memory freed in between is not
+                    // missed.
                     freed.as_mut().enable();
                     self.accumulator.set_starving();
                     self.wake.notify_one();

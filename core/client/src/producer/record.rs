@@ -35,7 +35,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The key: records of one key go to one partition, in order. An empty key is a key; without this call there is none.
+    /// The key: records of one key go to one partition, in order. An empty key is a key; without
+    /// this call there is none.
     pub fn key<T: AsRef<[u8]> + ?Sized>(mut self, key: &'a T) -> Self {
         self.key = Some(key.as_ref());
         self

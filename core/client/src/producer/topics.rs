@@ -45,7 +45,8 @@ impl PartitionSet {
 }
 
 impl Shared {
-    /// Makes a topic of the metadata known to senders. `None` while the metadata has no partitions for it.
+    /// Makes a topic of the metadata known to senders. `None` while the metadata has no partitions
+    /// for it.
     pub(super) fn add_topic(&self, metadata: &Metadata, name: &str) -> Option<Arc<Topic>> {
         metadata.partition_count(name)?;
         let mut sender = lock(&self.sender);
@@ -90,7 +91,8 @@ impl Shared {
         if old.buffers.len() >= known.partitions.len() && old.available == available {
             return;
         }
-        // A topic never loses partitions, but a smaller one may take its name: what was sent to the others fails in time.
+        // A topic never loses partitions, but a smaller one may take its name: what was sent to the
+        // others fails in time.
         let mut buffers = old.buffers.clone();
         for index in buffers.len()..known.partitions.len() {
             let index = i32::try_from(index).expect("a topic has fewer partitions");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A deterministic stream of pseudo-random numbers (SplitMix64). One seed per client, from outside; each user of randomness
-/// derives its own stream.
+/// A deterministic stream of pseudo-random numbers (SplitMix64). One seed per client, from outside;
+/// each user of randomness derives its own stream.
 #[derive(Debug, Clone)]
 pub struct Seed(u64);
 
@@ -61,7 +61,8 @@ impl Backoff {
     }
 }
 
-/// The wait after `failures` earlier failures: `min` doubled that often, at most `max`, and 0.8 to 1.2 of that.
+/// The wait after `failures` earlier failures: `min` doubled that often, at most `max`, and 0.8 to
+/// 1.2 of that.
 pub fn delay_after(min: Duration, max: Duration, failures: u32, random: u64) -> Duration {
     let factor = 1u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX);
     let base = min.saturating_mul(factor).min(max);

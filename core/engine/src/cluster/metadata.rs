@@ -45,8 +45,8 @@ pub struct TopicMetadata {
     pub id: Uuid,
     /// Whether it is one of the cluster's own (`__consumer_offsets`).
     pub is_internal: bool,
-    /// What the broker answered for the topic as a whole. The partitions of an earlier answer are kept beside an error: a topic
-    /// that is unknown for a moment is not forgotten.
+    /// What the broker answered for the topic as a whole. The partitions of an earlier answer are
+    /// kept beside an error: a topic that is unknown for a moment is not forgotten.
     pub error: Option<ErrorCode>,
     /// By number.
     pub partitions: Vec<PartitionMetadata>,
@@ -120,7 +120,8 @@ impl Metadata {
         self.topics.get(topic).map(|topic| topic.partitions.len()).filter(|&count| count > 0)
     }
 
-    /// The snapshot after this answer. `is_complete` says that all topics were asked for, so that those which are absent are gone.
+    /// The snapshot after this answer. `is_complete` says that all topics were asked for, so that
+    /// those which are absent are gone.
     #[must_use]
     pub fn updated(&self, response: &MetadataResponse, is_complete: bool) -> Self {
         let mut next = Self {
@@ -147,7 +148,8 @@ impl Metadata {
         next
     }
 
-    /// The snapshot after a produce or fetch answer named a newer leader (KIP-951); `None` when it says nothing new.
+    /// The snapshot after a produce or fetch answer named a newer leader (KIP-951); `None` when it
+    /// says nothing new.
     #[must_use]
     pub fn with_leader(
         &self,

@@ -1,4 +1,5 @@
-//! What the client knows of the cluster: the metadata, when to refresh it, when to try a broker again, who coordinates a group.
+//! What the client knows of the cluster: the metadata, when to refresh it, when to try a broker
+//! again, who coordinates a group.
 
 pub mod backoff;
 pub mod metadata;

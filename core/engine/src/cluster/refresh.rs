@@ -4,7 +4,8 @@ use super::backoff::{Backoff, Seed};
 use crate::time::Instant;
 use std::time::Duration;
 
-/// The refresh policy. The driver asks when [`Refresh::poll_timeout`] has come, and reports how it went.
+/// The refresh policy. The driver asks when [`Refresh::poll_timeout`] has come, and reports how it
+/// went.
 #[derive(Debug, Clone)]
 pub struct Refresh {
     /// `metadata.max.age.ms`: when to ask although nobody wants it.

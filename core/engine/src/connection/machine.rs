@@ -24,8 +24,8 @@ pub enum Event {
     Closed {
         /// What was wrong, for messages and logs.
         reason: String,
-        /// The peer closed while it was asked for its versions: it may not know that version of the question. Begin the next
-        /// connection with version 0.
+        /// The peer closed while it was asked for its versions: it may not know that version of the
+        /// question. Begin the next connection with version 0.
         negotiation_refused: bool,
     },
 }
@@ -51,9 +51,21 @@ struct InFlight {
     starts_at: u64,
 }
 
+/// An acks=0 produce request: it has no response, and ends when its last byte is written.
+#[derive(Debug)]
+struct Unanswered {
+    call: CallId,
+    version: i16,
+    deadline: Instant,
+    /// Where in the outgoing stream its first byte stands, and the one after its last.
+    starts_at: u64,
+    ends_at: u64,
+}
+
 #[derive(Debug)]
 enum State {
-    /// The broker was asked for its versions. Authentication, when it comes, is a state between this and the next.
+    /// The broker was asked for its versions. Authentication, when it comes, is a state between
+    /// this and the next.
     ExpectApiVersions(Negotiation),
     Ready(VersionTable),
     Closed,
@@ -67,8 +79,7 @@ pub struct Connection {
     frames: FrameDecoder,
     waiting: VecDeque<Waiting>,
     in_flight: VecDeque<InFlight>,
-    /// acks=0 produce requests have no response: they end when their last byte (its place in the stream) is written.
-    unanswered: VecDeque<(u64, CallId, i16)>,
+    unanswered: VecDeque<Unanswered>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<Event>,
     correlation_id_next: i32,
@@ -139,13 +150,10 @@ impl Connection {
     pub fn handle_written(&mut self, bytes: usize) {
         self.written_bytes += bytes as u64;
         debug_assert!(self.written_bytes <= self.queued_bytes, "more was written than queued");
-        while let Some(&(end, call, version)) = self.unanswered.front() {
-            if end > self.written_bytes {
-                break;
-            }
-            self.unanswered.pop_front();
+        while self.unanswered.front().is_some_and(|first| first.ends_at <= self.written_bytes) {
+            let done = self.unanswered.pop_front().expect("invariant: just looked at");
             let response = Response::Produce(Box::<ProduceResponse>::default());
-            self.events.push_back(Event::Answer(call, Ok((response, version))));
+            self.events.push_back(Event::Answer(done.call, Ok((response, done.version))));
         }
     }
 
@@ -166,7 +174,8 @@ impl Connection {
 
     /// Something's time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.in_flight.iter().any(|entry| entry.deadline <= now) {
+        let is_stuck = self.unanswered.iter().any(|entry| entry.deadline <= now);
+        if is_stuck || self.in_flight.iter().any(|entry| entry.deadline <= now) {
             let negotiating = matches!(self.state, State::ExpectApiVersions(_));
             let what = if negotiating { "its API versions" } else { "a request" };
             let reason =
@@ -189,7 +198,8 @@ impl Connection {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let in_flight = self.in_flight.iter().map(|entry| entry.deadline);
-        in_flight.chain(self.waiting.iter().map(|waiting| waiting.deadline)).min()
+        let unanswered = self.unanswered.iter().map(|entry| entry.deadline);
+        in_flight.chain(unanswered).chain(self.waiting.iter().map(|waiting| waiting.deadline)).min()
     }
 
     /// The next bytes to write, in order.
@@ -217,7 +227,8 @@ impl Connection {
             let Some(waiting) = self.waiting.pop_front() else { return };
             let Waiting { call, mut request, deadline } = waiting;
             let api_key = request.api_key();
-            // The version is chosen now, for this connection: a retry may meet another broker version (trap 5).
+            // The version is chosen now, for this connection: a retry may meet another broker
+            // version (trap 5).
             let picked = versions.pick(api_key, version_cap(&request));
             let result = match picked {
                 Some(version) => {
@@ -257,7 +268,8 @@ impl Connection {
             let entry = InFlight { call, api_key, version, correlation_id, deadline, starts_at };
             self.in_flight.push_back(entry);
         } else if let Some(call) = call {
-            self.unanswered.push_back((self.queued_bytes, call, version));
+            let ends_at = self.queued_bytes;
+            self.unanswered.push_back(Unanswered { call, version, deadline, starts_at, ends_at });
         }
         Ok(())
     }
@@ -326,9 +338,9 @@ impl Connection {
             let error = kind.error(entry.deadline, possibly_sent, reason);
             self.events.push_back(Event::Answer(call, Err(error)));
         }
-        for (_, call, _) in std::mem::take(&mut self.unanswered) {
-            let error = kind.error(Instant::FAR_FUTURE, true, reason);
-            self.events.push_back(Event::Answer(call, Err(error)));
+        for entry in std::mem::take(&mut self.unanswered) {
+            let error = kind.error(entry.deadline, written > entry.starts_at, reason);
+            self.events.push_back(Event::Answer(entry.call, Err(error)));
         }
         for waiting in std::mem::take(&mut self.waiting) {
             let error = kind.error(waiting.deadline, false, reason);

@@ -1,11 +1,13 @@
 //! One connection to one broker: version negotiation, pipelining, correlation, timeouts.
 //!
-//! [`Connection`] owns no socket. Its driver makes one, then moves bytes: what [`Connection::poll_transmit`] yields is written,
-//! what is read goes to [`Connection::receive_buffer`] followed by [`Connection::handle_received`]. Answers come out of
-//! [`Connection::poll_event`]. After [`Event::Closed`] the socket is dropped and a new machine is made.
+//! [`Connection`] owns no socket. Its driver makes one, then moves bytes: what
+//! [`Connection::poll_transmit`] yields is written, what is read goes to
+//! [`Connection::receive_buffer`] followed by [`Connection::handle_received`]. Answers come out of
+//! [`Connection::poll_event`]. After [`Event::Closed`] the socket is dropped and a new machine is
+//! made.
 //!
-//! A connection that lost step with its peer cannot be mended: a wrong correlation id, bytes left over after a response, a
-//! response that did not come in time, all end it (traps 4 and 14).
+//! A connection that lost step with its peer cannot be mended: a wrong correlation id, bytes left
+//! over after a response, a response that did not come in time, all end it (traps 4 and 14).
 
 mod machine;
 mod negotiation;
@@ -31,7 +33,8 @@ pub struct ConnectionConfig {
     pub frame_len_max: usize,
     /// How long the version negotiation may take.
     pub negotiation_timeout: Duration,
-    /// The version of ApiVersions to begin with. 0 after a broker closed the connection on a higher one.
+    /// The version of ApiVersions to begin with. 0 after a broker closed the connection on a higher
+    /// one.
     pub api_versions_start: i16,
 }
 

@@ -1,7 +1,9 @@
-//! Asking a broker for its API versions, which begins with guessing the version of the question (KIP-511).
+//! Asking a broker for its API versions, which begins with guessing the version of the question
+//! (KIP-511).
 //!
-//! The question goes out in our newest version. A broker that does not know it answers error 35 in version 0, with the range it does
-//! know, and is asked again on the same connection. (One that closes the connection instead is asked in version 0 on the next.)
+//! The question goes out in our newest version. A broker that does not know it answers error 35 in
+//! version 0, with the range it does know, and is asked again on the same connection. (One that
+//! closes the connection instead is asked in version 0 on the next.)
 
 use super::{VersionTable, stable_versions};
 use bytes::Bytes;
@@ -59,7 +61,8 @@ impl Negotiation {
             let code = body.error_code;
             return Step::Failed(format!("the broker answered ApiVersions with error {code}"));
         }
-        // An empty list with error 0 offers nothing: the loop over it would call that success (trap 15).
+        // An empty list with error 0 offers nothing: the loop over it would call that success (trap
+        // 15).
         if body.api_keys.is_empty() {
             return Step::Failed("the broker answered ApiVersions with an empty list".into());
         }

@@ -1,7 +1,9 @@
-//! Adapts version-neutral requests to the version of a connection, and old responses to the newest shape.
+//! Adapts version-neutral requests to the version of a connection, and old responses to the newest
+//! shape.
 //!
-//! Callers fill in the newest shape, and topic names as well as ids. Fields that a version cannot carry and must not lose are an
-//! encode error (trap 13), so what a version does not know is moved, not dropped. Where an id is missing the version is capped.
+//! Callers fill in the newest shape, and topic names as well as ids. Fields that a version cannot
+//! carry and must not lose are an encode error (trap 13), so what a version does not know is moved,
+//! not dropped. Where an id is missing the version is capped.
 
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
@@ -16,8 +18,9 @@ use ottla_protocol::messages::{
     OffsetFetchRequest, OffsetFetchResponse, Request, Response,
 };
 
-/// The highest version that can carry this request, where that is not the API's highest: from some version on a topic is named by
-/// its id alone, and a name without an id would be sent as the zero id (trap 13).
+/// The highest version that can carry this request, where that is not the API's highest: from some
+/// version on a topic is named by its id alone, and a name without an id would be sent as the zero
+/// id (trap 13).
 pub fn version_cap(request: &Request) -> Option<i16> {
     let missing = |mut ids: Box<dyn Iterator<Item = &Uuid> + '_>| ids.any(Uuid::is_zero);
     match request {
@@ -126,9 +129,11 @@ fn reshape_delete_topics(body: &mut DeleteTopicsRequest, version: i16) {
     }
 }
 
-/// Brings a response to the newest shape, so that machines read one: FindCoordinator has `coordinators`, OffsetFetch `groups`.
+/// Brings a response to the newest shape, so that machines read one: FindCoordinator has
+/// `coordinators`, OffsetFetch `groups`.
 ///
-/// An OffsetFetch response below version 8 does not name its group: `group_id` is empty in the one group.
+/// An OffsetFetch response below version 8 does not name its group: `group_id` is empty in the one
+/// group.
 pub fn reshape_response(response: &mut Response, version: i16) {
     match response {
         Response::FindCoordinator(body) if version < 4 => widen_find_coordinator(body),

@@ -4,8 +4,8 @@ use ottla_protocol::messages::ApiKey;
 use ottla_protocol::messages::api_versions::ApiVersion;
 use std::ops::RangeInclusive;
 
-/// What the broker behind one connection offers. It belongs to the connection, not to the broker: after a rolling upgrade the next
-/// connection offers something else (trap 5).
+/// What the broker behind one connection offers. It belongs to the connection, not to the broker:
+/// after a rolling upgrade the next connection offers something else (trap 5).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VersionTable {
     offered: Vec<(i16, i16, i16)>,

@@ -1,7 +1,8 @@
 //! Where records are gathered: one open batch per partition, filled by the callers' threads.
 //!
-//! A record is encoded once, into its partition's open batch, under that partition's lock only. Full batches wait behind the open
-//! one until the sender takes them. The sender is woken when a batch becomes ready, not for each record.
+//! A record is encoded once, into its partition's open batch, under that partition's lock only.
+//! Full batches wait behind the open one until the sender takes them. The sender is woken when a
+//! batch becomes ready, not for each record.
 
 use super::completion::{BatchCompletion, Delivery, Outcome, closed_error};
 use crate::error::{Error, ErrorKind};
@@ -12,7 +13,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Memory that is reserved for an open batch at first, in bytes, unless its first record needs more.
+/// Memory that is reserved for an open batch at first, in bytes, unless its first record needs
+/// more.
 const RESERVATION_MIN: usize = 16 << 10;
 
 /// A record on its way into a batch.
@@ -73,7 +75,8 @@ pub struct Accumulator {
     /// Somebody waits for memory: nothing lingers until he has it.
     starving: AtomicBool,
     closed: AtomicBool,
-    /// Buffers of batches that are done, for the next ones: fresh memory costs a page fault every 4 KiB.
+    /// Buffers of batches that are done, for the next ones: fresh memory costs a page fault every 4
+    /// KiB.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -167,8 +170,8 @@ impl Accumulator {
         }
     }
 
-    /// Keeps the memory of a batch that is done, if nobody holds it any more. A connection that is still writing it does: its
-    /// bytes are not written over (KAFKA-19012 is what that would be).
+    /// Keeps the memory of a batch that is done, if nobody holds it any more. A connection that is
+    /// still writing it does: its bytes are not written over (KAFKA-19012 is what that would be).
     pub(super) fn reuse(&self, bytes: Bytes) {
         let Ok(mut bytes) = bytes.try_into_mut() else { return };
         bytes.clear();
@@ -224,7 +227,8 @@ impl Accumulator {
         into.append(&mut lock(&self.listed));
     }
 
-    /// Accounts for memory; where nothing is in use any request is granted, so that one large record can pass.
+    /// Accounts for memory; where nothing is in use any request is granted, so that one large
+    /// record can pass.
     fn reserve(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let grant = |used: u64| {
@@ -371,8 +375,9 @@ impl PartitionBuffer {
         if is_new {
             lock(&self.accumulator.listed).push(self.slot);
         }
-        // Looked at after the listing: a sender that finds its broker idle looks at the list after it says so, hence one of the two
-        // sees the other. A busy broker's answer wakes the sender anyway.
+        // Looked at after the listing: a sender that finds its broker idle looks at the list after
+        // it says so, hence one of the two sees the other. A busy broker's answer wakes the sender
+        // anyway.
         let idle = !inner.load.as_ref().is_some_and(|load| load.is_busy());
         let is_batch_full = needed >= limits.batch_bytes_max;
         if is_batch_full {

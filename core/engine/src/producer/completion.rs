@@ -1,7 +1,8 @@
 //! What became of a batch, and the futures of its records.
 //!
-//! One completion per batch is shared by its records: a [`Delivery`] is the batch and an index, and is resolved when somebody looks.
-//! A batch that is split keeps its completion; its parts report their ranges.
+//! One completion per batch is shared by its records: a [`Delivery`] is the batch and an index, and
+//! is resolved when somebody looks. A batch that is split keeps its completion; its parts report
+//! their ranges.
 
 use crate::error::{Error, ErrorKind};
 use std::fmt;
@@ -19,7 +20,8 @@ pub struct RecordMetadata {
     pub partition: i32,
     /// The offset; -1 where the broker did not say (acks=0).
     pub offset: i64,
-    /// Milliseconds since 1970: the record's own time, or the broker's where the topic says `LogAppendTime`.
+    /// Milliseconds since 1970: the record's own time, or the broker's where the topic says
+    /// `LogAppendTime`.
     pub timestamp: i64,
 }
 
@@ -135,12 +137,13 @@ impl fmt::Debug for BatchCompletion {
 /// The future of one record: where it was written, or why not.
 ///
 /// Dropping it abandons the answer, not the record, which is on its way.
-#[must_use = "a delivery says whether the record was written; drop it only where that does not matter"]
+#[must_use = "a delivery tells whether the record was written"]
 pub struct Delivery {
     batch: Arc<BatchCompletion>,
     index: u32,
     timestamp: i64,
-    /// Whether a waker of this delivery is registered, and which: a future that is polled again by the same task adds none.
+    /// Whether a waker of this delivery is registered, and which: a future that is polled again by
+    /// the same task adds none.
     waker: Option<Waker>,
 }
 

@@ -1,7 +1,8 @@
 //! The producer: partitioner, accumulator, sender.
 //!
-//! A record goes through a [`partitioner`], into its partition's open batch in the [`accumulator`], and with it through the
-//! [`sender`] to the partition's leader; its [`Delivery`] tells how it ended.
+//! A record goes through a [`partitioner`], into its partition's open batch in the [`accumulator`],
+//! and with it through the [`sender`] to the partition's leader; its [`Delivery`] tells how it
+//! ended.
 
 pub mod accumulator;
 pub mod completion;

@@ -169,29 +169,32 @@ impl Sender {
         partition.push_retry(batch);
     }
 
-    /// A batch with a number ends without being known to be written: the number is missing, or may be (trap 2).
+    /// A batch with a number ends without being known to be written: the number is missing, or may
+    /// be (trap 2).
     fn lose(&mut self, slot: u32, batch: &Batch) {
         if batch.stamp.is_some() {
             self.partitions[slot as usize].is_unresolved = true;
         }
     }
 
-    /// 45: something before this batch is missing at the broker. While earlier ones are open that is what is expected, and it waits its
-    /// turn; else the broker lost something, or an earlier batch was given up.
+    /// 45: something before this batch is missing at the broker. While earlier ones are open that
+    /// is what is expected, and it waits its turn; else the broker lost something, or an earlier
+    /// batch was given up.
     fn on_out_of_order(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
         let is_first = self.partitions[slot as usize].is_first_open(batch.order);
         if error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) {
             if !is_first && !self.partitions[slot as usize].is_unresolved {
                 return self.retry(now, slot, batch, error);
             }
-            // At most five are open, and a broker knows the last five: this one is not in the log. (Where a number is missing, those
-            // before this one are known not to be written.)
+            // At most five are open, and a broker knows the last five: this one is not in the log.
+            // (Where a number is missing, those before this one are known not to be written.)
             batch.is_possibly_written = false;
         }
         self.renumber(slot, batch, error);
     }
 
-    /// The batch needs another number: where it may be written that would make a duplicate, so it fails.
+    /// The batch needs another number: where it may be written that would make a duplicate, so it
+    /// fails.
     fn renumber(&mut self, slot: u32, mut batch: Batch, error: Error) {
         self.lose(slot, &batch);
         if batch.is_possibly_written || batch.is_expired || batch.stamp.is_none() {

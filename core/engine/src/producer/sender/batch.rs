@@ -18,14 +18,16 @@ pub(super) struct Identity {
     pub(super) epoch: i16,
 }
 
-/// What the broker tells duplicates by. Given once; only a batch that was certainly not written may get another (trap 2).
+/// What the broker tells duplicates by. Given once; only a batch that was certainly not written may
+/// get another (trap 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) identity: Identity,
     pub(super) sequence: i32,
 }
 
-/// A batch's place in its partition: the order of drawing, then the first record, since the parts of a split batch share the first.
+/// A batch's place in its partition: the order of drawing, then the first record, since the parts
+/// of a split batch share the first.
 pub(super) type Order = (u64, u32);
 
 /// A batch in the sender's hands.
@@ -50,7 +52,8 @@ pub(super) struct Batch {
 
 /// The bytes of a batch.
 pub(super) enum Body {
-    /// Records that are to be sent uncompressed: the header and its checksum are written when the batch is drawn.
+    /// Records that are to be sent uncompressed: the header and its checksum are written when the
+    /// batch is drawn.
     Plain(BatchBuilder),
     /// Being compressed by the driver.
     Compressing,
@@ -146,7 +149,8 @@ impl Batch {
         }
     }
 
-    /// Completes the batch under this stamp. Only for a batch that was never sent, or was certainly not written.
+    /// Completes the batch under this stamp. Only for a batch that was never sent, or was certainly
+    /// not written.
     pub(super) fn seal(&mut self, stamp: Option<Stamp>) -> Result<(), Error> {
         self.stamp = stamp;
         let (id, epoch, sequence) =
@@ -185,8 +189,8 @@ impl Batch {
         }
     }
 
-    /// Divides a batch that was too large for the broker. The parts keep its sequence numbers, since it was not written. `None` where
-    /// it cannot be divided: it has one record.
+    /// Divides a batch that was too large for the broker. The parts keep its sequence numbers,
+    /// since it was not written. `None` where it cannot be divided: it has one record.
     pub(super) fn split(
         &self,
         compression: Compression,

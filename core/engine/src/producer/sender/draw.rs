@@ -48,7 +48,8 @@ impl Sender {
         }
     }
 
-    /// Looks at the partitions of a broker, drops those with nothing, and sets the timer for those that may wait.
+    /// Looks at the partitions of a broker, drops those with nothing, and sets the timer for those
+    /// that may wait.
     fn is_anything_due(&mut self, now: Instant, node_id: i32) -> bool {
         let queue = std::mem::take(&mut self.node(node_id).queue);
         let mut is_due = false;
@@ -92,7 +93,8 @@ impl Sender {
             return Offer::Due;
         }
         if needs_identity && partition.identity.is_none() {
-            // Forgotten only when there is nothing; else looked at again when the producer id is there.
+            // Forgotten only when there is nothing; else looked at again when the producer id is
+            // there.
             return match partition.buffer.look() {
                 Holding::Nothing if partition.prepared.is_empty() => Offer::Nothing,
                 _ => Offer::NotNow,
@@ -101,11 +103,8 @@ impl Sender {
         if let Some(first) = partition.prepared.front() {
             return if first.is_ready() { Offer::Due } else { Offer::NotNow };
         }
-        let holding = partition.buffer.look();
-        let is_idle = partition.in_flight.is_empty();
-        match holding {
-            Holding::Nothing if is_idle => Offer::Nothing,
-            // Its answer lists it again.
+        match partition.buffer.look() {
+            // The next record lists it again, and so does the answer to what is on its way.
             Holding::Nothing => Offer::Nothing,
             Holding::Full(_) | Holding::Open(_) if self.config.compression != Compression::None => {
                 Offer::NotNow
@@ -132,8 +131,8 @@ impl Sender {
         if until <= now { Offer::Due } else { Offer::MayWait(until) }
     }
 
-    /// Takes batches that are due out of the buffers and has them compressed, each in a job of its own, so that they are in
-    /// parallel across partitions and within one.
+    /// Takes batches that are due out of the buffers and has them compressed, each in a job of its
+    /// own, so that they are in parallel across partitions and within one.
     fn start_compressions(&mut self, now: Instant, node_id: i32) {
         let slots: Vec<u32> = self.node(node_id).queue.iter().copied().collect();
         for slot in slots {
@@ -141,7 +140,8 @@ impl Sender {
                 let holding = self.partitions[slot as usize].buffer.look();
                 let is_due = match holding {
                     Holding::Nothing => {
-                        // `look` has unlisted it; the queue of the node is left in `is_anything_due`.
+                        // `look` has unlisted it; the queue of the node is left in
+                        // `is_anything_due`.
                         break;
                     }
                     Holding::Full(_) => true,

@@ -41,10 +41,10 @@ impl Sender {
         let id = self.next_call_id();
         self.identity = IdentityState::Asking(id);
         let body = InitProducerIdRequest {
+            transactional_id: None,
             transaction_timeout_ms: i32::MAX,
             ..InitProducerIdRequest::default()
         };
-        let body = InitProducerIdRequest { transactional_id: None, ..body };
         self.outputs.push_back(Output::Call(Call {
             id,
             target: Target::Any,
@@ -91,8 +91,9 @@ impl Sender {
         self.timers.set(Reason::Identity, now + delay);
     }
 
-    /// Begins a new epoch for a partition that lost a sequence number, without asking anybody: the broker takes a higher epoch whose
-    /// numbers begin at 0 (KIP-360). `None` while a new producer id is being asked for.
+    /// Begins a new epoch for a partition that lost a sequence number, without asking anybody: the
+    /// broker takes a higher epoch whose numbers begin at 0 (KIP-360). `None` while a new producer
+    /// id is being asked for.
     pub(super) fn raised_identity(&mut self, old: Option<Identity>) -> Option<Identity> {
         let known = self.identity.known()?;
         if old != Some(known) {

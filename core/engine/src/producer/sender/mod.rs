@@ -1,7 +1,8 @@
-//! The sender: takes batches out of the accumulator, decides which goes where and when, and what an answer means.
+//! The sender: takes batches out of the accumulator, decides which goes where and when, and what an
+//! answer means.
 //!
-//! Sans-IO. The driver hands it time, metadata, answers and compressed batches, and does what [`Sender::poll_output`] yields. Records
-//! are told their outcome through their batch's completion.
+//! Sans-IO. The driver hands it time, metadata, answers and compressed batches, and does what
+//! [`Sender::poll_output`] yields. Records are told their outcome through their batch's completion.
 
 mod answer;
 mod batch;
@@ -48,7 +49,8 @@ pub struct SenderConfig {
     pub request_timeout: Duration,
     /// `retry.backoff.ms` and `retry.backoff.max.ms`.
     pub retry_backoff: (Duration, Duration),
-    /// `linger.ms`. At zero a batch goes at once while nothing is on its way to its broker, else when an answer comes.
+    /// `linger.ms`. At zero a batch goes at once while nothing is on its way to its broker, else
+    /// when an answer comes.
     pub linger: Duration,
     /// `max.request.size`.
     pub request_bytes_max: usize,
@@ -80,7 +82,8 @@ impl Default for SenderConfig {
     }
 }
 
-/// How long a batch that is not full waits for an earlier request's answer when `linger.ms` is 0: after this it joins in.
+/// How long a batch that is not full waits for an earlier request's answer when `linger.ms` is 0:
+/// after this it joins in.
 const ANSWER_WAIT_MAX: Duration = Duration::from_millis(5);
 
 /// What the driver is asked to do.
@@ -88,7 +91,8 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_millis(5);
 pub enum Output {
     /// Make this call.
     Call(Call),
-    /// Run this job, on another thread if it is large, and hand the result to [`Sender::handle_compressed`].
+    /// Run this job, on another thread if it is large, and hand the result to
+    /// [`Sender::handle_compressed`].
     Compress(CompressJob),
     /// The metadata is stale.
     RefreshMetadata,
@@ -303,7 +307,8 @@ impl Sender {
         self.outputs.pop_front()
     }
 
-    /// Whether batches ended since the last call, so that memory is free: wake those who wait for it.
+    /// Whether batches ended since the last call, so that memory is free: wake those who wait for
+    /// it.
     pub fn take_released(&mut self) -> bool {
         std::mem::take(&mut self.released)
     }
@@ -313,7 +318,8 @@ impl Sender {
         self.fatal.as_ref()
     }
 
-    /// The producer is closed: everything that is left fails. What is on its way may have been written.
+    /// The producer is closed: everything that is left fails. What is on its way may have been
+    /// written.
     pub fn handle_close(&mut self) {
         self.accumulator.close();
         self.fail_everything(&closed_error());

@@ -1,8 +1,9 @@
 //! One partition in the sender: which batch goes next, and under which sequence number.
 //!
-//! Batches pass from the buffer to `prepared` (being compressed), get their sequence number when they are drawn, wait in `in_flight` for
-//! their answer and, where that asks for it, in `retry` for the next attempt. At most five hold a sequence number at once, which is how
-//! many a broker remembers.
+//! Batches pass from the buffer to `prepared` (being compressed), get their sequence number when
+//! they are drawn, wait in `in_flight` for their answer and, where that asks for it, in `retry` for
+//! the next attempt. At most five hold a sequence number at once, which is how many a broker
+//! remembers.
 
 use super::super::accumulator::PartitionBuffer;
 use super::batch::{Batch, Identity, Order, Stamp, sequence_after};
@@ -27,10 +28,12 @@ pub(super) struct Partition {
     /// Whose numbers `sequence_next` counts.
     pub(super) identity: Option<Identity>,
     pub(super) sequence_next: i32,
-    /// A broker has acknowledged a batch under `identity`. Before that, one batch at a time: a broker without state for a producer
-    /// takes any first sequence number, so a second batch that overtook the first would hide its loss (trap 3).
+    /// A broker has acknowledged a batch under `identity`. Before that, one batch at a time: a
+    /// broker without state for a producer takes any first sequence number, so a second batch that
+    /// overtook the first would hide its loss (trap 3).
     pub(super) is_confirmed: bool,
-    /// A sequence number is missing, or may be: nothing new is drawn before the rest is settled (trap 2).
+    /// A sequence number is missing, or may be: nothing new is drawn before the rest is settled
+    /// (trap 2).
     pub(super) is_unresolved: bool,
     /// No attempt before this.
     pub(super) retry_at: Option<Instant>,
@@ -62,8 +65,8 @@ impl Partition {
         if self.retry_at.is_some_and(|at| at > now) {
             return false;
         }
-        // After a failure, one by one: what goes again must not overtake what is on its way, and the answers of another leader
-        // come first.
+        // After a failure, one by one: what goes again must not overtake what is on its way, and
+        // the answers of another leader come first.
         if !self.retry.is_empty() || self.is_unresolved {
             return self.in_flight.is_empty();
         }
@@ -91,7 +94,8 @@ impl Partition {
         Ok(())
     }
 
-    /// Whether no batch before this one is open: a broker that misses something before it has lost it.
+    /// Whether no batch before this one is open: a broker that misses something before it has lost
+    /// it.
     pub(super) fn is_first_open(&self, order: Order) -> bool {
         let mut open = self.in_flight.iter().chain(&self.retry);
         !open.any(|batch| batch.order < order)
@@ -109,8 +113,8 @@ impl Partition {
         self.retry.insert(at, batch);
     }
 
-    /// Whether the partition can take a new identity: everything that is open was certainly not written, so that new numbers
-    /// cannot make duplicates.
+    /// Whether the partition can take a new identity: everything that is open was certainly not
+    /// written, so that new numbers cannot make duplicates.
     pub(super) fn is_settled(&self) -> bool {
         self.in_flight.is_empty() && !self.retry.iter().any(|batch| batch.is_possibly_written)
     }

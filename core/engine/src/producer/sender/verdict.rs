@@ -13,7 +13,8 @@ pub(super) enum Verdict {
     Retry,
     /// Divide it, and send the parts.
     Split,
-    /// Its sequence number is not the next: something before it is missing (45), or the broker forgot the producer (59).
+    /// Its sequence number is not the next: something before it is missing (45), or the broker
+    /// forgot the producer (59).
     OutOfOrder,
     /// The broker does not accept this producer id and epoch: a new id is needed.
     IdentityLost,
@@ -42,8 +43,9 @@ pub(super) fn of_code(code: i16) -> Verdict {
     }
 }
 
-/// Whether the batch may be in the log although the broker answered this (trap 11). Only codes that a broker answers before it appends
-/// are certain; 6 is not, since leadership may be lost while the append waits for its replicas.
+/// Whether the batch may be in the log although the broker answered this (trap 11). Only codes that
+/// a broker answers before it appends are certain; 6 is not, since leadership may be lost while the
+/// append waits for its replicas.
 pub(super) fn is_possibly_written(code: i16) -> bool {
     let Some(code) = ErrorCode::from_code(code) else { return true };
     !matches!(
