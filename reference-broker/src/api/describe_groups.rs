@@ -1,7 +1,7 @@
 //! DescribeGroups (key 15), versions 0 to 6.
 //!
 //! A group that does not exist is "Dead": with error 0 up to version 5, with 69 and a text from
-//! version 6 (CG-20, KIP-1043). Metadata and assignments are shown of stable groups only.
+//! version 6 (CG-20, KIP-1043). Metadata is shown of stable groups only.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_groups::{DescribedGroup, DescribedGroupMember};

@@ -289,7 +289,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// Its metadata under the group's protocol; empty unless the group is stable.
     pub metadata: Bytes,
-    /// Its share; empty unless the group is stable.
+    /// Its share: the last that it was given, until the next assignment is made.
     pub assignment: Bytes,
 }
 

@@ -64,7 +64,7 @@ impl Shard {
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             metadata: if stable { member.metadata(&protocol_name) } else { Default::default() },
-            assignment: if stable { member.assignment.clone() } else { Default::default() },
+            assignment: member.assignment.clone(),
         });
         Ok(Description {
             state: group.state.name(),
