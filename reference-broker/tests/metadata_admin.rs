@@ -171,7 +171,8 @@ fn deletion_by_name_and_by_id() {
     let mut delete = |name: Option<&str>, topic_id| {
         let topic =
             DeleteTopicState { name: name.map(str::to_owned), topic_id, ..Default::default() };
-        let request = DeleteTopicsRequest { topics: vec![topic], ..Default::default() };
+        let request =
+            DeleteTopicsRequest { topics: vec![topic], timeout_ms: 5000, ..Default::default() };
         let Response::DeleteTopics(answer) = client.call(6, request) else { panic!() };
         answer.responses[0].error_code
     };
@@ -197,7 +198,8 @@ fn partitions_are_only_ever_added() {
             assignments: None,
             ..Default::default()
         };
-        let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };
+        let request =
+            CreatePartitionsRequest { topics: vec![topic], timeout_ms: 5000, ..Default::default() };
         let Response::CreatePartitions(answer) = client.call(3, request) else { panic!() };
         assert_eq!(answer.results.len(), 1, "AD-08");
         answer.results[0].error_code

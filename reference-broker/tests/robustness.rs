@@ -112,7 +112,7 @@ fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     let broker = Process::start(&data, &[]);
     let mut client = broker.connect();
     // AV-02: the body of a version that nobody knows cannot be read.
-    let request = [0, 0, 0, 14, 0, 18, 0x7f, 0xff, 0, 0, 0, 9, 0xff, 0xff, 1, 2, 3, 4];
+    let request = [0, 0, 0, 14, 0, 18, 0x7f, 0xff, 0, 0, 0, 9, 0xff, 0xff, 0, 2, 3, 4];
     client.stream.write_all(&request).unwrap();
     let Response::ApiVersions(answer) = client.receive(ApiKey::ApiVersions, 0, 9) else {
         panic!();

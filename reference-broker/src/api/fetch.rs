@@ -71,7 +71,7 @@ impl Plan {
         let by_id = context.api_version >= TOPIC_IDS_SINCE;
         let find = |topic: &FetchTopic, index: i32| -> Result<Arc<Partition>, ErrorCode> {
             if is_replica {
-                return Err(ErrorCode::TopicAuthorizationFailed);
+                return Err(ErrorCode::NotLeaderOrFollower);
             }
             let known = match by_id {
                 true => image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)?,

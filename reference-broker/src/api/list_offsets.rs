@@ -2,7 +2,7 @@
 //!
 //! What is told is what a consumer of that isolation level may see (LO-01).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_offsets::{
@@ -24,8 +24,9 @@ pub(crate) async fn handle(
     context: &RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    // LO-07
+    // LO-07: a partition that stands twice is refused, and answered once.
     let mut asked = BTreeMap::new();
+    let mut answered = BTreeSet::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             *asked.entry((topic.name.clone(), partition.partition_index)).or_insert(0) += 1;
@@ -36,7 +37,11 @@ pub(crate) async fn handle(
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
-            let once = asked.get(&(topic.name.clone(), wanted.partition_index)) == Some(&1);
+            let key = (topic.name.clone(), wanted.partition_index);
+            let once = asked.get(&key) == Some(&1);
+            if !answered.insert(key) {
+                continue;
+            }
             let found = match once {
                 true => find(context, &topic.name, wanted, read_committed),
                 false => Err(ErrorCode::InvalidRequest),

@@ -127,8 +127,7 @@ fn one_batch(
         ));
     }
     if records.len() < BATCH_HEADER_LEN {
-        let message = format!("{} bytes are no record batch", records.len());
-        return Err(AppendError::new(ErrorCode::CorruptMessage, message));
+        return Err(invalid(format!("{} bytes are no record batch", records.len())));
     }
     let header = BatchHeader::parse(&records).map_err(|error| match error.kind() {
         ottla_protocol::records::RecordErrorKind::UnsupportedMagic => invalid(error.to_string()),
@@ -136,8 +135,10 @@ fn one_batch(
     })?;
     match header.size_in_bytes() {
         size if size > records.len() => {
-            let message = format!("the batch says {size} bytes, the request has {}", records.len());
-            return Err(AppendError::new(ErrorCode::CorruptMessage, message));
+            // Apache Kafka does not see a batch that is cut, and misses it: the same code as for
+            // none.
+            let there = records.len();
+            return Err(invalid(format!("the batch says {size} bytes, the request has {there}")));
         }
         size if size < records.len() => {
             let message = "Produce requests must have exactly one record batch, found more";

@@ -34,6 +34,8 @@ pub struct Partition {
     index: i32,
     leader_epoch: i32,
     log_dir: Arc<LogDir>,
+    /// The replication factor.
+    replicas: usize,
     state: Mutex<State>,
     config: ArcSwap<TopicConfig>,
     /// Copies of what the state says, for readers without the lock.
@@ -71,12 +73,14 @@ impl Partition {
         checkpointed_high_watermark: i64,
     ) -> Result<Self, LogError> {
         log.begin_epoch(leader_epoch)?;
+        let of = usize::try_from(index).expect("indexes of the image are not negative");
+        let replicas = topic.partitions.get(of).map_or(1, |partition| partition.replicas.len());
         let leadership = Leadership::new(
             leader_epoch,
             checkpointed_high_watermark.max(log.log_start_offset()),
             log.log_end_offset(),
             log.durable_end_offset(),
-            commit_rule(&config),
+            commit_rule(&config, replicas),
         );
         Ok(Self {
             topic: Arc::from(topic.name.as_str()),
@@ -84,6 +88,7 @@ impl Partition {
             index,
             leader_epoch,
             log_dir,
+            replicas,
             high_watermark: AtomicI64::new(leadership.high_watermark()),
             log_start: AtomicI64::new(log.log_start_offset()),
             state: Mutex::new(State { log, leadership, closed: false, flushing: false }),
@@ -179,7 +184,7 @@ impl Partition {
     pub(crate) fn set_config(&self, config: TopicConfig, log_config: crate::log::LogConfig) {
         let mut state = self.lock();
         state.log.set_config(log_config);
-        let advanced = state.leadership.on_rule(commit_rule(&config));
+        let advanced = state.leadership.on_rule(commit_rule(&config, self.replicas));
         self.config.store(Arc::new(config));
         self.publish(state, advanced);
     }
@@ -261,9 +266,12 @@ impl Partition {
     }
 }
 
-fn commit_rule(config: &TopicConfig) -> CommitRule {
+/// P1: more replicas than the partition has are never demanded (Kafka's `effectiveMinIsr`,
+/// KIP-966).
+fn commit_rule(config: &TopicConfig, replicas: usize) -> CommitRule {
+    let min_in_sync = usize::try_from(config.min_insync_replicas).unwrap_or(1);
     CommitRule {
-        min_in_sync: usize::try_from(config.min_insync_replicas).unwrap_or(1),
+        min_in_sync: min_in_sync.min(replicas),
         flush_before_ack: config.flush_messages == 1,
     }
 }

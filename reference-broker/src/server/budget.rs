@@ -1,8 +1,8 @@
 //! The bytes that large requests may take, over all connections (`queued.max.request.bytes`).
 //!
 //! A frame takes its share as its bytes arrive, not when it claims its length: a client that claims
-//! 90 MiB and stops holds next to nothing. So that frames which are all half-way cannot wait for each
-//! other for ever, one at a time may go on beyond the budget.
+//! 90 MiB and stops holds next to nothing. So that frames which are all half-way cannot wait for
+//! each other for ever, one at a time may go on beyond the budget.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl Budget {
         }
     }
 
-    /// Pays for a frame of `frame_len` bytes of which `arrived` are there, and for some more, so that
-    /// reading can go on; waits for its turn if it must.
+    /// Pays for a frame of `frame_len` bytes of which `arrived` are there, and for some more, so
+    /// that reading can go on; waits for its turn if it must.
     pub(super) async fn pay(&self, taken: &mut Taken, arrived: usize, frame_len: usize) {
         if taken.overdraft.is_some() || arrived < FREE_LEN + taken.len {
             return;
