@@ -180,15 +180,15 @@ impl Sender {
     /// 45: something before this batch is missing at the broker. While earlier ones are open that
     /// is what is expected, and it waits its turn; else the broker lost something, or an earlier
     /// batch was given up.
-    fn on_out_of_order(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
-        let is_first = self.partitions[slot as usize].is_first_open(batch.order);
-        if error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) {
-            if !is_first && !self.partitions[slot as usize].is_unresolved {
-                return self.retry(now, slot, batch, error);
-            }
-            // At most five are open, and a broker knows the last five: this one is not in the log.
-            // (Where a number is missing, those before this one are known not to be written.)
-            batch.is_possibly_written = false;
+    ///
+    /// The answer does not undo an earlier "possibly": the first attempt may still stand unread in a
+    /// lost connection behind the batch that is missing, and both be written when they are read. A
+    /// new number would then make a duplicate.
+    fn on_out_of_order(&mut self, now: Instant, slot: u32, batch: Batch, error: Error) {
+        let partition = &self.partitions[slot as usize];
+        let is_expected = !partition.is_first_open(batch.order) && !partition.is_unresolved;
+        if error.code() == Some(ErrorCode::OutOfOrderSequenceNumber) && is_expected {
+            return self.retry(now, slot, batch, error);
         }
         self.renumber(slot, batch, error);
     }
