@@ -191,7 +191,8 @@ proptest! {
 
     #[test]
     fn a_header_is_read_as_it_was_written(
-        longs in any::<[i64; 4]>(), ints in any::<[i32; 5]>(), epoch: i16, attributes: i16, crc: u32,
+        longs in any::<[i64; 4]>(), ints in any::<[i32; 5]>(),
+        epoch: i16, attributes: i16, crc: u32,
     ) {
         let header = BatchHeader {
             base_offset: longs[0],

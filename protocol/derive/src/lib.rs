@@ -4,11 +4,11 @@
 //! The attributes say what the schema says:
 //!
 //! ```text
-//! #[wire(versions = 3..=13, flexible = 9..)]        on the struct; no `flexible` where no version is
+//! #[wire(versions = 3..=13, flexible = 9..)]        on the struct; `flexible` if any is
 //! #[wire(versions = 3.., nullable = 3.., default = null)]              on a field
 //! #[wire(versions = 10.., tag = 0, tagged = 10.., ignorable)]
 //! #[wire(versions = 1.., flexible = none)]          keeps the classic length in flexible versions
-//! #[wire(versions = 0.., json = "isr")]             a JSON name that is not the camelCase of the field's
+//! #[wire(versions = 0.., json = "isr")]             a JSON name of its own
 //! #[wire(unknown)]                                  where unknown tagged fields are kept
 //! ```
 //!

@@ -338,8 +338,8 @@ fn closed(what: &str) -> Error {
 fn timed_out(what: &str, config: &AdminConfig) -> Error {
     let seconds = config.default_api_timeout.as_secs_f64();
     let message = format!(
-        "cannot {what} within {seconds} s (default.api.timeout.ms): leaders or coordinators did not \
-         settle; check the brokers"
+        "cannot {what} within {seconds} s (default.api.timeout.ms): leaders or coordinators did \
+         not settle; check the brokers"
     );
     Error::new(ErrorKind::Timeout, message)
 }

@@ -135,9 +135,9 @@ impl ConfigChange {
 }
 
 /// Open resources by the broker that answers for them.
-fn by_target<'r, S>(
-    open: &'r BTreeMap<ConfigResource, S>,
-) -> BTreeMap<Target, Vec<(&'r ConfigResource, &'r S)>> {
+fn by_target<S>(
+    open: &BTreeMap<ConfigResource, S>,
+) -> BTreeMap<Target, Vec<(&ConfigResource, &S)>> {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (resource, spec) in open {
         groups.entry(resource.target()).or_default().push((resource, spec));
