@@ -3,7 +3,8 @@
 mod consumer_support;
 
 use consumer_support::{Cluster, PATIENCE, Seen, read};
-use ottla::{Compression, Consumer, ErrorKind, TopicPartition};
+use ottla::{Admin, Compression, Consumer, ErrorKind, NewTopic, TopicPartition};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn partitions(topic: &str, count: i32) -> Vec<TopicPartition> {
@@ -102,6 +103,32 @@ async fn seek_pause_and_questions_about_offsets() {
     assert_eq!((ends.values().next(), beginnings.values().next()), (Some(&50), Some(&0)));
     let error = consumer.seek(("u", 0), 1).expect_err("not assigned");
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+/// Trap 12: under `LogAppendTime` every record has the broker's time, which is the batch's.
+#[tokio::test]
+async fn append_time_is_the_time_of_every_record() {
+    let cluster = Cluster::start().await;
+    let admin = Admin::builder().bootstrap_servers(&cluster.address).build().await.expect("up");
+    let topic = NewTopic::new("t", 1, 1).config("message.timestamp.type", "LogAppendTime");
+    admin.create_topic(topic).await.expect("a new topic");
+    let now_ms = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        i64::try_from(now.expect("after 1970").as_millis()).expect("before the year 292 million")
+    };
+    let before = now_ms();
+    // The producer says 1000 + n.
+    cluster.produce("t", 1, 0..10).await;
+    let consumer = cluster.consumer().assign(partitions("t", 1)).build().await.expect("up");
+    let mut count = 0;
+    while count < 10 {
+        let batch = tokio::time::timeout(PATIENCE, consumer.next_batch()).await.expect("in time");
+        let batch = batch.expect("no error").expect("not closed");
+        let times: BTreeSet<i64> = batch.iter().map(|record| record.timestamp).collect();
+        assert_eq!(times.len(), 1, "one time per batch: {times:?}");
+        assert!(times.iter().all(|time| (before..=now_ms()).contains(time)), "{times:?}");
+        count += batch.len();
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// A batch of records of one partition, in order of their offsets.
 ///
 /// It owns its bytes: keep it as long as you like, move it to another thread. Records are read as
-/// they are iterated; keys and values are slices.
+/// they are iterated; keys and values are slices. An uncompressed batch is a slice of the whole
+/// answer that it came in, some megabytes, and keeps that alive: copy what you keep for long.
 #[derive(Clone, Debug)]
 pub struct Batch {
     topic: Arc<str>,
@@ -105,7 +106,7 @@ impl Batch {
     }
 
     /// The same without its records below `offset`.
-    pub(super) fn from_offset(mut self, offset: i64) -> Self {
+    pub(super) fn skip_to(mut self, offset: i64) -> Self {
         let skipped = self.iter().take_while(|record| record.offset < offset).count();
         self.first += skipped;
         self.first_offset = self.first_offset.max(offset);
@@ -260,7 +261,7 @@ impl Cursor {
 
     /// The batch without the records that were given.
     pub(super) fn into_rest(self) -> Option<Batch> {
-        self.has_rest().then(|| self.batch.from_offset(self.next_offset))
+        self.has_rest().then(|| self.batch.skip_to(self.next_offset))
     }
 }
 

@@ -218,10 +218,14 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`Consumer::commit`].
-    pub async fn commit_offsets(
+    pub async fn commit_offsets<P, O>(
         &self,
-        offsets: impl IntoIterator<Item = (impl Into<TopicPartition>, impl Into<OffsetAndMetadata>)>,
-    ) -> Result<(), Error> {
+        offsets: impl IntoIterator<Item = (P, O)>,
+    ) -> Result<(), Error>
+    where
+        P: Into<TopicPartition>,
+        O: Into<OffsetAndMetadata>,
+    {
         let offsets: BTreeMap<TopicPartition, OffsetAndMetadata> =
             offsets.into_iter().map(|(partition, o)| (partition.into(), o.into())).collect();
         let done = self.shared.commit(|machine, now| machine.commit_offsets(now, offsets));

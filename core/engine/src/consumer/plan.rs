@@ -258,7 +258,27 @@ impl Consumer {
                 self.outputs.push_back(ConsumerOutput::RefreshMetadata);
             }
         }
+        self.report_missing_partitions();
         self.give_topics(now);
+    }
+
+    /// A partition by hand that its topic does not have, told once.
+    fn report_missing_partitions(&mut self) {
+        for (partition, state) in &mut self.partitions {
+            let count = self.metadata.partition_count(&partition.topic);
+            let Some(count) = count.filter(|&count| partition.partition as usize >= count) else {
+                continue;
+            };
+            let message = format!(
+                "partition {} of topic '{}' does not exist: it has {count}, from 0",
+                partition.partition, partition.topic
+            );
+            let error = Error::new(ErrorKind::NotFound, message);
+            if state.reported.as_ref() != Some(&error) {
+                state.reported = Some(error.clone());
+                self.errors.push_back(error);
+            }
+        }
     }
 
     /// Tells the user once per limit which topics are missing, and goes on waiting for them.

@@ -32,7 +32,9 @@ impl Consumer {
             .collect();
         let wanted = asked.iter().map(|a| a.partition.clone()).collect::<Vec<_>>();
         let request = offset_fetch_request(&self.metadata, &group, Some(&wanted));
-        let id = self.call(Target::Group(group), Purpose::Coordinator, request);
+        // Not on the coordinator's connection: behind a JoinGroup that waits for others, this would
+        // time out and take the JoinGroup with it (trap 1).
+        let id = self.call(Target::Group(group), Purpose::General, request);
         self.mark_busy(&asked, id);
         self.waiting.insert(id, Waiting::Committed(asked));
     }

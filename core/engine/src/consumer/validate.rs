@@ -64,16 +64,16 @@ impl Consumer {
 
     /// Positions that were set before the leader was known.
     fn adopt_leaders(&mut self, now: Instant) {
+        let without = self.partitions.iter().filter(|(_, state)| {
+            state.phase == Phase::Fetching && state.leader.is_none() && state.can_act(now)
+        });
+        let without: Vec<TopicPartition> = without.map(|(p, _)| p.clone()).collect();
         let mut is_missing = false;
-        for partition in self.assignment() {
-            let state = &self.partitions[&partition];
-            if state.phase == Phase::Fetching && state.leader.is_none() {
-                self.check_leader(&partition);
-                is_missing |= self.partitions[&partition].leader.is_none()
-                    && self.partitions[&partition].can_act(now);
-                if is_missing {
-                    self.retry_later(now, &partition);
-                }
+        for partition in without {
+            self.check_leader(&partition);
+            if self.partitions[&partition].leader.is_none() {
+                is_missing = true;
+                self.retry_later(now, &partition);
             }
         }
         if is_missing {

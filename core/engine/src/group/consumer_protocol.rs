@@ -33,7 +33,6 @@ pub fn encode_subscription(member: &Subscriber) -> Result<Bytes, EncodeError> {
             .map(|(topic, partitions)| ConsumerProtocolSubscriptionTopicPartition {
                 topic: topic.to_string(),
                 partitions,
-                ..Default::default()
             })
             .collect(),
         generation_id: member.generation,
@@ -67,7 +66,6 @@ pub fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes, EncodeE
             .map(|(topic, partitions)| ConsumerProtocolAssignmentTopicPartition {
                 topic: topic.to_string(),
                 partitions,
-                ..Default::default()
             })
             .collect(),
         ..Default::default()

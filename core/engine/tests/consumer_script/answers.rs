@@ -40,7 +40,7 @@ fn words<'a>(args: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
 }
 
 /// The answer to `request` that the words describe.
-pub fn answer(metadata: &Metadata, request: &Request, args: &[&str]) -> Response {
+pub(super) fn answer(metadata: &Metadata, request: &Request, args: &[&str]) -> Response {
     match request {
         Request::JoinGroup(_) => join(&words(args)),
         Request::SyncGroup(_) => sync(&words(args)),
@@ -48,7 +48,7 @@ pub fn answer(metadata: &Metadata, request: &Request, args: &[&str]) -> Response
             error_code: args.first().map_or(0, |code| error_code(code)),
             ..Default::default()
         })),
-        Request::LeaveGroup(_) => Response::LeaveGroup(Box::new(LeaveGroupResponse::default())),
+        Request::LeaveGroup(_) => Response::LeaveGroup(Box::<LeaveGroupResponse>::default()),
         Request::OffsetFetch(_) => offset_fetch(metadata, args),
         Request::OffsetCommit(_) => offset_commit(args),
         Request::ListOffsets(_) => list_offsets(args),
@@ -327,7 +327,7 @@ fn emptied(fields: &BatchFields, last_offset_delta: i32) -> Bytes {
 }
 
 /// `t:0@1e5` partition 0 of t, led by node 1 in epoch 5; `t:0@-` without a leader; `u:?` unknown.
-pub fn metadata(args: &[&str]) -> MetadataResponse {
+pub(super) fn metadata(args: &[&str]) -> MetadataResponse {
     let mut topics: BTreeMap<&str, MetadataResponseTopic> = BTreeMap::new();
     for arg in args {
         let (name, rest) = arg.split_once(':').expect("topic:partition");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A consumer under test, its clock, and the calls that wait for an answer.
 #[derive(Default)]
-pub struct Env {
+pub(crate) struct Env {
     consumer: Option<Consumer>,
     now_ms: u64,
     metadata: Metadata,
@@ -31,13 +31,13 @@ pub struct Env {
 
 impl Env {
     /// Everything that happened since the last time.
-    pub fn take_output(&mut self) -> String {
+    pub(crate) fn take_output(&mut self) -> String {
         let output = std::mem::take(&mut self.output);
         if output.is_empty() { "(nothing)\n".to_string() } else { output }
     }
 
     /// Runs one command line.
-    pub fn run(&mut self, line: &str) {
+    pub(crate) fn run(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let command = words.next().expect("a command");
         let args: Vec<&str> = words.collect();
@@ -56,43 +56,8 @@ impl Env {
             "next" => self.next_batch(),
             "unreadable" => self.give_back(),
             "stop-waiting" => self.act(|consumer, now| consumer.user_left(now)),
-            "seek" => {
-                let (to, offset) = (partition(args[0]), number(args[1]));
-                self.act(|consumer, now| {
-                    assert!(consumer.seek(now, &to, Position::at(offset)));
-                });
-            }
-            "seek-to-end" => {
-                let to = partition(args[0]);
-                self.act(|consumer, now| {
-                    assert!(consumer.seek_by(now, &to, OffsetReset::Latest));
-                });
-            }
-            "pause" | "resume" => {
-                let (of, paused) = (partition(args[0]), command == "pause");
-                self.act(|consumer, now| assert!(consumer.pause(now, &of, paused)));
-            }
-            "finish-up-to" => {
-                let offset = number(args[0]);
-                self.act(|consumer, _| consumer.finish_up_to(offset));
-            }
-            "return-rest" => {
-                let offset = number(args[0]);
-                self.act(|consumer, now| consumer.return_rest(now, offset));
-            }
-            "commit" if args.is_empty() => self.act(|consumer, now| {
-                let _ = consumer.commit(now);
-            }),
-            "commit" => {
-                let offsets = args.iter().map(|arg| {
-                    let (of, offset) = arg.split_once('=').expect("partition=offset");
-                    (partition(of), number(offset).into())
-                });
-                let offsets = offsets.collect();
-                self.act(|consumer, now| {
-                    let _ = consumer.commit_offsets(now, offsets);
-                });
-            }
+            "seek" | "seek-to-end" | "pause" | "resume" => self.move_partition(command, &args),
+            "finish-up-to" | "return-rest" | "commit" => self.finish(command, &args),
             "close" => self.act(|consumer, now| consumer.close(now)),
             "positions" => self.show_positions(),
             "lost" => {
@@ -113,6 +78,33 @@ impl Env {
             }
             other => panic!("unknown command '{other}' in: {line}"),
         }
+    }
+
+    fn move_partition(&mut self, command: &str, args: &[&str]) {
+        let of = partition(args[0]);
+        self.act(|consumer, now| {
+            let known = match command {
+                "seek" => consumer.seek(now, &of, Position::at(number(args[1]))),
+                "seek-to-end" => consumer.seek_by(now, &of, OffsetReset::Latest),
+                command => consumer.pause(now, &of, command == "pause"),
+            };
+            assert!(known, "{of} is assigned");
+        });
+    }
+
+    fn finish(&mut self, command: &str, args: &[&str]) {
+        self.act(|consumer, now| match (command, args) {
+            ("finish-up-to", _) => consumer.finish_up_to(number(args[0])),
+            ("return-rest", _) => consumer.return_rest(now, number(args[0])),
+            (_, []) => drop(consumer.commit(now)),
+            (_, offsets) => {
+                let offsets = offsets.iter().map(|arg| {
+                    let (of, offset) = arg.split_once('=').expect("partition=offset");
+                    (partition(of), number(offset).into())
+                });
+                let _ = consumer.commit_offsets(now, offsets.collect());
+            }
+        });
     }
 
     fn create(&mut self, args: &[&str]) {

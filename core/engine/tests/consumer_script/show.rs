@@ -4,11 +4,12 @@ use ottla_engine::call::{Call, Target};
 use ottla_engine::consumer::{ConsumerOutput, HandedOut, Position, RebalanceEvent};
 use ottla_engine::group::TopicPartition;
 use ottla_engine::group::consumer_protocol::{decode_assignment, decode_subscription};
-use ottla_protocol::messages::Request;
+use ottla_protocol::messages::list_offsets::ListOffsetsPartition;
+use ottla_protocol::messages::{FetchRequest, JoinGroupRequest, Request};
 use ottla_protocol::records::Decompressor;
 
 /// `#3 node 1 Fetch (Fetch, 30500ms): t-0 from 5`
-pub fn call(number: u64, call: &Call) -> String {
+pub(super) fn call(number: u64, call: &Call) -> String {
     let target = match &call.target {
         Target::Node(node) => format!("node {node}"),
         Target::Group(group) => format!("coordinator of {group}"),
@@ -22,52 +23,27 @@ pub fn call(number: u64, call: &Call) -> String {
 }
 
 /// The API and what is asked.
-pub fn request(request: &Request) -> (&'static str, String) {
-    let name = request.api_key().name();
+pub(super) fn request(request: &Request) -> (&'static str, String) {
     let body = match request {
-        Request::Fetch(body) => {
-            let mut parts = Vec::new();
-            for topic in &body.topics {
-                for p in &topic.partitions {
-                    let (index, from, epoch) =
-                        (p.partition, p.fetch_offset, p.current_leader_epoch);
-                    parts.push(format!(
-                        "{}-{index} from {from} (leader epoch {epoch})",
-                        topic.topic
-                    ));
-                }
-            }
-            parts.sort();
-            let wait = body.max_wait_ms;
-            format!("{} wait={wait}ms isolation={}", parts.join(", "), body.isolation_level)
-        }
-        Request::ListOffsets(body) => {
-            let parts = body.topics.iter().flat_map(|topic| {
-                topic
-                    .partitions
-                    .iter()
-                    .map(|p| format!("{}-{} at {}", topic.name, p.partition_index, p.timestamp))
-            });
-            parts.collect::<Vec<_>>().join(", ")
-        }
-        Request::OffsetForLeaderEpoch(body) => {
-            let parts = body.topics.iter().flat_map(|topic| {
-                topic.partitions.iter().map(|p| {
-                    let (index, epoch) = (p.partition, p.leader_epoch);
-                    format!(
-                        "{}-{index} epoch {epoch} (leader {})",
-                        topic.topic, p.current_leader_epoch
-                    )
-                })
-            });
-            parts.collect::<Vec<_>>().join(", ")
-        }
+        Request::Fetch(body) => fetch(body),
+        Request::ListOffsets(body) => join(body.topics.iter().flat_map(|topic| {
+            let of = |p: &ListOffsetsPartition| {
+                format!("{}-{} at {}", topic.name, p.partition_index, p.timestamp)
+            };
+            topic.partitions.iter().map(of)
+        })),
+        Request::OffsetForLeaderEpoch(body) => join(body.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|p| {
+                let (index, epoch, leader) = (p.partition, p.leader_epoch, p.current_leader_epoch);
+                format!("{}-{index} epoch {epoch} (leader {leader})", topic.topic)
+            })
+        })),
         Request::OffsetFetch(body) => {
             let topics = body.groups[0].topics.iter().flatten();
             let parts = topics.flat_map(|topic| {
                 topic.partition_indexes.iter().map(|p| format!("{}-{p}", topic.name))
             });
-            format!("{} stable={}", parts.collect::<Vec<_>>().join(", "), body.require_stable)
+            format!("{} stable={}", join(parts), body.require_stable)
         }
         Request::OffsetCommit(body) => {
             let parts = body.topics.iter().flat_map(|topic| {
@@ -76,25 +52,10 @@ pub fn request(request: &Request) -> (&'static str, String) {
                     format!("{}-{}={}e{epoch}", topic.name, p.partition_index, p.committed_offset)
                 })
             });
-            let parts = parts.collect::<Vec<_>>().join(", ");
             let (generation, member) = (body.generation_id_or_member_epoch, &body.member_id);
-            format!("{parts} as '{member}' of generation {generation}")
+            format!("{} as '{member}' of generation {generation}", join(parts))
         }
-        Request::JoinGroup(body) => {
-            let protocols = body.protocols.iter().map(|protocol| {
-                let read = decode_subscription(String::new(), None, &protocol.metadata);
-                let read = read.expect("a subscription that we wrote");
-                let topics = read.topics.join(",");
-                let owned = list(&read.owned);
-                format!("{}(topics {topics}; owned {owned} of {})", protocol.name, read.generation)
-            });
-            let protocols = protocols.collect::<Vec<_>>().join(" ");
-            let instance = body.group_instance_id.as_ref();
-            let instance = instance.map_or(String::new(), |id| format!(" instance '{id}'"));
-            let timeouts = format!("{}/{}ms", body.session_timeout_ms, body.rebalance_timeout_ms);
-            let reason = body.reason.clone().unwrap_or_default();
-            format!("as '{}'{instance} {timeouts} {protocols} because {reason}", body.member_id)
-        }
+        Request::JoinGroup(body) => join_group(body),
         Request::SyncGroup(body) => {
             let parts = body.assignments.iter().map(|assignment| {
                 let read = decode_assignment(&assignment.assignment).expect("an assignment");
@@ -112,11 +73,45 @@ pub fn request(request: &Request) -> (&'static str, String) {
         }
         other => format!("{other:?}"),
     };
-    (name, body)
+    (request.api_key().name(), body)
+}
+
+fn join(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn fetch(body: &FetchRequest) -> String {
+    let parts = body.topics.iter().flat_map(|topic| {
+        // Both names, so that any version can be written (trap 13).
+        assert!(!topic.topic.is_empty() && !topic.topic_id.is_zero());
+        topic.partitions.iter().map(|p| {
+            let (index, from, epoch) = (p.partition, p.fetch_offset, p.current_leader_epoch);
+            format!("{}-{index} from {from} (leader epoch {epoch})", topic.topic)
+        })
+    });
+    let mut parts: Vec<String> = parts.collect();
+    parts.sort();
+    let (wait, isolation) = (body.max_wait_ms, body.isolation_level);
+    format!("{} wait={wait}ms isolation={isolation}", parts.join(", "))
+}
+
+fn join_group(body: &JoinGroupRequest) -> String {
+    let protocols = body.protocols.iter().map(|protocol| {
+        let read = decode_subscription(String::new(), None, &protocol.metadata);
+        let read = read.expect("a subscription that we wrote");
+        let (topics, owned) = (read.topics.join(","), list(&read.owned));
+        format!("{}(topics {topics}; owned {owned} of {})", protocol.name, read.generation)
+    });
+    let protocols = protocols.collect::<Vec<_>>().join(" ");
+    let instance = body.group_instance_id.as_ref();
+    let instance = instance.map_or(String::new(), |id| format!(" instance '{id}'"));
+    let timeouts = format!("{}/{}ms", body.session_timeout_ms, body.rebalance_timeout_ms);
+    let reason = body.reason.clone().unwrap_or_default();
+    format!("as '{}'{instance} {timeouts} {protocols} because {reason}", body.member_id)
 }
 
 /// Everything that is not a call.
-pub fn output(output: &ConsumerOutput) -> String {
+pub(super) fn output(output: &ConsumerOutput) -> String {
     match output {
         ConsumerOutput::Call(_) => unreachable!("calls are shown with their number"),
         ConsumerOutput::ForgetCoordinator(group) => format!("forget the coordinator of {group}"),
@@ -139,7 +134,7 @@ pub fn output(output: &ConsumerOutput) -> String {
 }
 
 /// `batch t-0: offsets 0,1,2; then 3e5`
-pub fn batch(handed: &HandedOut) -> String {
+pub(super) fn batch(handed: &HandedOut) -> String {
     let records = handed.batch.records(&mut Decompressor::new()).expect("a readable batch");
     let offsets = records.iter().map(|record| record.expect("a whole record").offset);
     let seen = offsets.filter(|offset| *offset >= handed.first_offset);
@@ -148,7 +143,7 @@ pub fn batch(handed: &HandedOut) -> String {
 }
 
 /// `5e2`, or `5` without an epoch.
-pub fn position(position: &Position) -> String {
+pub(super) fn position(position: &Position) -> String {
     match position.leader_epoch {
         Some(epoch) => format!("{}e{epoch}", position.offset),
         None => position.offset.to_string(),
