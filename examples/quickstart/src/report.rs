@@ -100,9 +100,11 @@ fn keys(input: &Input, outcome: &Outcome) -> String {
         let key = String::from_utf8_lossy(key).into_owned();
         let label = input.labels.get(&key).cloned().unwrap_or_default();
         let unit = if flights { " min" } else { "" };
-        let mean = (tally.numbers > 0)
-            .then(|| format!("{:.1}{unit}", tally.sum / tally.numbers as f64))
-            .unwrap_or_default();
+        let mean = if tally.numbers > 0 {
+            format!("{:.1}{unit}", tally.sum / tally.numbers as f64)
+        } else {
+            String::new()
+        };
         table.add_row([key, label, tally.rows.to_string(), mean]);
     }
     let hidden = tallies.len().saturating_sub(KEYS_SHOWN);
