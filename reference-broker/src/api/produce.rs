@@ -43,8 +43,8 @@ pub(crate) async fn handle(context: &RequestContext, request: ProduceRequest) ->
         };
         topics.push((answer, append_topic(context, topic, acks, transactional)));
     }
-    if acks == ACKS_ALL {
-        wait_for_commit(&mut topics, patience).await;
+    if acks != 0 {
+        wait_for_commit(&mut topics, acks, patience).await;
     }
     let outcomes = topics.iter().flat_map(|(_, outcomes)| outcomes);
     let failed =
@@ -204,10 +204,18 @@ fn failed(index: i32, code: ErrorCode, message: Option<String>) -> PartitionProd
     }
 }
 
-async fn wait_for_commit(topics: &mut [(TopicProduceResponse, Vec<Outcome>)], patience: Duration) {
+async fn wait_for_commit(
+    topics: &mut [(TopicProduceResponse, Vec<Outcome>)],
+    acks: i16,
+    patience: Duration,
+) {
     let deadline = tokio::time::Instant::now() + patience;
     for outcome in topics.iter_mut().flat_map(|(_, outcomes)| outcomes) {
         let Some((partition, last_offset)) = &outcome.pending else { continue };
+        // M12: with flush-before-ack an acknowledgement of the leader alone is one of its disk, too.
+        if acks != ACKS_ALL && !partition.config().flush_before_ack() {
+            continue;
+        }
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         if let Err(code) = partition.committed(*last_offset, left).await {
             outcome.response = failed(outcome.response.index, code, None);

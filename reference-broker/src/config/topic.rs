@@ -73,6 +73,11 @@ impl TopicConfig {
 }
 
 impl TopicConfig {
+    /// Only what is on disk is acknowledged (M12).
+    pub fn flush_before_ack(&self) -> bool {
+        self.flush_messages == 1
+    }
+
     /// What the log of a partition has to know.
     pub(crate) fn log_config(&self, broker: &Config) -> LogConfig {
         let or_unlimited =

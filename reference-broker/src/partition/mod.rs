@@ -272,7 +272,7 @@ fn commit_rule(config: &TopicConfig, replicas: usize) -> CommitRule {
     let min_in_sync = usize::try_from(config.min_insync_replicas).unwrap_or(1);
     CommitRule {
         min_in_sync: min_in_sync.min(replicas),
-        flush_before_ack: config.flush_messages == 1,
+        flush_before_ack: config.flush_before_ack(),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A connection is one task. It never reads the next request before the last one was answered (as
 //! Apache Kafka mutes a channel meanwhile), so order needs no queue, and what a client can have in
-//! memory here is one frame. Large frames take their length from a common [`budget`], which bounds
+//! memory here is one frame. Large frames pay for their bytes from a common `budget`, which bounds
 //! the rest.
 
 use std::net::SocketAddr;
