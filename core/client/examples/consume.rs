@@ -49,7 +49,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let seconds = start.elapsed().as_secs_f64();
     eprintln!(
-        "{records} records in {batches} batches, {bytes} bytes of values, {seconds:.3} s, {:.0} records/s",
+        "{records} records in {batches} batches, {bytes} bytes of values, {seconds:.3} s, \
+         {:.0} records/s",
         records as f64 / seconds
     );
     consumer.close().await?;

@@ -212,7 +212,8 @@ async fn wait_for_commit(
     let deadline = tokio::time::Instant::now() + patience;
     for outcome in topics.iter_mut().flat_map(|(_, outcomes)| outcomes) {
         let Some((partition, last_offset)) = &outcome.pending else { continue };
-        // M12: with flush-before-ack an acknowledgement of the leader alone is one of its disk, too.
+        // M12: with flush-before-ack an acknowledgement of the leader alone is one of its disk,
+        // too.
         if acks != ACKS_ALL && !partition.config().flush_before_ack() {
             continue;
         }

@@ -181,9 +181,9 @@ impl Sender {
     /// is what is expected, and it waits its turn; else the broker lost something, or an earlier
     /// batch was given up.
     ///
-    /// The answer does not undo an earlier "possibly": the first attempt may still stand unread in a
-    /// lost connection behind the batch that is missing, and both be written when they are read. A
-    /// new number would then make a duplicate.
+    /// The answer does not undo an earlier "possibly": the first attempt may still stand unread in
+    /// a lost connection behind the batch that is missing, and both be written when they are read.
+    /// A new number would then make a duplicate.
     fn on_out_of_order(&mut self, now: Instant, slot: u32, batch: Batch, error: Error) {
         let partition = &self.partitions[slot as usize];
         let is_expected = !partition.is_first_open(batch.order) && !partition.is_unresolved;
