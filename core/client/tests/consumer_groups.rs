@@ -187,3 +187,51 @@ async fn closing_takes_less_than_five_seconds_when_the_broker_is_gone() {
     let _ = consumer.close().await;
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+/// Four members come and go while records are written; who leaves commits first. Clean rounds
+/// neither lose nor repeat anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_come_and_go_and_every_record_is_delivered_once() {
+    const COUNT: u32 = 3_000;
+    for strategy in ["range", "cooperative-sticky"] {
+        let cluster = Arc::new(Cluster::with_topic("t", 5).await);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let is_done = |seen: &Mutex<Seen>| seen.lock().expect("whole").0.len() == COUNT as usize;
+        let run = |number: usize| {
+            let (cluster, seen) = (cluster.clone(), seen.clone());
+            async move {
+                for life in 0.. {
+                    let consumer = member(&cluster, strategy).await;
+                    // The first life is short, later ones longer; each member differs.
+                    let mut left = 3 + number * 2 + life * 7;
+                    while left > 0 && !is_done(&seen) {
+                        let wish = Duration::from_millis(100);
+                        let next = tokio::time::timeout(wish, consumer.next_batch()).await;
+                        if let Ok(batch) = next {
+                            let batch = batch.expect("no error").expect("not closed");
+                            let mut seen = seen.lock().expect("whole");
+                            batch.iter().for_each(|record| seen.add(record.value));
+                            left -= 1;
+                        }
+                    }
+                    consumer.commit().await.expect("a member until it leaves");
+                    consumer.close().await.expect("closed");
+                    if is_done(&seen) {
+                        return;
+                    }
+                }
+            }
+        };
+        let members = async { tokio::join!(run(0), run(1), run(2), run(3)) };
+        let writing = async {
+            for part in 0..COUNT / 50 {
+                cluster.produce("t", 5, part * 50..(part + 1) * 50).await;
+            }
+        };
+        let both = async { tokio::join!(members, writing) };
+        let in_time = tokio::time::timeout(2 * PATIENCE, both).await;
+        let seen = seen.lock().expect("whole");
+        assert!(in_time.is_ok(), "{strategy}: {} of {COUNT} came", seen.0.len());
+        seen.assert_each_once(COUNT);
+    }
+}

@@ -215,9 +215,10 @@ impl Consumer {
                 instance_id: None,
             });
             if pending.generation != membership.generation {
-                // A round lies between: what belongs to others now is theirs to commit.
+                // A round lies between: what belongs to others now is theirs to commit. What is
+                // about to be given up is still ours: nobody gets it before we have joined again.
                 let owned = &self.partitions;
-                pending.offsets.retain(|p, _| owned.get(p).is_some_and(|state| !state.revoking));
+                pending.offsets.retain(|partition, _| owned.contains_key(partition));
                 if pending.offsets.is_empty() {
                     self.finish_commit(pending, Err(rebalanced()));
                     continue;
