@@ -142,14 +142,11 @@ pub struct Delivery {
     batch: Arc<BatchCompletion>,
     index: u32,
     timestamp: i64,
-    /// Whether a waker of this delivery is registered, and which: a future that is polled again by
-    /// the same task adds none.
-    waker: Option<Waker>,
 }
 
 impl Delivery {
     pub(super) fn new(batch: Arc<BatchCompletion>, index: u32, timestamp: i64) -> Self {
-        Self { batch, index, timestamp, waker: None }
+        Self { batch, index, timestamp }
     }
 
     /// The topic.
@@ -190,18 +187,15 @@ impl Delivery {
 impl Future for Delivery {
     type Output = Result<RecordMetadata, Error>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let mut state = this.batch.lock();
-        if let Some(result) = this.result_in(&state) {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.batch.lock();
+        if let Some(result) = self.result_in(&state) {
             return Poll::Ready(result);
         }
-        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            state.wakers.push(context.waker().clone());
-            drop(state);
-            this.waker = Some(context.waker().clone());
-        } else if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            // Another part of the batch ended and took the wakers along.
+        // Many deliveries of a batch that one task waits for need one waker; neither do a few tasks
+        // that look again and again make the list grow.
+        let is_known = |known: &Waker| known.will_wake(context.waker());
+        if !state.wakers.iter().rev().take(8).any(is_known) {
             state.wakers.push(context.waker().clone());
         }
         Poll::Pending
@@ -217,4 +211,68 @@ impl fmt::Debug for Delivery {
 /// What is told when the producer went away with records on their way.
 pub(super) fn closed_error() -> Error {
     Error::new(ErrorKind::Closed, "the producer is closed: make a new one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn delivery(batch: &Arc<BatchCompletion>, index: u32) -> Delivery {
+        Delivery::new(batch.clone(), index, 7)
+    }
+
+    fn written(base_offset: i64) -> Outcome {
+        Outcome::Written { base_offset: Some(base_offset), append_time: None }
+    }
+
+    #[test]
+    fn every_task_that_waits_is_woken_by_each_part_until_its_own_has_ended() {
+        let batch = Arc::new(BatchCompletion::new("t".into(), 3));
+        let (mut first, mut second) = (delivery(&batch, 0), delivery(&batch, 1));
+        let tasks = [Arc::new(Count::default()), Arc::new(Count::default())];
+        let wakers = tasks.clone().map(Waker::from);
+        let woken = || tasks.each_ref().map(|task| task.0.load(Ordering::SeqCst));
+        for _ in 0..100 {
+            let [one, two] = wakers.each_ref().map(Context::from_waker);
+            let (mut one, mut two) = (one, two);
+            assert!(Pin::new(&mut first).poll(&mut one).is_pending());
+            assert!(Pin::new(&mut second).poll(&mut two).is_pending());
+        }
+        assert_eq!(batch.lock().wakers.len(), 2, "looking again registers nothing");
+        batch.seal(2);
+        assert!(!batch.complete(0, 1, written(40)));
+        assert_eq!(woken(), [1, 1]);
+        let mut context = Context::from_waker(&wakers[0]);
+        let Poll::Ready(Ok(done)) = Pin::new(&mut first).poll(&mut context) else {
+            panic!("the first part has ended")
+        };
+        assert_eq!((done.partition, done.offset, done.timestamp), (3, 40, 7));
+        let mut context = Context::from_waker(&wakers[1]);
+        assert!(Pin::new(&mut second).poll(&mut context).is_pending());
+        assert!(batch.complete(1, 1, written(90)));
+        assert_eq!(woken(), [1, 2]);
+        assert_eq!(second.try_result().expect("ended").expect("written").offset, 90);
+    }
+
+    #[test]
+    fn a_record_is_told_its_own_error_where_it_has_one() {
+        let batch = Arc::new(BatchCompletion::new("t".into(), 0));
+        batch.seal(2);
+        let error = |text: &str| Error::new(ErrorKind::Invalid, text);
+        let by_record = vec![(1, error("own"))];
+        batch.complete(0, 2, Outcome::Failed { error: error("shared"), by_record });
+        let text = |index| delivery(&batch, index).try_result().expect("ended").unwrap_err();
+        assert_eq!((text(0).message(), text(1).message()), ("shared", "own"));
+    }
 }
