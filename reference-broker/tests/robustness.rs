@@ -169,6 +169,30 @@ fn frames_that_never_end_do_not_fill_the_memory() {
 }
 
 #[test]
+fn clients_that_do_not_read_their_answers_do_not_fill_the_memory() {
+    let (_folder, data) = folder();
+    let broker = Process::start(&data, &[]);
+    let mut bystander = broker.connect();
+    bystander.create_topic("t", 1, &[]);
+    for _ in 0..40 {
+        bystander.produce("t", 0, 1, batch(&[&[b'x'; 1_000_000]]));
+    }
+    let fetch: Request = fetch_request("t", 0, 0, 0, 50 << 20).into();
+    let mut greedy: Vec<Client> = (0..50).map(|_| broker.connect()).collect();
+    for client in &mut greedy {
+        client.send(11, &fetch);
+    }
+    // Each has an answer under way.
+    for client in &mut greedy {
+        let mut first = [0; 1];
+        std::io::Read::read_exact(&mut client.stream, &mut first).unwrap();
+    }
+    assert!(!bystander.fetch("t", 0, 0).records.unwrap().is_empty());
+    // 50 answers of 40 MB would be 2 GB.
+    assert!(broker.resident_kib() < 200 << 10, "{} KiB", broker.resident_kib());
+}
+
+#[test]
 fn two_thousand_connections_are_served_at_once() {
     let (_folder, data) = folder();
     raise_file_limit();

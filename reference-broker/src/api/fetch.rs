@@ -97,11 +97,12 @@ impl Plan {
     async fn poll(&self, context: &RequestContext, request: &FetchRequest) -> Vec<PartitionData> {
         let bytes_max = context.broker.config().int("fetch.max.bytes").min(request.max_bytes);
         let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
+        let bytes_max = || bytes_max.min(context.broker.fetch_allowance());
         let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let known: Vec<&Arc<Partition>> =
             self.wanted.iter().filter_map(|wanted| wanted.found.as_ref().ok()).collect();
-        let look = self.look(bytes_max);
+        let look = self.look(bytes_max());
         // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait
         // with it.
         if look.record_bytes >= bytes_min || look.urgent || wait.is_zero() || known.is_empty() {
@@ -116,7 +117,7 @@ impl Plan {
             }
             // Looked at after registering: what was appended in between has rung nobody's bell but
             // may be enough.
-            let look = self.look(bytes_max);
+            let look = self.look(bytes_max());
             if look.record_bytes >= bytes_min || look.urgent {
                 return look.answers;
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_protocol::{ErrorCode, Uuid};
@@ -18,11 +19,31 @@ pub(crate) mod topics;
 
 use producer_ids::ProducerIds;
 
+/// Beyond this many bytes of unread answers, fetches are answered with little.
+const UNREAD_BYTES_MAX: usize = 64 << 20;
+/// What little is.
+const FETCH_BYTES_MIN: usize = 256 << 10;
+
 /// A running broker's state. Handlers get it by their
 /// [`RequestContext`](crate::api::RequestContext).
 pub struct Broker {
     pub(crate) parts: Parts,
     producer_ids: ProducerIds,
+    /// Bytes of answers that clients have not taken yet.
+    unread_bytes: AtomicUsize,
+}
+
+/// An answer's bytes, counted until the client has taken them.
+#[derive(Debug)]
+pub(crate) struct Unread<'a> {
+    broker: &'a Broker,
+    len: usize,
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        self.broker.unread_bytes.fetch_sub(self.len, Ordering::Relaxed);
+    }
 }
 
 /// What [`Broker`] is made of.
@@ -49,7 +70,7 @@ impl fmt::Debug for Broker {
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, producer_ids: ProducerIds::default() }
+        Self { parts, producer_ids: ProducerIds::default(), unread_bytes: AtomicUsize::new(0) }
     }
 
     /// What the broker was started with.
@@ -147,6 +168,20 @@ impl Broker {
                 tracing::error!(?partition, code = code.name(), "cannot coordinate its groups");
             }
         }
+    }
+
+    /// Counts an answer that is being written.
+    pub(crate) fn count_unread(&self, len: usize) -> Unread<'_> {
+        self.unread_bytes.fetch_add(len, Ordering::Relaxed);
+        Unread { broker: self, len }
+    }
+
+    /// How many bytes a fetch may answer with: less while clients leave much unread, so that many of
+    /// them together cannot fill the memory, but always some.
+    pub(crate) fn fetch_allowance(&self) -> usize {
+        UNREAD_BYTES_MAX
+            .saturating_sub(self.unread_bytes.load(Ordering::Relaxed))
+            .max(FETCH_BYTES_MIN)
     }
 
     /// The configuration with what was changed at run time laid over it.

@@ -61,6 +61,7 @@ pub(super) async fn run(
         drop(taken);
         match served {
             Served::Answer(chunks) => {
+                let _unread = shared.broker.count_unread(chunks.iter().map(Bytes::len).sum());
                 let written = write_all(&mut stream, chunks);
                 match tokio::time::timeout(shared.idle_max, written).await {
                     Ok(Ok(())) => {}
