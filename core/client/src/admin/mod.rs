@@ -31,15 +31,21 @@ use tokio::task::JoinSet;
 /// s); dropping its future abandons the answer, not what the broker was already asked. Cheap to
 /// share by reference; the connections close when it is dropped.
 ///
-/// ```no_run
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let folder = tempfile::tempdir()?;
+/// # let config = ottla_broker::Config::dev().set("listeners", "PLAINTEXT://127.0.0.1:0")?;
+/// # let config = config.set("log.dirs", folder.path().to_str().ok_or("a plain path")?)?;
+/// # let broker = ottla_broker::Broker::start(config).await?;
+/// # let address = broker.addr();
 /// use ottla::{Admin, NewTopic};
 ///
-/// # async fn example() -> Result<(), ottla::Error> {
-/// let admin = Admin::builder().bootstrap_servers("127.0.0.1:9092").build().await?;
+/// let admin = Admin::builder().bootstrap_servers(address).build().await?;
 /// admin.create_topic(NewTopic::new("orders", 6, 1).config("retention.ms", 3_600_000)).await?;
 /// assert!(admin.list_topics().await?.iter().any(|topic| topic.name == "orders"));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Admin {

@@ -39,12 +39,19 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(4_800);
 ///
 /// Dropping the consumer leaves the group in the background; [`Consumer::close`] waits for it.
 ///
-/// ```no_run
+/// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let folder = tempfile::tempdir()?;
+/// # let config = ottla_broker::Config::dev().set("listeners", "PLAINTEXT://127.0.0.1:0")?;
+/// # let config = config.set("log.dirs", folder.path().to_str().ok_or("a plain path")?)?;
+/// # let broker = ottla_broker::Broker::start(config).await?;
+/// # let address = broker.addr();
+/// # let producer = ottla::Producer::builder().bootstrap_servers(address).build().await?;
+/// # producer.send(ottla::Record::to("orders").value("one")).await?.await?;
 /// use ottla::Consumer;
 ///
 /// let consumer = Consumer::builder()
-///     .bootstrap_servers("127.0.0.1:9092")
+///     .bootstrap_servers(address)
 ///     .group_id("billing")
 ///     .topics(["orders"])
 ///     .auto_offset_reset("earliest")
@@ -54,6 +61,7 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(4_800);
 ///     for record in batch.iter() {
 ///         println!("{} {:?}", record.offset, record.value);
 ///     }
+/// #   break;
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;

@@ -35,12 +35,17 @@ use topics::{Topic, Topics};
 /// still sent while the runtime runs; nobody is told how that ends. Call `close`, or `flush`,
 /// before the program ends.
 ///
-/// ```no_run
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let folder = tempfile::tempdir()?;
+/// # let config = ottla_broker::Config::dev().set("listeners", "PLAINTEXT://127.0.0.1:0")?;
+/// # let config = config.set("log.dirs", folder.path().to_str().ok_or("a plain path")?)?;
+/// # let broker = ottla_broker::Broker::start(config).await?;
+/// # let address = broker.addr();
 /// use ottla::{Compression, Producer, Record};
 ///
-/// # async fn example() -> Result<(), ottla::Error> {
 /// let producer = Producer::builder()
-///     .bootstrap_servers("127.0.0.1:9092")
+///     .bootstrap_servers(address)
 ///     .compression(Compression::Zstd)
 ///     .build()
 ///     .await?;
@@ -48,8 +53,9 @@ use topics::{Topic, Topics};
 /// let written = delivery.await?;
 /// println!("partition {} offset {}", written.partition, written.offset);
 /// producer.close().await?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Producer {
