@@ -142,13 +142,16 @@ impl Session {
         Some(self.normal(answer))
     }
 
-    fn normal(&self, mut answer: Value) -> String {
-        normalise(&mut answer);
+    /// Names go in before arrays are sorted: ids are random, and so would be their order.
+    fn normal(&self, answer: Value) -> String {
         let mut text = answer.to_string();
         for (name, value) in self.names.iter().rev() {
             text = text.replace(value, &format!("${name}"));
         }
-        without_uuids(&text).replace(&self.address.port().to_string(), "PORT")
+        let mut answer: Value =
+            serde_json::from_str(&without_uuids(&text)).expect("names are plain words");
+        normalise(&mut answer);
+        answer.to_string().replace(&self.address.port().to_string(), "PORT")
     }
 }
 
