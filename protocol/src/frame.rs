@@ -65,17 +65,19 @@ pub struct FrameDecoder {
     /// Large frames that were given out, the latest last: one that nobody else holds any more
     /// is the next buffer. `None` where that is not wished for.
     recycled: Option<VecDeque<Bytes>>,
+    /// The largest frame that such a peer has sent so far.
+    largest_len: usize,
 }
 
 impl FrameDecoder {
     /// A decoder that refuses frames of more than `len_max` bytes.
     pub fn new(len_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), len_max, recycled: None }
+        Self { buffer: BytesMut::new(), len_max, recycled: None, largest_len: 0 }
     }
 
     /// Reads into the memory of earlier large frames once their users have dropped them: a fetch
     /// answer of some megabytes else costs the system more to map and clear than to fill. Holds up
-    /// to four frames.
+    /// to four frames, and believes lengths up to the largest that came.
     #[must_use]
     pub fn recycling(mut self) -> Self {
         self.recycled = Some(VecDeque::new());
@@ -113,7 +115,8 @@ impl FrameDecoder {
             // copied once at most.
             let came = self.buffer.len();
             let early = came.saturating_mul(GROWTH_RATIO).clamp(GROWTH_FIRST, GROWTH_MAX);
-            self.buffer.reserve(wanted.clamp(GROWTH_MIN, came.max(early)));
+            let believed = came.max(early).max(self.largest_len);
+            self.buffer.reserve(wanted.clamp(GROWTH_MIN, believed));
         }
         &mut self.buffer
     }
@@ -147,6 +150,7 @@ impl FrameDecoder {
                 recycled.pop_front();
             }
             recycled.push_back(frame.clone());
+            self.largest_len = self.largest_len.max(len);
         }
         Ok(Some(frame))
     }
