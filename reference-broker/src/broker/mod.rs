@@ -176,8 +176,8 @@ impl Broker {
         Unread { broker: self, len }
     }
 
-    /// How many bytes a fetch may answer with: less while clients leave much unread, so that many of
-    /// them together cannot fill the memory, but always some.
+    /// How many bytes a fetch may answer with: less while clients leave much unread, so that many
+    /// of them together cannot fill the memory, but always some.
     pub(crate) fn fetch_allowance(&self) -> usize {
         UNREAD_BYTES_MAX
             .saturating_sub(self.unread_bytes.load(Ordering::Relaxed))
