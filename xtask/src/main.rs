@@ -1,5 +1,6 @@
 //! Every task of the project: `cargo xtask TASK`.
 
+mod bench;
 mod codegen;
 mod programs;
 mod task;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
     match name {
         "quickstart" => programs::quickstart(rest),
-        "bench" => programs::bench(rest),
+        "bench" => bench::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),
         "tidy" => tidy::run(),

@@ -26,20 +26,6 @@ pub(crate) fn quickstart(arguments: &[String]) -> Result<(), Failure> {
     )
 }
 
-/// Builds in release mode and runs the benchmarks.
-pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
-    task::step("build broker and benchmarks", "", || {
-        let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
-        task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
-    })?;
-    task::run(
-        Command::new(program("release", "ottla-bench"))
-            .env("OTTLA_BROKER_BIN", program("release", "ottla-broker"))
-            .env("KAFKA_CACHE", root().join(".tools/kafka"))
-            .args(arguments),
-    )
-}
-
 /// What a change must pass.
 pub(crate) fn ci() -> Result<(), Failure> {
     task::run(Command::new("bash").arg(".ci/run").current_dir(root()))

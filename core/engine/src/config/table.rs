@@ -114,7 +114,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (5_000, I32_MAX),
         "300000",
-        "A topic to which nothing was sent for this long is no longer kept in the metadata.",
+        "Accepted so that configurations can be shared; a topic that was sent to stays in the \
+         metadata until the producer is closed.",
     ),
     millis(
         "reconnect.backoff.ms",
@@ -293,8 +294,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "0",
-        "A partition whose batches could not be sent for this long gets no records without a key; \
-         0 never (KIP-794).",
+        "Accepted so that configurations can be shared; partitions are weighed by their queues, \
+         not by how long they have been unavailable (KIP-794).",
     ),
     // Consumer: groups.
     setting(

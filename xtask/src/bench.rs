@@ -1,0 +1,67 @@
+//! `cargo xtask bench`: builds Ottla and its peers in release mode and compares them. A peer that
+//! cannot be built is named and left out.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::programs::program;
+use crate::task::{self, Failure, cargo, root};
+use crate::tools;
+
+/// The peers that are Rust crates, by the names of their programs.
+const RUST_PEERS: [&str; 3] = ["librdkafka", "kacrab", "krafka"];
+
+/// Builds everything and hands `arguments` to the comparison.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    task::step("build the broker and the benchmark", "", || {
+        let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
+        task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
+    })?;
+    let peers = tools::folder().join("peers");
+    fs::create_dir_all(&peers)?;
+    optional("build librdkafka, kacrab and krafka", || rust_peers(&peers));
+    optional("build franz-go", || {
+        let folder = root().join("bench/peers/go");
+        let mut go = Command::new("go");
+        task::run(go.args(["build", "-o"]).arg(peers.join("franz-go")).current_dir(folder))
+    });
+    let script = root().join("scripts/apache-kafka.sh");
+    let kafka = tools::folder().join("kafka");
+    optional("install Apache Kafka 4.3.1", || {
+        task::run(Command::new(&script).args(["install", "4.3.1"]).env("KAFKA_CACHE", &kafka))
+    });
+    task::run(
+        Command::new(program("release", "ottla-bench"))
+            .arg("run")
+            .arg("--broker")
+            .arg(program("release", "ottla-broker"))
+            .arg("--peers")
+            .arg(&peers)
+            .arg("--kafka-script")
+            .arg(&script)
+            .args(arguments)
+            .env("KAFKA_CACHE", &kafka)
+            .current_dir(root()),
+    )
+}
+
+/// A step whose failure is told and does not end the run.
+fn optional(what: &str, work: impl FnOnce() -> Result<(), Failure>) {
+    if let Err(failure) = task::step(what, "left out if that fails", work) {
+        println!("    left out: {failure}");
+    }
+}
+
+/// They are a workspace of their own, with a target folder of their own.
+fn rust_peers(peers: &Path) -> Result<(), Failure> {
+    let target = tools::folder().join("peers-target");
+    let manifest = root().join("bench/peers/rust/Cargo.toml");
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--manifest-path"]).arg(manifest);
+    task::run(build.arg("--target-dir").arg(&target))?;
+    for name in RUST_PEERS {
+        fs::copy(target.join("release").join(name), peers.join(name))?;
+    }
+    Ok(())
+}
