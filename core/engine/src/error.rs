@@ -1,6 +1,7 @@
 //! The one error type that users see: by who is at fault and what the caller must do next.
 
 use crate::call::CallError;
+use crate::config::ConfigError;
 use ottla_protocol::ErrorCode;
 use std::fmt;
 
@@ -222,6 +223,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::Config, error.to_string())
+    }
+}
 
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {

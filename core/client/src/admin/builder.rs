@@ -3,7 +3,7 @@
 use super::Admin;
 use crate::network::{Network, NetworkConfig};
 use ottla_engine::config::{Config, ConfigError};
-use ottla_engine::error::{Error, ErrorKind};
+use ottla_engine::error::Error;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl AdminBuilder {
     ///
     /// An unknown name, or a value that the setting does not take.
     pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
-        self.config.insert(name, value).map_err(invalid)?;
+        self.config.insert(name, value)?;
         Ok(self)
     }
 
@@ -63,14 +63,10 @@ impl AdminBuilder {
     /// A setting that is missing or refused; no server that could be reached.
     pub async fn build(self) -> Result<Admin, Error> {
         if let Some(failure) = self.failure {
-            return Err(invalid(failure));
+            return Err(failure.into());
         }
-        let config = self.config.admin().map_err(invalid)?;
+        let config = self.config.admin()?;
         let network = Network::connect(NetworkConfig::new(&config.common)).await?;
         Ok(Admin { network, config })
     }
-}
-
-fn invalid(error: ConfigError) -> Error {
-    Error::new(ErrorKind::Config, error.to_string())
 }

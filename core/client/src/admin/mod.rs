@@ -269,6 +269,7 @@ impl Admin {
             if let Some(answer) = operation.answer() {
                 return Ok(answer);
             }
+            self.forget_open_coordinators(&mut operation);
             let delay = backoff.next_delay();
             if self.network.now() + delay >= deadline {
                 let why = failure.unwrap_or_else(|| timed_out(operation.what(), &self.config));
@@ -304,12 +305,7 @@ impl Admin {
         while let Some(joined) = calls.join_next().await {
             let (result, target) = joined.map_err(|_| closed(operation.what()))?;
             match result {
-                Ok((response, _)) => {
-                    operation.read(&target, response)?;
-                    if let Target::Group(group) = &target {
-                        self.forget_coordinator_unless_done(operation, group);
-                    }
-                }
+                Ok((response, _)) => operation.read(&target, response)?,
                 Err(error) if error.is_retriable() => {
                     failure = Some(self.call_failed(operation.what(), &target, &error));
                 }
@@ -319,12 +315,13 @@ impl Admin {
         Ok(failure)
     }
 
-    /// An answer that leaves a group's item open came from a broker that is not its coordinator, or
+    /// A group whose item is still open was answered by a broker that is not its coordinator, or
     /// not yet.
-    fn forget_coordinator_unless_done<O: Operation>(&self, operation: &mut O, group: &str) {
-        let open = operation.requests(&self.network.metadata());
-        if open.iter().any(|(target, _)| matches!(target, Target::Group(name) if name == group)) {
-            self.network.invalidate_coordinator(group);
+    fn forget_open_coordinators<O: Operation>(&self, operation: &mut O) {
+        for (target, _) in operation.requests(&self.network.metadata()) {
+            if let Target::Group(group) = target {
+                self.network.invalidate_coordinator(&group);
+            }
         }
     }
 

@@ -111,7 +111,7 @@ impl ConsumerBuilder {
     ///
     /// An unknown name, or a value that the setting does not take.
     pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
-        self.config.insert(name, value).map_err(invalid)?;
+        self.config.insert(name, value)?;
         Ok(self)
     }
 
@@ -148,9 +148,9 @@ impl ConsumerBuilder {
     /// reached.
     pub async fn build(self) -> Result<Consumer, Error> {
         if let Some(failure) = self.failure {
-            return Err(invalid(failure));
+            return Err(failure.into());
         }
-        let config = self.config.consumer().map_err(invalid)?;
+        let config = self.config.consumer()?;
         check(&config, &self.topics, &self.partitions)?;
         let mut network_config = NetworkConfig::new(&config.common);
         network_config.allow_auto_create = config.allow_auto_create_topics;
@@ -178,8 +178,4 @@ fn check(
         return Ok(());
     };
     Err(Error::new(ErrorKind::Config, problem))
-}
-
-fn invalid(error: ConfigError) -> Error {
-    Error::new(ErrorKind::Config, error.to_string())
 }

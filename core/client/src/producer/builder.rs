@@ -3,7 +3,7 @@
 use super::Producer;
 use crate::network::{Network, NetworkConfig};
 use ottla_engine::config::{Acks, Config, ConfigError};
-use ottla_engine::error::{Error, ErrorKind};
+use ottla_engine::error::Error;
 use ottla_engine::producer::partitioner::Partitioner;
 use ottla_protocol::records::Compression;
 use std::fmt::{self, Display};
@@ -97,7 +97,7 @@ impl ProducerBuilder {
     /// `Config` for a name that the table does not know, with the nearest that it does, and for a
     /// value out of range.
     pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
-        self.config.insert(name, value).map_err(invalid)?;
+        self.config.insert(name, value)?;
         Ok(self)
     }
 
@@ -122,14 +122,10 @@ impl ProducerBuilder {
     /// answers, naming each with the reason.
     pub async fn build(self) -> Result<Producer, Error> {
         if let Some(failure) = self.failure {
-            return Err(invalid(failure));
+            return Err(failure.into());
         }
-        let config = self.config.producer().map_err(invalid)?;
+        let config = self.config.producer()?;
         let network = Network::connect(NetworkConfig::new(&config.common)).await?;
         Ok(Producer::start(network, &config, self.partitioner))
     }
-}
-
-fn invalid(error: ConfigError) -> Error {
-    Error::new(ErrorKind::Config, error.to_string())
 }

@@ -137,7 +137,7 @@ impl Operation for CreateTopics {
             return Err(unexpected(&response));
         };
         for topic in &response.topics {
-            let what = format_args!("cannot create topic {:?}", topic.name).to_string();
+            let what = format!("cannot create topic {:?}", topic.name);
             let message = topic.error_message.as_deref();
             self.items.settle(&topic.name, topic.error_code, message, what, || CreatedTopic {
                 id: Some(topic.topic_id).filter(|id| !id.is_zero()),
