@@ -104,6 +104,12 @@ def member(task):
         heartbeat_interval_ms=300,
     )
     consumer.subscribe([task["topic"]], listener=Listener())
+    # Learn the partitions before the first join. Else the leader assigns nothing, joins again once
+    # the metadata is there, and where poll() times out between that JoinGroup and its SyncGroup,
+    # kafka-python 3.0.12 never takes in the assignment: its reason to rejoin is gone by then
+    # (join_group_async loops on need_rejoin()), and the member idles for good.
+    if not consumer.partitions_for_topic(task["topic"]):
+        raise SystemExit(f"no partitions known of {task['topic']}")
     while not commands.leave.is_set():
         for partition, messages in consumer.poll(timeout_ms=100).items():
             for message in messages:
