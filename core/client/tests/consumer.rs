@@ -162,6 +162,25 @@ async fn record_by_record_commits_up_to_the_last_one_given() {
 }
 
 #[tokio::test]
+async fn a_view_on_a_batch_commits_what_it_says_is_finished() {
+    let cluster = Cluster::with_topic("t", 1).await;
+    cluster.produce("t", 1, 0..50).await;
+    let consumer = cluster.consumer().group_id("g").topics(["t"]).build().await.expect("up");
+    let batch = consumer.next_batch().await.expect("no error").expect("not closed");
+    assert!(batch.len() > 20);
+    assert!(consumer.finish_up_to(20), "no rebalance waits");
+    consumer.commit().await.expect("committed");
+    let committed = consumer.committed([("t", 0)]).await.expect("answered");
+    assert_eq!(committed[&TopicPartition::new("t", 0)].offset, 20);
+    // The next wish finishes the whole batch, whatever the view said.
+    let ask = tokio::time::timeout(Duration::from_millis(1), consumer.next_batch()).await;
+    assert!(ask.is_err() || batch.len() < 50);
+    consumer.commit().await.expect("committed");
+    let committed = consumer.committed([("t", 0)]).await.expect("answered");
+    assert!(committed[&TopicPartition::new("t", 0)].offset >= batch.last_offset() + 1);
+}
+
+#[tokio::test]
 async fn what_is_not_finished_is_not_committed_by_itself() {
     let cluster = Cluster::with_topic("t", 1).await;
     cluster.produce("t", 1, 0..10).await;

@@ -108,7 +108,8 @@ impl Consumer {
         Self { shared, decompressor, cursor: Mutex::new(None) }
     }
 
-    /// Waits for the next batch; the one before is finished by asking. `None` once closed.
+    /// Waits for the next batch; the one before is finished by asking. `None` once closed. A caller
+    /// that finishes a batch record by record says so with [`Consumer::finish_up_to`].
     ///
     /// Dropping the future loses nothing. After [`Consumer::next`] stopped inside of a batch, its
     /// rest comes first.
@@ -144,15 +145,26 @@ impl Consumer {
         }
     }
 
+    /// Tells how far a batch is finished, for views that give its records out one by one: every
+    /// record below `next_offset` is. A commit that comes meanwhile covers these and no more.
+    ///
+    /// Answers whether to go on. `false`: a rebalance waits for the batch; what is left of it goes
+    /// back to the group, whose next owner gets it, and the view ends here. Costs two atomic
+    /// accesses.
+    pub fn finish_up_to(&self, next_offset: i64) -> bool {
+        self.shared.progress.store(next_offset, Ordering::Relaxed);
+        if self.shared.wants_batch_back() {
+            self.shared.with_machine(|machine, now| machine.return_rest(now, next_offset));
+            return false;
+        }
+        true
+    }
+
     fn next_buffered(&self) -> Option<ConsumerRecord> {
         let mut cursor = self.cursor();
         let open = cursor.as_mut()?;
-        self.shared.progress.store(open.next_offset, Ordering::Relaxed);
-        if self.shared.wants_batch_back() {
-            // A rebalance waits: what was not given goes back, the next owner gets it.
-            let offset = open.next_offset;
+        if !self.finish_up_to(open.next_offset) {
             *cursor = None;
-            self.shared.with_machine(|machine, now| machine.return_rest(now, offset));
             return None;
         }
         let record = open.next();
@@ -211,7 +223,12 @@ impl Consumer {
     }
 
     fn start_commit(&self) -> tokio::sync::oneshot::Receiver<Result<(), Error>> {
-        let within = self.cursor().as_ref().filter(|c| c.has_rest()).map(|c| c.next_offset);
+        let given = self.cursor().as_ref().map(|c| c.has_rest().then_some(c.next_offset));
+        // Without a cursor it may be a view of the caller's that says how far it is.
+        let within = given.unwrap_or_else(|| {
+            let progress = self.shared.progress.load(Ordering::Relaxed);
+            (progress != NO_PROGRESS).then_some(progress)
+        });
         self.shared.commit(|machine, now| match within {
             Some(offset) => {
                 machine.finish_up_to(offset);

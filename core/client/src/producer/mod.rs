@@ -188,6 +188,17 @@ impl Producer {
         }
     }
 
+    /// How many partitions a topic has; waits for its metadata, at most `max.block.ms`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Timeout` and `Closed` as [`send`](Self::send).
+    pub async fn partition_count(&self, topic: &str) -> Result<usize, Error> {
+        let deadline = tokio::time::Instant::now() + self.shared.max_block;
+        let topic = self.shared.find_topic(topic, deadline).await?;
+        Ok(topic.set.load().buffers.len())
+    }
+
     /// Waits until every record that was sent before has been acknowledged or has failed; nothing
     /// lingers meanwhile.
     ///
