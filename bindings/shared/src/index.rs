@@ -50,7 +50,7 @@ impl Index {
         for record in batch.iter() {
             let since = record.timestamp.wrapping_sub(base_timestamp);
             let mut headers_at = -1;
-            if record.headers.len() > 0 {
+            if !record.headers.is_empty() {
                 headers_at = index.headers.len() as i32;
                 index.headers.push(record.headers.len() as i32);
                 for (key, value) in record.headers.iter_bytes() {

@@ -177,7 +177,7 @@ async fn a_view_on_a_batch_commits_what_it_says_is_finished() {
     assert!(ask.is_err() || batch.len() < 50);
     consumer.commit().await.expect("committed");
     let committed = consumer.committed([("t", 0)]).await.expect("answered");
-    assert!(committed[&TopicPartition::new("t", 0)].offset >= batch.last_offset() + 1);
+    assert!(committed[&TopicPartition::new("t", 0)].offset > batch.last_offset());
 }
 
 #[tokio::test]

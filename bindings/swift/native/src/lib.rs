@@ -1,0 +1,1 @@
+//! The native library of the Swift package.
