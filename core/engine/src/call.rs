@@ -69,8 +69,8 @@ pub struct Call {
     pub purpose: Purpose,
     /// The body.
     pub request: Request,
-    /// How long the answer may take from the moment the request is handed over; its end closes the
-    /// connection.
+    /// How long the request may wait for its turn on the connection, and then how long the answer
+    /// may take; the end of the latter closes the connection.
     pub timeout: Duration,
 }
 

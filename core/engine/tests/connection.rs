@@ -343,6 +343,82 @@ fn a_call_that_waits_too_long_for_its_turn_fails_alone() {
     assert!(!connection.is_closed());
 }
 
+fn throttled(throttle_time_ms: i32) -> Response {
+    Response::Heartbeat(Box::new(HeartbeatResponse { throttle_time_ms, ..Default::default() }))
+}
+
+/// KIP-219: the broker answers at once and reads nothing more until the time is over.
+#[test]
+fn a_client_over_its_quota_holds_back_what_is_not_written_yet() {
+    let (mut connection, mut broker) = heartbeats();
+    let at = |ms| Instant::ZERO + Duration::from_millis(ms);
+    connection.handle_call(at(0), CallId(1), heartbeat(), SECOND);
+    connection.handle_call(at(0), CallId(2), heartbeat(), SECOND);
+    let asked = broker.read(&mut connection);
+    let first = frame(ApiKey::Heartbeat, 4, asked[0].correlation_id, &throttled(500));
+    receive(&mut connection, &first, at(100));
+    connection.handle_call(at(150), CallId(3), heartbeat(), SECOND);
+    connection.handle_call(at(150), CallId(4), heartbeat(), Duration::from_millis(200));
+    assert!(broker.read(&mut connection).is_empty(), "held back");
+    // What is on the way is answered; a shorter delay in it does not shorten the first.
+    let second = frame(ApiKey::Heartbeat, 4, asked[1].correlation_id, &throttled(10));
+    receive(&mut connection, &second, at(200));
+    let answered = events(&mut connection);
+    assert!(matches!(
+        answered[..],
+        [Event::Answer(CallId(1), Ok(_)), Event::Answer(CallId(2), Ok(_))]
+    ));
+    // Whoever cannot wait as long was not sent.
+    assert_eq!(connection.poll_timeout(), Some(at(350)));
+    connection.handle_timeout(at(350));
+    let late = events(&mut connection);
+    let [Event::Answer(CallId(4), Err(CallError::Timeout { possibly_sent: false }))] = late[..]
+    else {
+        panic!("{late:?}")
+    };
+    assert_eq!(connection.poll_timeout(), Some(at(600)));
+    connection.handle_timeout(at(599));
+    assert!(broker.read(&mut connection).is_empty(), "still held back");
+    connection.handle_timeout(at(600));
+    assert_eq!(broker.read(&mut connection).len(), 1);
+    // The answer has its whole time from here on.
+    assert_eq!(connection.poll_timeout(), Some(at(1600)));
+}
+
+#[test]
+fn an_answer_that_came_after_its_delay_holds_nothing_back() {
+    let (mut connection, mut broker) = ready(&[(ApiKey::Heartbeat, 0, 1)]);
+    connection.handle_call(Instant::ZERO, CallId(1), heartbeat(), SECOND);
+    let asked = broker.read(&mut connection).remove(0);
+    let answer = frame(ApiKey::Heartbeat, 1, asked.correlation_id, &throttled(500));
+    receive(&mut connection, &answer, Instant::ZERO);
+    connection.handle_call(Instant::ZERO, CallId(2), heartbeat(), SECOND);
+    assert_eq!(broker.read(&mut connection).len(), 1);
+}
+
+#[test]
+fn a_client_that_is_held_back_closes_at_once() {
+    let (mut connection, mut broker) = heartbeats();
+    connection.handle_call(Instant::ZERO, CallId(1), heartbeat(), SECOND);
+    let asked = broker.read(&mut connection).remove(0);
+    let answer = frame(ApiKey::Heartbeat, 4, asked.correlation_id, &throttled(60_000));
+    receive(&mut connection, &answer, Instant::ZERO);
+    connection.handle_call(Instant::ZERO, CallId(2), heartbeat(), 100 * SECOND);
+    connection.handle_close();
+    let events = events(&mut connection);
+    assert!(
+        matches!(
+            events[..],
+            [
+                Event::Answer(CallId(1), Ok(_)),
+                Event::Answer(CallId(2), Err(CallError::Closed { possibly_sent: false })),
+                Event::Closed { .. }
+            ]
+        ),
+        "{events:?}"
+    );
+}
+
 fn produce(acks: i16, topic_id: Uuid) -> Request {
     let partition =
         PartitionProduceData { records: Some(Bytes::from_static(b"batch")), ..Default::default() };

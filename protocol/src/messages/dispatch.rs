@@ -300,6 +300,41 @@ impl Response {
     }
 }
 
+impl Response {
+    /// How long the broker holds back a client that is over its quota (ms); 0 for an API that is
+    /// never throttled. [`ApiKey::throttled_after_response_since`] says who waits.
+    pub fn throttle_time_ms(&self) -> i32 {
+        match self {
+            Self::Produce(message) => message.throttle_time_ms,
+            Self::Fetch(message) => message.throttle_time_ms,
+            Self::ListOffsets(message) => message.throttle_time_ms,
+            Self::Metadata(message) => message.throttle_time_ms,
+            Self::OffsetCommit(message) => message.throttle_time_ms,
+            Self::OffsetFetch(message) => message.throttle_time_ms,
+            Self::FindCoordinator(message) => message.throttle_time_ms,
+            Self::JoinGroup(message) => message.throttle_time_ms,
+            Self::Heartbeat(message) => message.throttle_time_ms,
+            Self::LeaveGroup(message) => message.throttle_time_ms,
+            Self::SyncGroup(message) => message.throttle_time_ms,
+            Self::DescribeGroups(message) => message.throttle_time_ms,
+            Self::ListGroups(message) => message.throttle_time_ms,
+            Self::SaslHandshake(_) => 0,
+            Self::ApiVersions(message) => message.throttle_time_ms,
+            Self::CreateTopics(message) => message.throttle_time_ms,
+            Self::DeleteTopics(message) => message.throttle_time_ms,
+            Self::DeleteRecords(message) => message.throttle_time_ms,
+            Self::InitProducerId(message) => message.throttle_time_ms,
+            Self::OffsetForLeaderEpoch(message) => message.throttle_time_ms,
+            Self::DescribeConfigs(message) => message.throttle_time_ms,
+            Self::SaslAuthenticate(_) => 0,
+            Self::CreatePartitions(message) => message.throttle_time_ms,
+            Self::DeleteGroups(message) => message.throttle_time_ms,
+            Self::IncrementalAlterConfigs(message) => message.throttle_time_ms,
+            Self::DescribeCluster(message) => message.throttle_time_ms,
+        }
+    }
+}
+
 /// Wraps the message of an API.
 macro_rules! from {
     ($half:ident: $($api:ident($message:ident)),*) => {

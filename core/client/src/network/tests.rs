@@ -290,6 +290,28 @@ async fn a_missing_answer_closes_the_connection_and_the_next_call_makes_another(
     assert_ne!(used[0], used[1]);
 }
 
+/// KIP-219, with the real clock: only the connection that was told waits.
+#[tokio::test]
+async fn a_throttled_connection_waits_and_others_do_not() {
+    let throttled = HeartbeatResponse { throttle_time_ms: 1000, ..Default::default() };
+    let broker = FakeBroker::start(move |_, _, request| match request {
+        Request::Heartbeat(body) if body.generation_id == 1 => {
+            Some(Action::Answer(Response::Heartbeat(Box::new(throttled.clone()))))
+        }
+        _ => None,
+    })
+    .await;
+    let network = connect(&broker).await;
+    let call = |purpose, id| network.call(Target::Node(1), purpose, heartbeat(id), 30 * SECOND);
+    let started = std::time::Instant::now();
+    call(Purpose::General, 1).await.expect("an answer");
+    let (held, free) = (call(Purpose::General, 2), call(Purpose::Produce, 3));
+    tokio::join!(async { held.await.expect("an answer") }, async { free.await.expect("one too") });
+    assert!(started.elapsed() >= SECOND, "asked after {:?}", started.elapsed());
+    let used = broker.connections_of(ApiKey::Heartbeat);
+    assert_eq!((used[0], used.len()), (used[2], 3), "the other connection was first");
+}
+
 #[tokio::test]
 async fn a_broker_that_hangs_up_on_a_new_version_of_the_question_is_asked_in_the_oldest() {
     let versions = Arc::new(Mutex::new(Vec::new()));

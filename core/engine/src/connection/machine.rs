@@ -35,6 +35,7 @@ pub enum Event {
 struct Waiting {
     call: CallId,
     request: Request,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -82,6 +83,8 @@ pub struct Connection {
     unanswered: VecDeque<Unanswered>,
     transmits: VecDeque<Bytes>,
     events: VecDeque<Event>,
+    /// The client is over its quota: nothing is written before this (KIP-219).
+    throttled_until: Instant,
     correlation_id_next: i32,
     queued_bytes: u64,
     written_bytes: u64,
@@ -100,6 +103,7 @@ impl Connection {
             unanswered: VecDeque::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            throttled_until: now,
             correlation_id_next: 0,
             queued_bytes: 0,
             written_bytes: 0,
@@ -119,14 +123,15 @@ impl Connection {
         self.waiting.is_empty() && self.in_flight.is_empty() && self.unanswered.is_empty()
     }
 
-    /// Takes a call; it is written when versions are known and there is room in flight.
+    /// Takes a call; it is written when versions are known, there is room in flight, and the broker
+    /// does not hold this client back. `timeout` bounds the wait for that, and then the answer.
     pub fn handle_call(&mut self, now: Instant, call: CallId, request: Request, timeout: Duration) {
         if self.is_closed() {
             let error = CallError::Closed { possibly_sent: false };
             return self.events.push_back(Event::Answer(call, Err(error)));
         }
-        self.waiting.push_back(Waiting { call, request, deadline: now + timeout });
-        self.write_waiting();
+        self.waiting.push_back(Waiting { call, request, timeout, deadline: now + timeout });
+        self.write_waiting(now);
     }
 
     /// Where the driver appends what it read.
@@ -143,7 +148,7 @@ impl Connection {
                 Err(error) => self.close_broken(&format!("{}: {error}", self.config.address)),
             }
         }
-        self.write_waiting();
+        self.write_waiting(now);
     }
 
     /// The driver wrote this many bytes of what [`Connection::poll_transmit`] yielded.
@@ -192,6 +197,7 @@ impl Connection {
             let error = CallError::Timeout { possibly_sent: false };
             self.events.push_back(Event::Answer(late.call, Err(error)));
         }
+        self.write_waiting(now);
     }
 
     /// When [`Connection::handle_timeout`] is due; changes with every call and answer.
@@ -199,7 +205,12 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let in_flight = self.in_flight.iter().map(|entry| entry.deadline);
         let unanswered = self.unanswered.iter().map(|entry| entry.deadline);
-        in_flight.chain(unanswered).chain(self.waiting.iter().map(|waiting| waiting.deadline)).min()
+        let waiting = self.waiting.iter().map(|waiting| waiting.deadline);
+        // A call that waits for room in flight is written by an answer, not by the clock.
+        let has_room = self.in_flight.len() < self.config.in_flight_max;
+        let is_held = has_room && matches!(self.state, State::Ready(_)) && !self.waiting.is_empty();
+        let release = is_held.then_some(self.throttled_until);
+        in_flight.chain(unanswered).chain(waiting).chain(release).min()
     }
 
     /// The next bytes to write, in order.
@@ -221,11 +232,11 @@ impl Connection {
         written.expect("invariant: ApiVersions has only short strings");
     }
 
-    fn write_waiting(&mut self) {
-        while self.in_flight.len() < self.config.in_flight_max {
+    fn write_waiting(&mut self, now: Instant) {
+        while self.in_flight.len() < self.config.in_flight_max && self.throttled_until <= now {
             let State::Ready(versions) = &self.state else { return };
             let Some(waiting) = self.waiting.pop_front() else { return };
-            let Waiting { call, mut request, deadline } = waiting;
+            let Waiting { call, mut request, timeout, .. } = waiting;
             let api_key = request.api_key();
             // The version is chosen now, for this connection: a retry may meet another broker
             // version (trap 5).
@@ -233,7 +244,7 @@ impl Connection {
             let result = match picked {
                 Some(version) => {
                     reshape_request(&mut request, version);
-                    self.write(Some(call), &request, version, deadline)
+                    self.write(Some(call), &request, version, now + timeout)
                 }
                 None => {
                     let offered = versions.offered(api_key);
@@ -284,7 +295,10 @@ impl Connection {
             State::Ready(_) | State::Closed => entry.version,
         };
         match decode(frame, &entry, version) {
-            Ok(response) => self.on_response(now, &entry, response),
+            Ok(response) => {
+                self.note_throttle(now, &response, version);
+                self.on_response(now, &entry, response);
+            }
             Err(reason) => {
                 let reason = format!("{}: {reason}", self.config.address);
                 if let Some(call) = entry.call {
@@ -293,6 +307,17 @@ impl Connection {
                 }
                 self.close_broken(&reason);
             }
+        }
+    }
+
+    /// Holds back what is not written yet, whatever it is, as Java's client does: the broker does
+    /// not read it before that time anyway. Older versions are answered after the delay.
+    fn note_throttle(&mut self, now: Instant, response: &Response, version: i16) {
+        let since = response.api_key().throttled_after_response_since();
+        if since.is_some_and(|since| version >= since) {
+            let delay_ms = u64::try_from(response.throttle_time_ms()).unwrap_or(0);
+            let until = now + Duration::from_millis(delay_ms);
+            self.throttled_until = self.throttled_until.max(until);
         }
     }
 

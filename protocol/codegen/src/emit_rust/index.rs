@@ -1,7 +1,8 @@
 //! `messages/mod.rs`, `dispatch.rs` and `convert.rs`: all messages together.
 
 use super::module::messages;
-use crate::library::Library;
+use crate::ast::Api;
+use crate::library::{Library, snake_case};
 use std::fmt::Write;
 
 pub(super) fn index(library: &Library) -> String {
@@ -53,6 +54,13 @@ pub(super) fn dispatch(library: &Library) -> String {
             apis.iter().map(|api| format!("    {api}({api}{suffix})")).collect();
         format!("\n{}\n", entries.join(",\n"))
     };
+    let throttle = |(_, api): (_, &Api)| match &api.throttle {
+        Some(throttle) => {
+            let (name, field) = (&api.name.value, snake_case(&throttle.field.value));
+            format!("            Self::{name}(message) => message.{field},\n")
+        }
+        None => format!("            Self::{}(_) => 0,\n", api.name.value),
+    };
     DISPATCH
         .replace("{arms}", &arms)
         .replace("{read}", &read)
@@ -61,6 +69,7 @@ pub(super) fn dispatch(library: &Library) -> String {
         .replace("{responses}", &wrapped("Response"))
         .replace("{request}", &half("Request"))
         .replace("{response}", &half("Response"))
+        .replace("{throttles}", &library.apis().map(throttle).collect::<String>())
 }
 
 const DISPATCH: &str = r#"//! Enums over all requests and all responses.
@@ -96,6 +105,15 @@ macro_rules! key {
 }
 {request}
 {response}
+impl Response {
+    /// How long the broker holds back a client that is over its quota (ms); 0 for an API that is
+    /// never throttled. [`ApiKey::throttled_after_response_since`] says who waits.
+    pub fn throttle_time_ms(&self) -> i32 {
+        match self {
+{throttles}        }
+    }
+}
+
 /// Wraps the message of an API.
 macro_rules! from {
     ($half:ident: $($api:ident($message:ident)),*) => {
