@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod parity;
 mod programs;
 mod task;
 mod test;
@@ -59,10 +60,13 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
 /// Rust from the schemas, then the documents that tests of other crates make from their tables.
 fn write_generated() -> Result<(), Failure> {
     codegen::run(&task::root(), false).map_err(Failure::new)?;
-    programs::guide(true)
+    parity::codegen(&task::root(), true)?;
+    programs::documents(true)
 }
 
 fn check_generated() -> Result<(), Failure> {
     codegen::run(&task::root(), true).map_err(Failure::new)?;
-    programs::guide(false)
+    parity::codegen(&task::root(), false)?;
+    tidy::parity()?;
+    programs::documents(false)
 }

@@ -31,18 +31,24 @@ pub(crate) fn ci() -> Result<(), Failure> {
     task::run(Command::new("bash").arg(".ci/run").current_dir(root()))
 }
 
-/// Writes the table of settings into the guide, or fails if the guide is stale. The table is in the
-/// engine and its test makes the document, so that xtask need not be built on the engine.
-pub(crate) fn guide(write: bool) -> Result<(), Failure> {
-    let test = "config::guide::guide_is_what_the_table_says";
+/// Writes the tables of settings and of errors into the documents, or fails if one is stale. The
+/// tables are in crates whose tests make the documents, so that xtask need not be built on them.
+pub(crate) fn documents(write: bool) -> Result<(), Failure> {
+    let settings = "config::guide::guide_is_what_the_table_says";
+    document(write, &["-p", "ottla-engine", "--lib", "--", "--exact", settings])?;
+    let errors = "errors_of_the_readme_are_the_classes";
+    document(write, &["-p", "ottla-bindings", "--test", "readme", "--", "--exact", errors])
+}
+
+fn document(write: bool, test: &[&str]) -> Result<(), Failure> {
     let mut command = cargo();
-    command.args(["test", "--quiet", "-p", "ottla-engine", "--lib", "--", "--exact", test]);
+    command.args(["test", "--quiet"]).args(test);
     if write {
         command.env("OTTLA_CODEGEN", "write");
     } else {
         command.env_remove("OTTLA_CODEGEN");
     }
     task::run_quietly(&mut command).map(drop).map_err(|failure| {
-        Failure::new(format!("docs/guide/configuration.md: run `cargo xtask codegen`\n{failure}"))
+        Failure::new(format!("a document is stale: run `cargo xtask codegen`\n{failure}"))
     })
 }

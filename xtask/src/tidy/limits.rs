@@ -6,7 +6,7 @@ const FILE_LINES: usize = 600;
 const LINE_COLUMNS: usize = 100;
 
 pub(super) fn check(file: &File) -> Vec<Finding> {
-    let code = ["rs", "py", "mjs", "ts", "swift", "sh", "toml", "yml"];
+    let code = ["rs", "py", "pyi", "js", "mjs", "cjs", "ts", "mts", "swift", "sh", "toml", "yml"];
     let is_code = file.is(&code) || file.path == ".ci/run";
     if file.is_generated() || !is_code {
         return Vec::new();

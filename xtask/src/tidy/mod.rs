@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use crate::parity;
 use crate::task::{Failure, root, run_quietly};
 
 /// A file of the project that is text.
@@ -42,9 +43,7 @@ impl File {
     /// Whether the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        self.path
-            .split('/')
-            .any(|folder| matches!(folder, "tests" | "testing" | "fuzz" | "benches"))
+        self.path.split('/').any(|folder| matches!(folder, "tests" | "fuzz" | "benches"))
             || matches!(name, "tests.rs" | "guide.rs")
             || name.ends_with("_tests.rs")
     }
@@ -111,19 +110,27 @@ pub(crate) fn run() -> Result<(), Failure> {
         findings.extend(links::check(file, &root()));
     }
     findings.extend(structure::check(&files));
+    findings.extend(parity::check(&files));
     let list = fs::read_to_string(root().join(EXCEPTIONS)).unwrap_or_default();
-    let mut left = without_exceptions(findings, &list);
-    left.sort();
-    for finding in &left {
-        let Finding { rule, path, line, message } = finding;
+    let left = without_exceptions(findings, &list);
+    println!("{}", structure::broker_size(&files));
+    report(left)?;
+    println!("tidy: {} files, nothing to mend", files.len());
+    Ok(())
+}
+
+/// Only the check of the parity table.
+pub(crate) fn parity() -> Result<(), Failure> {
+    report(parity::check(&project_files()?))
+}
+
+fn report(mut findings: Vec<Finding>) -> Result<(), Failure> {
+    findings.sort();
+    for Finding { rule, path, line, message } in &findings {
         println!("{path}:{line}: {message} [{rule}]");
     }
-    println!("{}", structure::broker_size(&files));
-    match left.len() {
-        0 => {
-            println!("tidy: {} files, nothing to mend", files.len());
-            Ok(())
-        }
+    match findings.len() {
+        0 => Ok(()),
         count => Err(Failure::new(format!("{count} findings"))),
     }
 }

@@ -12,7 +12,7 @@ const PREFACE: &str = "\
 # Configuration
 
 Every setting has Kafka's own dotted name, in every language; Python and Rust also write it in snake
-case (`linger_ms`), Node and Swift in camel case (`lingerMs`). A name that does not exist is refused
+case (`linger_ms`), Node and Swift in camel case (`lingerMs`): [all of them](#spellings). A name that does not exist is refused
 with the nearest one that does, a value out of its range with the range.
 ";
 
@@ -33,6 +33,15 @@ fn rows(out: &mut String, heading: &str, of: impl Fn(&Setting) -> bool) {
     }
 }
 
+fn spellings(out: &mut String) {
+    out.push_str("\n## Spellings\n\n| every language | Python, Rust | Node, Swift |\n");
+    out.push_str("| --- | --- | --- |\n");
+    for setting in SETTINGS {
+        let (snake, camel) = (setting.snake_case(), setting.camel_case());
+        writeln!(out, "| `{}` | `{snake}` | `{camel}` |", setting.name).unwrap();
+    }
+}
+
 fn guide() -> String {
     let only = |role: Role| move |setting: &Setting| setting.roles.iter().eq([role]);
     let mut out = PREFACE.to_owned();
@@ -46,6 +55,7 @@ fn guide() -> String {
         .collect();
     write!(out, "\nThe first table holds for all clients but for {}.\n", shared.join(", "))
         .unwrap();
+    spellings(&mut out);
     out
 }
 
