@@ -164,6 +164,28 @@ impl Delivery {
         self.result_in(&self.batch.lock())
     }
 
+    /// As polling the future, for those who share the delivery. The waker is woken once for a whole
+    /// batch, however many of its deliveries it was given to.
+    pub fn poll_result(&self, context: &Context<'_>) -> Poll<Result<RecordMetadata, Error>> {
+        let mut state = self.batch.lock();
+        if let Some(result) = self.result_in(&state) {
+            return Poll::Ready(result);
+        }
+        // Many deliveries of a batch that one task waits for need one waker; neither do a few tasks
+        // that look again and again make the list grow.
+        let is_known = |known: &Waker| known.will_wake(context.waker());
+        if !state.wakers.iter().rev().take(8).any(is_known) {
+            state.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The same for all records of one batch, which are told together, and for no other while this
+    /// delivery lives.
+    pub fn batch_key(&self) -> usize {
+        Arc::as_ptr(&self.batch) as usize
+    }
+
     fn result_in(&self, state: &State) -> Option<Result<RecordMetadata, Error>> {
         let index = self.index;
         let covers =
@@ -188,17 +210,7 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.batch.lock();
-        if let Some(result) = self.result_in(&state) {
-            return Poll::Ready(result);
-        }
-        // Many deliveries of a batch that one task waits for need one waker; neither do a few tasks
-        // that look again and again make the list grow.
-        let is_known = |known: &Waker| known.will_wake(context.waker());
-        if !state.wakers.iter().rev().take(8).any(is_known) {
-            state.wakers.push(context.waker().clone());
-        }
-        Poll::Pending
+        self.poll_result(context)
     }
 }
 
@@ -250,6 +262,9 @@ mod tests {
             assert!(Pin::new(&mut second).poll(&mut two).is_pending());
         }
         assert_eq!(batch.lock().wakers.len(), 2, "looking again registers nothing");
+        assert_eq!(first.batch_key(), second.batch_key());
+        let other = Arc::new(BatchCompletion::new("t".into(), 3));
+        assert_ne!(first.batch_key(), delivery(&other, 0).batch_key());
         batch.seal(2);
         assert!(!batch.complete(0, 1, written(40)));
         assert_eq!(woken(), [1, 1]);
