@@ -5,7 +5,7 @@
 //! time), [`api`] (a handler per API, file names as in `protocol/schemas`), [`partition`] (a log
 //! with its leader epoch and high watermark), [`log`] (segments, indexes, recovery), [`quorum`]
 //! (topics, configurations and producer ids as a state machine over a command log), [`coordinator`]
-//! (consumer groups).
+//! (consumer groups). [`testing`] answers with errors when it is told to.
 //!
 //! A program that wants a broker inside itself calls [`Broker::start`] and gets a
 //! [`RunningBroker`].
@@ -21,6 +21,7 @@ pub mod quorum;
 pub mod replication;
 pub mod server;
 pub mod start;
+pub mod testing;
 
 pub use broker::Broker;
 pub use config::Config;

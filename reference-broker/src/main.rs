@@ -5,13 +5,17 @@
 #![forbid(unsafe_code)]
 
 use std::io::IsTerminal;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use ottla_broker::{Broker, Config};
+use ottla_broker::testing::{Temporary, admin};
+use ottla_broker::{Broker, Config, RunningBroker};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// The Ottla reference broker: the Kafka protocol on real sockets and real disk.
 #[derive(Parser)]
@@ -37,9 +41,21 @@ struct Dev {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 9092)]
     port: u16,
-    /// The data folder; made when it does not exist.
-    #[arg(long, default_value = "ottla-data")]
-    data_dir: PathBuf,
+    /// The data folder, made when it does not exist; ottla-data by default.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Remove the data folder at the end; by default it is then a new one among the temporary files.
+    #[arg(long)]
+    temporary: bool,
+    /// End when the standard input is closed, so that the broker never outlives who started it.
+    #[arg(long)]
+    until_stdin_closes: bool,
+    /// Open a port on 127.0.0.1 by which tests make this broker fail; a second line says which.
+    #[arg(long)]
+    chaos: bool,
+    /// The port for --chaos; 0 takes a free one.
+    #[arg(long, default_value_t = 0, requires = "chaos")]
+    chaos_port: u16,
     /// A property, as name=value; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
@@ -55,17 +71,25 @@ struct Run {
     settings: Vec<String>,
 }
 
+/// What `dev` can do that is no property.
+#[derive(Default)]
+struct Extras {
+    temporary: Option<Temporary>,
+    until_stdin_closes: bool,
+    chaos_port: Option<u16>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     let run = || -> Result<(), String> {
-        let config = configuration(cli.command)?;
+        let (config, extras) = configuration(cli.command)?;
         raise_file_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start the runtime: {error}"))?;
-        runtime.block_on(serve(config))
+        runtime.block_on(serve(config, extras))
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,8 +110,8 @@ fn start_log() {
         .init();
 }
 
-fn configuration(command: Command) -> Result<Config, String> {
-    let (mut config, settings) = match command {
+fn configuration(command: Command) -> Result<(Config, Extras), String> {
+    let (mut config, extras, settings) = match command {
         Command::Dev(dev) => {
             if dev.nodes != 1 {
                 return Err(format!(
@@ -96,16 +120,29 @@ fn configuration(command: Command) -> Result<Config, String> {
                 ));
             }
             let listener = format!("PLAINTEXT://127.0.0.1:{}", dev.port);
-            let data_dir = dev.data_dir.to_string_lossy().into_owned();
+            let mut extras = Extras {
+                temporary: None,
+                until_stdin_closes: dev.until_stdin_closes,
+                chaos_port: dev.chaos.then_some(dev.chaos_port),
+            };
+            if dev.temporary {
+                extras.temporary = Some(Temporary::new(dev.data_dir.as_deref())?);
+            }
+            let data_dir = match (&extras.temporary, &dev.data_dir) {
+                (Some(temporary), _) => temporary.path(),
+                (None, Some(data_dir)) => data_dir,
+                (None, None) => Path::new("ottla-data"),
+            };
+            let data_dir = data_dir.to_string_lossy().into_owned();
             let config = Config::dev()
                 .set("listeners", &listener)
                 .and_then(|config| config.set("log.dirs", &data_dir))
                 .map_err(|error| error.to_string())?;
-            (config, dev.settings)
+            (config, extras, dev.settings)
         }
         Command::Run(run) => {
             let config = Config::new().read_file(&run.config).map_err(|error| error.to_string())?;
-            (config, run.settings)
+            (config, Extras::default(), run.settings)
         }
     };
     for setting in settings {
@@ -114,31 +151,70 @@ fn configuration(command: Command) -> Result<Config, String> {
         };
         config = config.set(name.trim(), value).map_err(|error| error.to_string())?;
     }
-    Ok(config)
+    Ok((config, extras))
 }
 
-async fn serve(config: Config) -> Result<(), String> {
+async fn serve(config: Config, extras: Extras) -> Result<(), String> {
     let data_dir = config.data_dir();
     // Before the start, so that a signal in the middle of it is not lost.
     let listen = |kind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
     let (mut terminate, mut interrupt) =
         (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let stdin_closed = extras.until_stdin_closes.then(watch_stdin).transpose()?;
     let running = Broker::start(config).await.map_err(|error| error.to_string())?;
-    let ready = format!(
-        "ottla-broker ready on {} (node {}, cluster {}, data {})",
+    let mut lines = format!(
+        "ottla-broker ready on {} (node {}, cluster {}, data {})\n",
         running.addr(),
         running.broker().node_id(),
         running.broker().cluster_id(),
         data_dir.display()
     );
+    if let Some(port) = extras.chaos_port {
+        lines += &format!("ottla-broker faults on {}\n", open_faults(&running, port).await?);
+    }
     // Whoever started the broker may have closed the pipe; the broker serves all the same.
-    let _ = writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush());
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = async {
+            match stdin_closed {
+                Some(closed) => drop(closed.await),
+                None => std::future::pending().await,
+            }
+        } => {}
     }
     tracing::info!("shutting down");
+    if extras.temporary.is_some() {
+        running.kill().await;
+        return Ok(());
+    }
     running.shutdown().await.map_err(|error| format!("unclean shutdown: {error}"))
+}
+
+/// Opens the port for faults, on this machine only; answers where.
+async fn open_faults(running: &RunningBroker, port: u16) -> Result<String, String> {
+    let failed = |error| format!("cannot listen on 127.0.0.1:{port} for --chaos: {error}");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    drop(tokio::spawn(admin::serve(listener, running.faults())));
+    Ok(address.to_string())
+}
+
+/// Tells when the standard input ends. A thread of its own: a read of it cannot be cancelled, and
+/// the process does not wait for it.
+fn watch_stdin() -> Result<oneshot::Receiver<()>, String> {
+    let (closed, is_closed) = oneshot::channel();
+    let read = move || {
+        let mut buffer = [0; 256];
+        let mut stdin = std::io::stdin().lock();
+        while matches!(stdin.read(&mut buffer), Ok(1..)) {}
+        drop(closed);
+    };
+    let thread = std::thread::Builder::new().name("stdin".into()).spawn(read);
+    thread.map_err(|error| format!("cannot watch the standard input: {error}"))?;
+    Ok(is_closed)
 }
 
 /// Thousands of connections and segments need more file descriptors than the usual soft limit.

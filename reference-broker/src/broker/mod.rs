@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::coordinator::{GroupCoordinator, OFFSETS_TOPIC, TopicResolver};
 use crate::partition::{Changes, Partition, Partitions};
 use crate::quorum::{Command, Image, MetadataLog, Outcome, Rejection};
+use crate::testing;
 
 pub(crate) mod offsets_log;
 pub(crate) mod producer_ids;
@@ -31,6 +32,8 @@ pub struct Broker {
     producer_ids: ProducerIds,
     /// Bytes of answers that clients have not taken yet.
     unread_bytes: AtomicUsize,
+    /// Set when somebody asks for faults.
+    pub(crate) faults: testing::Installed,
 }
 
 /// An answer's bytes, counted until the client has taken them.
@@ -70,7 +73,12 @@ impl fmt::Debug for Broker {
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, producer_ids: ProducerIds::default(), unread_bytes: AtomicUsize::new(0) }
+        Self {
+            parts,
+            producer_ids: ProducerIds::default(),
+            unread_bytes: AtomicUsize::new(0),
+            faults: testing::Installed::default(),
+        }
     }
 
     /// What the broker was started with.

@@ -14,7 +14,7 @@ pub mod table;
 mod topic;
 
 pub use listener::Listener;
-pub(crate) use property::split_list;
+pub(crate) use property::{nearest, split_list};
 pub use property::{ConfigError, Kind, Property};
 pub(crate) use topic::broker_value;
 pub use topic::{TopicConfig, check_topic_config, retention_ms, roll_ms};
@@ -152,7 +152,7 @@ impl Config {
 }
 
 fn unknown_property(name: &str) -> ConfigError {
-    let hint = match property::nearest(name, table::BROKER.iter().map(|property| property.name)) {
+    let hint = match nearest(name, table::BROKER.iter().map(|property| property.name)) {
         Some(near) => format!("did you mean '{near}'?"),
         None => "README.md lists all properties".to_owned(),
     };

@@ -119,7 +119,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// The name of `table` that is nearest to `name` by edit distance.
-pub(super) fn nearest<'a>(name: &str, table: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, table: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     table
         .map(|candidate| (distance(name, candidate), candidate))
         .min()

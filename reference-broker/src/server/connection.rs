@@ -61,17 +61,30 @@ pub(super) async fn run(
         drop(taken);
         match served {
             Served::Answer(chunks) => {
-                let _unread = shared.broker.count_unread(chunks.iter().map(Bytes::len).sum());
-                let written = write_all(&mut stream, chunks);
-                match tokio::time::timeout(shared.idle_max, written).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return error.into(),
-                    Err(_) => return Closed::Quietly("the client does not read its answers"),
+                if let Err(closed) = answer(shared, &mut stream, chunks).await {
+                    return closed;
                 }
+            }
+            Served::Last(chunks, reason) => {
+                let written = answer(shared, &mut stream, chunks).await;
+                return written.err().unwrap_or(Closed::Quietly(reason));
             }
             Served::Silence => {}
             Served::Close(reason) => return Closed::Refused(reason),
         }
+    }
+}
+
+/// Writes an answer; its bytes are counted until the client has taken them.
+async fn answer(
+    shared: &Arc<Shared>,
+    stream: &mut TcpStream,
+    chunks: Vec<Bytes>,
+) -> Result<(), Closed> {
+    let _unread = shared.broker.count_unread(chunks.iter().map(Bytes::len).sum());
+    match tokio::time::timeout(shared.idle_max, write_all(stream, chunks)).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(Closed::Quietly("the client does not read its answers")),
     }
 }
 

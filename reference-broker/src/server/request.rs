@@ -10,11 +10,14 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 
 use super::Shared;
 use crate::api::{self, Answer, RequestContext};
+use crate::testing::Outcome;
 
 /// What a frame leads to.
 pub(super) enum Served {
     /// Bytes to write, the length prefix in front.
     Answer(Vec<Bytes>),
+    /// Bytes to write, and then the end of the connection; the text is for the log.
+    Last(Vec<Bytes>, &'static str),
     /// Nothing to write (`acks=0`).
     Silence,
     /// The connection is closed without an answer; the text is for the log.
@@ -60,8 +63,18 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         client_id: header.client_id,
         client_address: peer,
     };
-    match api::dispatch(&context, request).await {
-        Answer::Response(response) => encode(api, version, header.correlation_id, &response),
+    let Outcome { answer, cut_after } = match context.broker.faults.get() {
+        None => api::dispatch(&context, request).await.into(),
+        Some(faults) => faults.serve(&context, request).await,
+    };
+    match answer {
+        Answer::Response(response) => {
+            let served = encode(api, version, header.correlation_id, &response);
+            match cut_after {
+                None => served,
+                Some(bytes) => cut(served, bytes),
+            }
+        }
         Answer::Silence => Served::Silence,
         Answer::Close(reason) => Served::Close(reason),
     }
@@ -74,4 +87,15 @@ fn encode(api: ApiKey, version: i16, correlation_id: i32, response: &Response) -
         Ok(()) => Served::Answer(out.into_chunks()),
         Err(error) => Served::Close(format!("cannot write the answer: {error}")),
     }
+}
+
+/// The first bytes of an answer, as the last that the connection carries.
+fn cut(served: Served, mut left: usize) -> Served {
+    let Served::Answer(mut chunks) = served else { return served };
+    for chunk in &mut chunks {
+        chunk.truncate(left);
+        left -= chunk.len();
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
+    Served::Last(chunks, "a fault drops the connection within the answer")
 }

@@ -22,6 +22,7 @@ use crate::log::{LogError, LogManager, RealStorage};
 use crate::partition::{Changes, Partitions};
 use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
 use crate::server;
+use crate::testing::Faults;
 
 mod identity;
 mod maintenance;
@@ -130,6 +131,12 @@ impl RunningBroker {
     /// The broker's state.
     pub fn broker(&self) -> &Arc<Broker> {
         self.broker.as_ref().expect("only shutdown and kill take the broker, and they take self")
+    }
+
+    /// The faults that clients of this broker meet; the first call makes them, and from then on
+    /// requests are counted.
+    pub fn faults(&self) -> Arc<Faults> {
+        Arc::clone(self.broker().faults.get_or_init(Arc::default))
     }
 
     /// Answers what is under way, closes every log and marks the data folder clean.
