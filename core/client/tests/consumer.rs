@@ -181,6 +181,21 @@ async fn a_view_on_a_batch_commits_what_it_says_is_finished() {
 }
 
 #[tokio::test]
+async fn closing_commits_what_a_view_said_is_finished() {
+    let cluster = Cluster::with_topic("t", 1).await;
+    cluster.produce("t", 1, 0..50).await;
+    let build = || cluster.consumer().group_id("g").topics(["t"]).build();
+    let consumer = build().await.expect("up");
+    let batch = consumer.next_batch().await.expect("no error").expect("not closed");
+    assert!(batch.len() > 7);
+    assert!(consumer.finish_up_to(7), "no rebalance waits");
+    consumer.close().await.expect("closed");
+    let consumer = build().await.expect("up");
+    let rest = consumer.next_batch().await.expect("no error").expect("not closed");
+    assert_eq!(rest.base_offset(), 7);
+}
+
+#[tokio::test]
 async fn what_is_not_finished_is_not_committed_by_itself() {
     let cluster = Cluster::with_topic("t", 1).await;
     cluster.produce("t", 1, 0..10).await;

@@ -225,10 +225,7 @@ impl Consumer {
     fn start_commit(&self) -> tokio::sync::oneshot::Receiver<Result<(), Error>> {
         let given = self.cursor().as_ref().map(|c| c.has_rest().then_some(c.next_offset));
         // Without a cursor it may be a view of the caller's that says how far it is.
-        let within = given.unwrap_or_else(|| {
-            let progress = self.shared.progress.load(Ordering::Relaxed);
-            (progress != NO_PROGRESS).then_some(progress)
-        });
+        let within = given.unwrap_or_else(|| self.progress());
         self.shared.commit(|machine, now| match within {
             Some(offset) => {
                 machine.finish_up_to(offset);
@@ -390,13 +387,15 @@ impl Consumer {
 
     /// Commits what is finished (if `enable.auto.commit` is on), leaves the group and closes all
     /// connections, within 5 s. The last batch is finished only if another was asked for: commit
-    /// before closing to include it.
+    /// before closing to include it. Of a batch that is consumed record by record, what
+    /// [`Consumer::finish_up_to`] told is finished.
     ///
     /// # Errors
     ///
     /// `Timeout` if the coordinator did not answer in time; the consumer is closed all the same.
     pub async fn close(&self) -> Result<(), Error> {
-        let within = self.cursor().take().map(|cursor| cursor.next_offset);
+        let given = self.cursor().take().map(|cursor| cursor.next_offset);
+        let within = given.or_else(|| self.progress());
         self.shared.with_machine(|machine, now| {
             if let Some(offset) = within {
                 machine.finish_up_to(offset);
@@ -413,6 +412,12 @@ impl Consumer {
                  session ends",
             )),
         }
+    }
+
+    /// How far the caller's own view on the outstanding batch is, if it told.
+    fn progress(&self) -> Option<i64> {
+        let progress = self.shared.progress.load(Ordering::Relaxed);
+        (progress != NO_PROGRESS).then_some(progress)
     }
 
     fn drop_cursor_of(&self, partition: &TopicPartition) {

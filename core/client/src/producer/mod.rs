@@ -20,7 +20,7 @@ use ottla_protocol::records::Compression;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use topics::{Topic, Topics};
 
@@ -165,7 +165,31 @@ impl Producer {
         tokio::task::coop::consume_budget().await;
         match self.shared.append(&record)? {
             Ok(delivery) => Ok(delivery),
-            Err(wait) => self.shared.append_later(&record, wait).await,
+            Err(wait) => {
+                let deadline = tokio::time::Instant::now() + self.shared.max_block;
+                self.shared.append_later(&record, wait, deadline).await
+            },
+        }
+    }
+
+    /// As [`send`](Self::send), for a record that waited for its turn since `entered`, such as in a
+    /// queue of the caller's: `max.block.ms` counts from then.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_since(
+        &self,
+        record: Record<'_>,
+        entered: Instant,
+    ) -> Result<Delivery, Error> {
+        tokio::task::coop::consume_budget().await;
+        match self.shared.append(&record)? {
+            Ok(delivery) => Ok(delivery),
+            Err(wait) => {
+                let deadline = tokio::time::Instant::from_std(entered) + self.shared.max_block;
+                self.shared.append_later(&record, wait, deadline).await
+            }
         }
     }
 
@@ -316,8 +340,12 @@ impl Shared {
 
     /// Appends after waiting for what was missing.
     #[inline(never)]
-    async fn append_later(&self, record: &Record<'_>, first: Wait) -> Result<Delivery, Error> {
-        let deadline = tokio::time::Instant::now() + self.max_block;
+    async fn append_later(
+        &self,
+        record: &Record<'_>,
+        first: Wait,
+        deadline: tokio::time::Instant,
+    ) -> Result<Delivery, Error> {
         let mut wait = first;
         loop {
             match wait {
