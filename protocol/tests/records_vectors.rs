@@ -9,9 +9,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
+use ottla_protocol::records::json::records_to_json;
 use ottla_protocol::records::{
     BatchBuilder, BatchFields, BatchIter, Compression, Compressor, Decompressor, Header, Origin,
-    RecordBatch, RecordError, RecordErrorKind, ValidateOptions, validate,
+    RecordBatch, RecordErrorKind, ValidateOptions, validate,
 };
 use serde_json::{Value, json};
 
@@ -54,66 +55,14 @@ fn current() -> Vec<Vector> {
     vectors
 }
 
-fn text(bytes: Option<&[u8]>) -> Value {
-    bytes.map_or(Value::Null, |bytes| STANDARD.encode(bytes).into())
-}
-
 fn bytes(text: &Value) -> Option<Vec<u8>> {
     text.as_str().map(|text| STANDARD.decode(text).expect("base64"))
-}
-
-fn batch_json(batch: &RecordBatch) -> Result<Value, RecordError> {
-    batch.verify_crc()?;
-    let header = batch.header();
-    let control = batch.control_type()?;
-    let mut records = Vec::new();
-    for record in &batch.records(&mut Decompressor::new())? {
-        let record = record?;
-        let delta = (record.offset - header.base_offset) as i32;
-        let headers: Vec<Value> =
-            record.headers.iter().map(|(key, value)| json!([key, text(value)])).collect();
-        let mut json = json!({
-            "offset": record.offset, "timestamp": record.timestamp, "key": text(record.key),
-            "value": text(record.value), "sequence": header.sequence_at(delta), "headers": headers,
-        });
-        if let Some(control) = control {
-            json["control"] = control.name().into();
-        }
-        records.push(json);
-    }
-    Ok(json!({
-        "magic": header.magic, "sizeInBytes": header.size_in_bytes(),
-        "baseOffset": header.base_offset, "lastOffset": header.last_offset(), "crc": header.crc,
-        "codec": header.compression()?.name(),
-        "timestampType": format!("{:?}", header.timestamp_type()),
-        "maxTimestamp": header.max_timestamp, "lastOffsetDelta": header.last_offset_delta,
-        "baseTimestamp": header.base_timestamp,
-        "partitionLeaderEpoch": header.partition_leader_epoch, "producerId": header.producer_id,
-        "producerEpoch": header.producer_epoch, "baseSequence": header.base_sequence,
-        "lastSequence": header.last_sequence(), "isTransactional": header.is_transactional(),
-        "isControl": header.is_control(), "deleteHorizonMs": header.delete_horizon_ms(),
-        "count": header.record_count, "records": records,
-    }))
-}
-
-fn field_json(field: &Bytes) -> Value {
-    let mut iter = BatchIter::new(field.clone());
-    let batches: Result<Vec<Value>, RecordError> =
-        iter.by_ref().map(|batch| batch_json(&batch?)).collect();
-    match batches {
-        Ok(batches) if iter.incomplete_tail() => {
-            json!({"batches": batches, "incompleteTail": true})
-        }
-        Ok(batches) => json!({"batches": batches}),
-        Err(error) if error.kind() == RecordErrorKind::Crc => json!({"error": "crc"}),
-        Err(error) => json!({"error": error.to_string()}),
-    }
 }
 
 #[test]
 fn what_is_read_equals_apaches_json() {
     for v in current() {
-        assert_eq!(field_json(&v.bytes), v.json, "{}", v.what);
+        assert_eq!(records_to_json(&v.bytes), v.json, "{}", v.what);
     }
 }
 

@@ -19,6 +19,8 @@ pub mod control;
 pub mod crc;
 pub mod error;
 pub mod header;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod record;
 pub mod validate;
 
