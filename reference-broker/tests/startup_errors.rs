@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{BINARY, Process, batch, command, folder, refused};
+use support::{BINARY, Process, command, folder, refused};
 
 /// The one line; it must hold each of `words`.
 fn assert_line(output: &Output, words: &[&str]) {
@@ -90,24 +90,6 @@ fn a_configuration_file_is_blamed_by_name_and_line() {
     let mut command = Command::new(BINARY);
     command.args(["run", "--config", "/nonexistent/server.properties"]);
     assert_line(&refused(command), &["/nonexistent/server.properties"]);
-}
-
-#[test]
-fn a_corrupt_segment() {
-    let (_folder, data) = folder();
-    let broker = Process::start(&data, &[]);
-    let mut client = broker.connect();
-    client.create_topic("t", 1, &[]);
-    for _ in 0..10 {
-        assert_eq!(client.produce("t", 0, -1, batch(&[&[b'x'; 500]])).error_code, 0);
-    }
-    broker.kill();
-    let segment = data.join("t-0/00000000000000000000.log");
-    let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[1000] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
-    let output = refused(command(&data, &[]));
-    assert_line(&output, &["corrupt segment", segment.to_str().unwrap(), "restore"]);
 }
 
 #[test]

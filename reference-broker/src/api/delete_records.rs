@@ -45,10 +45,7 @@ fn delete(
     if is_internal(topic) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    let partition = context
-        .broker
-        .partition(topic, wanted.partition_index)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = context.broker.partition(topic, wanted.partition_index)?;
     if !partition.config().deletes {
         return Err(ErrorCode::PolicyViolation);
     }

@@ -79,7 +79,7 @@ impl Plan {
                     image.topics.get(&topic.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?
                 }
             };
-            broker.partition_by_id(known.id, index).ok_or(ErrorCode::UnknownTopicOrPartition)
+            broker.partition_by_id(known.id, index)
         };
         let mut wanted = Vec::new();
         for (index, topic) in request.topics.iter().enumerate() {
@@ -144,7 +144,7 @@ impl Plan {
                 Err(code) => Err(*code),
             };
             let answer = answer.unwrap_or_else(|code| {
-                look.urgent |= wanted.found.is_ok();
+                look.urgent |= wanted.found.is_ok() || code == ErrorCode::KafkaStorageError;
                 failed(code)
             });
             look.urgent |= answer.diverging_epoch != EpochEndOffset::default();

@@ -58,8 +58,11 @@ async fn find(context: &RequestContext, key_type: i8, key: &str) -> Result<Node,
             .await
             .map_err(|error| unavailable(&error.message))?,
     };
-    let partition = usize::try_from(broker.coordinator().partition_for(key))
-        .expect("invariant: partitions are not negative");
+    let index = broker.coordinator().partition_for(key);
+    if broker.partitions().is_offline(topic.id, index) {
+        return Err(unavailable("the log of its partition is damaged"));
+    }
+    let partition = usize::try_from(index).expect("invariant: partitions are not negative");
     let leader = topic
         .partitions
         .get(partition)

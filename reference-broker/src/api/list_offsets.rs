@@ -75,10 +75,7 @@ fn find(
     wanted: &ListOffsetsPartition,
     read_committed: bool,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-    let partition = context
-        .broker
-        .partition(topic, wanted.partition_index)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = context.broker.partition(topic, wanted.partition_index)?;
     partition.check_epoch(wanted.current_leader_epoch)?;
     // LO-03: each sentinel has a version from which it may be asked.
     let since = match wanted.timestamp {

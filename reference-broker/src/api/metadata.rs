@@ -86,7 +86,7 @@ fn refuse_topics(topics: &[MetadataRequestTopic], version: i16) -> Option<Metada
 
 fn all_topics(broker: &Broker, include: bool) -> Vec<MetadataResponseTopic> {
     let image = broker.image();
-    image.topics.values().map(|topic| describe(&image, topic, include)).collect()
+    image.topics.values().map(|topic| describe(broker, &image, topic, include)).collect()
 }
 
 async fn named_topics(
@@ -110,7 +110,7 @@ async fn named_topics(
             broker.image().topic_by_id(topic.topic_id).cloned().ok_or(ErrorCode::UnknownTopicId)
         };
         answers.push(match found {
-            Ok(found) => describe(&broker.image(), &found, include),
+            Ok(found) => describe(broker, &broker.image(), &found, include),
             Err(code) => MetadataResponseTopic {
                 error_code: code.code(),
                 // MD-05: null is not allowed before version 12.
@@ -145,16 +145,29 @@ async fn by_name(
     topics::auto_create(broker, name).await.map_err(|error| error.code)
 }
 
-fn describe(image: &Image, topic: &TopicImage, include: bool) -> MetadataResponseTopic {
-    let partition = |(index, partition): (usize, &PartitionImage)| {
-        let alive = |id: &i32| image.brokers.contains_key(id);
+fn describe(
+    broker: &Broker,
+    image: &Image,
+    topic: &TopicImage,
+    include: bool,
+) -> MetadataResponseTopic {
+    let partition = |(index, partition): (i32, &PartitionImage)| {
+        // A damaged log here is a partition without a leader to its clients, as with Apache Kafka.
+        let offline = broker.partitions().is_offline(topic.id, index);
+        let alive =
+            |id: i32| image.brokers.contains_key(&id) && !(offline && id == broker.node_id());
+        let (leader_id, error_code) = match alive(partition.leader) {
+            true => (partition.leader, ErrorCode::None),
+            false => (-1, ErrorCode::LeaderNotAvailable),
+        };
         MetadataResponsePartition {
-            partition_index: i32::try_from(index).expect("partition counts are 32-bit"),
-            leader_id: partition.leader,
+            error_code: error_code.code(),
+            partition_index: index,
+            leader_id,
             leader_epoch: partition.leader_epoch,
             replica_nodes: partition.replicas.clone(),
             isr_nodes: partition.isr.clone(),
-            offline_replicas: partition.replicas.iter().copied().filter(|id| !alive(id)).collect(),
+            offline_replicas: partition.replicas.iter().copied().filter(|id| !alive(*id)).collect(),
             ..MetadataResponsePartition::default()
         }
     };
@@ -162,7 +175,7 @@ fn describe(image: &Image, topic: &TopicImage, include: bool) -> MetadataRespons
         name: Some(topic.name.clone()),
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
-        partitions: topic.partitions.iter().enumerate().map(partition).collect(),
+        partitions: (0..).zip(&topic.partitions).map(partition).collect(),
         topic_authorized_operations: if include { TOPIC_OPERATIONS } else { i32::MIN },
         ..MetadataResponseTopic::default()
     }

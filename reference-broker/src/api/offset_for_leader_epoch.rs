@@ -38,10 +38,7 @@ fn end_of(
     topic: &str,
     wanted: &OffsetForLeaderPartition,
 ) -> Result<EpochEndOffset, ErrorCode> {
-    let partition = context
-        .broker
-        .partition(topic, wanted.partition)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = context.broker.partition(topic, wanted.partition)?;
     partition.check_epoch(wanted.current_leader_epoch)?;
     // LE-01: a future epoch is no error. The leader's own epoch ends, for consumers, at the high
     // watermark.

@@ -97,12 +97,13 @@ fn append_topic(
         if let Some(refusal) = &refusal {
             return Err(refusal.clone());
         }
-        let partition = found.and_then(|topic| broker.partition_by_id(topic.id, index));
         // PR-05
-        let partition = partition.ok_or_else(|| match by_id && found.is_none() {
-            true => AppendError::new(ErrorCode::UnknownTopicId, "no topic has this id"),
-            false => AppendError::new(ErrorCode::UnknownTopicOrPartition, "no such partition"),
-        })?;
+        let partition = match found {
+            Some(topic) => broker.partition_by_id(topic.id, index),
+            None if by_id => Err(ErrorCode::UnknownTopicId),
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        };
+        let partition = partition.map_err(|code| AppendError::new(code, not_found(code)))?;
         let batch = one_batch(records, context.api_version, transactional)?;
         let appended = partition.append(batch, Origin::Client, acks == ACKS_ALL, now_ms())?;
         Ok((partition, appended))
@@ -111,6 +112,14 @@ fn append_topic(
         outcome(data.index, append(data.index, data.records))
     };
     topic.partition_data.into_iter().map(one).collect()
+}
+
+fn not_found(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::UnknownTopicId => "no topic has this id",
+        ErrorCode::KafkaStorageError => "the partition's log is damaged, see the broker's own log",
+        _ => "no such partition",
+    }
 }
 
 /// PR-08: exactly one batch. PR-09: of magic 2. What is deeper inside is for the validation.

@@ -122,13 +122,20 @@ impl Broker {
     }
 
     /// A partition by its topic's name.
-    pub fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
-        let id = self.image().topics.get(topic)?.id;
-        self.parts.partitions.get(id, index)
+    ///
+    /// # Errors
+    /// As [`Partitions::get`].
+    pub fn partition(&self, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let image = self.image();
+        let topic = image.topics.get(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        self.parts.partitions.get(topic.id, index)
     }
 
     /// A partition by its topic's id.
-    pub fn partition_by_id(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
+    ///
+    /// # Errors
+    /// As [`Partitions::get`].
+    pub fn partition_by_id(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
         self.parts.partitions.get(topic, index)
     }
 

@@ -50,7 +50,7 @@ impl OffsetsTopic {
     fn led(&self, index: i32, leader_epoch: i32) -> Result<Arc<Partition>, ErrorCode> {
         let image = self.metadata.image();
         let partition = (image.topics.get(OFFSETS_TOPIC))
-            .and_then(|topic| self.partitions.get(topic.id, index))
+            .and_then(|topic| self.partitions.get(topic.id, index).ok())
             .ok_or(ErrorCode::NotLeaderOrFollower)?;
         if partition.leader_epoch() != leader_epoch {
             return Err(ErrorCode::FencedLeaderEpoch);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use ottla_protocol::Uuid;
+use ottla_protocol::{ErrorCode, Uuid};
 
 use super::Partition;
 use crate::broker::effective_config;
@@ -32,8 +32,33 @@ pub struct Partitions {
 #[derive(Debug, Clone)]
 struct Topic {
     image: Arc<TopicImage>,
-    /// By index; none where another broker leads.
-    partitions: Vec<Option<Arc<Partition>>>,
+    /// By index.
+    partitions: Vec<Place>,
+}
+
+impl Topic {
+    fn new(image: &Arc<TopicImage>) -> Self {
+        let partitions = vec![Place::Elsewhere; image.partitions.len()];
+        Self { image: Arc::clone(image), partitions }
+    }
+
+    fn led(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.partitions.iter().filter_map(|place| match place {
+            Place::Led(partition) => Some(partition),
+            Place::Elsewhere | Place::Offline => None,
+        })
+    }
+}
+
+/// Where a partition is.
+#[derive(Debug, Clone)]
+enum Place {
+    /// With another broker, or nowhere yet.
+    Elsewhere,
+    /// Here.
+    Led(Arc<Partition>),
+    /// Here, but its log is damaged (M19): nothing of it is served, and its folder stays as it is.
+    Offline,
 }
 
 /// A partition to be opened.
@@ -55,7 +80,7 @@ pub struct Changes {
 
 impl Partitions {
     /// Opens the partitions of a data folder: those of the image are led, others are set aside
-    /// (M18).
+    /// (M18). One whose log is damaged is offline; the others are not concerned (M19).
     pub fn open(
         manager: LogManager,
         node_id: i32,
@@ -74,15 +99,26 @@ impl Partitions {
                 None => Belongs::No,
             }
         };
+        let mut topics = HashMap::new();
         let mut work = Vec::new();
         for loaded in manager.load(OPEN_THREADS, belongs)? {
-            let (log, report) = loaded.log?;
+            let image = &image.topics[&loaded.of.topic];
+            let index = usize::try_from(loaded.of.partition).expect("it belongs to the image");
+            let (log, report) = match loaded.log {
+                Ok(opened) => opened,
+                Err(error @ LogError::Corrupt { .. }) => {
+                    let partition = loaded.of.dir_name();
+                    tracing::error!(partition, %error, "a partition is offline until a restart");
+                    let topic = topics.entry(image.id).or_insert_with(|| Topic::new(image));
+                    topic.partitions[index] = Place::Offline;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(reason) = &report.truncated_because {
                 tracing::warn!(partition = %loaded.of.dir_name(), %reason, ?report, "cut a log");
             }
-            let topic = Arc::clone(&image.topics[&loaded.of.topic]);
-            let index = usize::try_from(loaded.of.partition).expect("it belongs to the image");
-            work.push(Work { topic, index, log: Some(log) });
+            work.push(Work { topic: Arc::clone(image), index, log: Some(log) });
         }
         let partitions = Self {
             manager,
@@ -92,24 +128,42 @@ impl Partitions {
             following: Mutex::new(effective.clone()),
         };
         let mut changes = Changes::default();
-        let mut topics = HashMap::new();
         partitions.open_all(work, &effective, &mut topics, &mut changes)?;
+        // A broker may end when a topic is decided on and some of its folders are not made yet.
+        let not_here = |topic: &Arc<TopicImage>| partitions.not_here(topics.get(&topic.id), topic);
+        let missing = image.topics.values().flat_map(not_here).collect();
+        partitions.open_all(missing, &effective, &mut topics, &mut changes)?;
         partitions.topics.store(Arc::new(topics));
-        let more = partitions.reconcile(image)?;
-        changes.opened.extend(more.opened);
         Ok((partitions, changes))
     }
 
     /// A partition that this broker leads.
-    pub fn get(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
-        let index = usize::try_from(index).ok()?;
-        self.topics.load().get(&topic)?.partitions.get(index)?.clone()
+    ///
+    /// # Errors
+    /// `KafkaStorageError` when its log is damaged, `UnknownTopicOrPartition` when it is not here.
+    pub fn get(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        match self.place(topic, index) {
+            Place::Led(partition) => Ok(partition),
+            Place::Offline => Err(ErrorCode::KafkaStorageError),
+            Place::Elsewhere => Err(ErrorCode::UnknownTopicOrPartition),
+        }
+    }
+
+    /// Whether a partition of this broker is not served because its log is damaged.
+    pub fn is_offline(&self, topic: Uuid, index: i32) -> bool {
+        matches!(self.place(topic, index), Place::Offline)
+    }
+
+    fn place(&self, topic: Uuid, index: i32) -> Place {
+        let topics = self.topics.load();
+        let index = usize::try_from(index).ok();
+        let place = index.and_then(|index| topics.get(&topic)?.partitions.get(index));
+        place.cloned().unwrap_or(Place::Elsewhere)
     }
 
     /// All partitions that this broker leads, in no order.
     pub fn all(&self) -> Vec<Arc<Partition>> {
-        let topics = self.topics.load();
-        topics.values().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect()
+        self.topics.load().values().flat_map(|topic| topic.led().cloned()).collect()
     }
 
     /// Makes the partitions follow an image: new ones are opened, deleted ones go, settings are put
@@ -132,17 +186,14 @@ impl Partitions {
             {
                 continue;
             }
-            let mut open = 0..topic.partitions.len();
             if let Some(known) = known {
                 known.image = Arc::clone(topic);
-                open.start = known.partitions.len();
                 let config = TopicConfig::resolve(&topic.configs, &effective);
-                for partition in known.partitions.iter().flatten() {
+                for partition in known.led() {
                     partition.set_config(config.clone(), config.log_config(&effective));
                 }
             }
-            let led = open.filter(|index| topic.partitions[*index].leader == self.node_id);
-            work.extend(led.map(|index| Work { topic: Arc::clone(topic), index, log: None }));
+            work.extend(self.not_here(topics.get(&topic.id), topic));
         }
         let opened = self.open_all(work, &effective, &mut topics, &mut changes);
         // What was deleted is gone even if something else could not be opened.
@@ -155,14 +206,27 @@ impl Partitions {
         Ok(changes)
     }
 
+    /// The partitions that this broker leads by the image and does not have.
+    fn not_here(&self, known: Option<&Topic>, image: &Arc<TopicImage>) -> Vec<Work> {
+        let is_here = |index| match known.and_then(|known| known.partitions.get(index)) {
+            Some(Place::Led(_) | Place::Offline) => true,
+            Some(Place::Elsewhere) | None => false,
+        };
+        let led = |index: &usize| image.partitions[*index].leader == self.node_id;
+        let indexes = (0..image.partitions.len()).filter(led).filter(|index| !is_here(*index));
+        indexes.map(|index| Work { topic: Arc::clone(image), index, log: None }).collect()
+    }
+
     fn delete(&self, topic: &Topic, changes: &mut Changes) -> Result<(), LogError> {
-        for partition in topic.partitions.iter().flatten() {
+        for partition in topic.led() {
             partition.close();
         }
-        for partition in topic.partitions.iter().flatten() {
-            let of = TopicPartition::new(partition.topic(), partition.index());
-            self.manager.delete(&of, topic.image.id)?;
-            changes.deleted.push((partition.topic().to_owned(), partition.index()));
+        let name = &topic.image.name;
+        for (index, place) in (0..).zip(&topic.partitions) {
+            if !matches!(place, Place::Elsewhere) {
+                self.manager.delete(&TopicPartition::new(name.as_str(), index), topic.image.id)?;
+                changes.deleted.push((name.clone(), index));
+            }
         }
         Ok(())
     }
@@ -203,15 +267,13 @@ impl Partitions {
         let mut failed = Ok(());
         for (image, index, partition) in opened.into_inner().unwrap_or_else(PoisonError::into_inner)
         {
-            let topic = topics
-                .entry(image.id)
-                .or_insert_with(|| Topic { image: Arc::clone(&image), partitions: Vec::new() });
+            let topic = topics.entry(image.id).or_insert_with(|| Topic::new(&image));
             let len = topic.partitions.len().max(image.partitions.len());
-            topic.partitions.resize(len, None);
+            topic.partitions.resize(len, Place::Elsewhere);
             match partition {
                 Ok(partition) => {
                     let partition = Arc::new(partition);
-                    topic.partitions[index] = Some(Arc::clone(&partition));
+                    topic.partitions[index] = Place::Led(Arc::clone(&partition));
                     changes.opened.push(partition);
                 }
                 Err(error) => failed = Err(error),
@@ -244,12 +306,22 @@ impl Partitions {
     }
 
     /// Closes every log and marks the folder as cleanly shut down. Nothing is served afterwards.
+    /// With a damaged log in it the folder is not marked: the next start has to find that again.
     pub fn shut_down(&self) -> Result<(), LogError> {
         for partition in self.all() {
             partition.shut_down()?;
         }
         self.write_checkpoints()?;
-        self.manager.mark_clean()
+        match self.has_offline() {
+            true => Ok(()),
+            false => self.manager.mark_clean(),
+        }
+    }
+
+    fn has_offline(&self) -> bool {
+        let topics = self.topics.load();
+        let mut places = topics.values().flat_map(|topic| &topic.partitions);
+        places.any(|place| matches!(place, Place::Offline))
     }
 
     /// Ends service without writing anything more, as if the process had been killed.

@@ -38,11 +38,12 @@ pub struct Process {
 impl Process {
     /// Starts `ottla-broker dev` on a free port and waits for its ready line.
     pub fn start(data_dir: &Path, settings: &[&str]) -> Self {
-        let mut child = command(data_dir, settings)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary was built");
+        Self::start_with(command(data_dir, settings).stderr(Stdio::null()))
+    }
+
+    /// Starts this command and waits for its ready line.
+    pub fn start_with(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary was built");
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let mut ready_line = String::new();
         BufReader::new(stdout).read_line(&mut ready_line).expect("the pipe is readable");
