@@ -44,7 +44,7 @@ struct Dev {
     /// The data folder, made when it does not exist; ottla-data by default.
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Remove the data folder at the end; by default it is then a new one among the temporary files.
+    /// Remove the data folder at the end; it is a new one among the temporary files by default.
     #[arg(long)]
     temporary: bool,
     /// End when the standard input is closed, so that the broker never outlives who started it.

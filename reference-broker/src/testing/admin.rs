@@ -22,6 +22,9 @@ use crate::config::nearest;
 /// No command is longer.
 const LINE_LEN_MAX: u64 = 64 << 10;
 
+/// Where `drop` can end a connection.
+const CUTS: &[&str] = &["before", "after", "bytes"];
+
 /// Each command with the fields that it takes.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("inject", &["api", "error", "times", "topic", "partition", "group", "after"]),
@@ -127,7 +130,10 @@ fn requests(faults: &Faults) -> BTreeMap<&'static str, Value> {
     for ((api, version), count) in faults.requests() {
         apis.entry(api.name()).or_default().insert(version.to_string(), count);
     }
-    let counted = |versions: BTreeMap<String, u64>| json!({"total": versions.values().sum::<u64>(), "versions": versions});
+    let counted = |versions: BTreeMap<String, u64>| {
+        let total: u64 = versions.values().sum();
+        json!({"total": total, "versions": versions})
+    };
     apis.into_iter().map(|(api, versions)| (api, counted(versions))).collect()
 }
 
@@ -214,9 +220,7 @@ impl<'a> Fields<'a> {
             (Some("before" | "after"), Some(_)) => {
                 Err(refusal("bytes goes without when, or with \"bytes\""))
             }
-            (Some(other), _) => {
-                Err(unknown("when", other, ["before", "after", "bytes"].into_iter()))
-            }
+            (Some(other), _) => Err(unknown("when", other, CUTS.iter().copied())),
         }
     }
 }
@@ -225,7 +229,8 @@ fn refusal(text: impl Into<String>) -> FaultError {
     FaultError(text.into())
 }
 
-/// Names the nearest: the same but for case and underlines, one that it is a part of, a typing error.
+/// Names the nearest: the same but for case and underlines, one that it is a part of, a typing
+/// error.
 fn unknown<'a>(what: &str, name: &str, table: impl Iterator<Item = &'a str> + Clone) -> FaultError {
     let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
     let wanted = plain(name);

@@ -20,8 +20,8 @@ use crate::quorum::Image;
 /// In front of a name that is spoiled: no topic and no group of a client has it.
 const SPOILT: char = '\0';
 
-fn spoil(name: &mut String, when: bool) {
-    if when {
+fn spoil(name: &mut String, is_meant: impl Fn(&str) -> bool) {
+    if is_meant(name) {
         name.insert(0, SPOILT);
     }
 }
@@ -33,8 +33,8 @@ fn mend(name: &mut String) {
 }
 
 /// A partition that does not exist, and back.
-fn spoil_index(index: &mut i32, when: bool) {
-    if when && *index >= 0 {
+fn spoil_index(index: &mut i32, is_meant: bool) {
+    if is_meant && *index >= 0 {
         *index = !*index;
     }
 }
@@ -43,8 +43,8 @@ fn mend_index(index: &mut i32) {
     *index = (*index).max(!*index);
 }
 
-/// Makes what gets an error undone: answers for the request if that is all of it, else spoils the
-/// entries that are meant.
+/// Keeps what gets an error from being done: answers for the request if the error is of all of it,
+/// else spoils the entries that are meant.
 pub(super) fn refuse(
     request: &mut Request,
     code: ErrorCode,
@@ -52,6 +52,26 @@ pub(super) fn refuse(
     image: &Image,
 ) -> Option<Response> {
     let error_code = code.code();
+    Some(match request {
+        Request::JoinGroup(r) => {
+            let member_id = std::mem::take(&mut r.member_id);
+            JoinGroupResponse { error_code, member_id, ..Default::default() }.into()
+        }
+        Request::SyncGroup(_) => SyncGroupResponse { error_code, ..Default::default() }.into(),
+        Request::Heartbeat(_) => HeartbeatResponse { error_code, ..Default::default() }.into(),
+        Request::LeaveGroup(_) => LeaveGroupResponse { error_code, ..Default::default() }.into(),
+        Request::InitProducerId(_) => {
+            let none = InitProducerIdResponse { producer_epoch: -1, ..Default::default() };
+            InitProducerIdResponse { error_code, ..none }.into()
+        }
+        _ => {
+            spoil_entries(request, filter, image);
+            return None;
+        }
+    })
+}
+
+fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
     let hits = |topic: &str| filter.hits(&Place::topic(topic));
     let hits_at = |topic: &str, index| filter.hits(&Place::topic(topic).partition(index));
     match request {
@@ -80,64 +100,32 @@ pub(super) fn refuse(
                 }
             }
         }
-        Request::CreateTopics(r) => {
-            r.topics.iter_mut().for_each(|topic| {
-                let hit = hits(&topic.name);
-                spoil(&mut topic.name, hit);
-            });
-        }
-        Request::CreatePartitions(r) => {
-            r.topics.iter_mut().for_each(|topic| {
-                let hit = hits(&topic.name);
-                spoil(&mut topic.name, hit);
-            });
-        }
+        Request::CreateTopics(r) => r.topics.iter_mut().for_each(|t| spoil(&mut t.name, hits)),
+        Request::CreatePartitions(r) => r.topics.iter_mut().for_each(|t| spoil(&mut t.name, hits)),
         Request::DeleteTopics(r) => {
             for topic in &mut r.topics {
-                let hit =
-                    hits(name(topic.name.as_deref().unwrap_or_default(), topic.topic_id, image));
-                // An id is kept as a name, that of the answer is an id again.
-                if hit && topic.name.is_none() {
-                    topic.name = Some(format!("{SPOILT}{}", topic.topic_id));
+                if topic.name.is_none() && hits(name("", topic.topic_id, image)) {
+                    // An id is kept in the name, and comes back from there.
+                    topic.name = Some(format!("{SPOILT}{SPOILT}{}", topic.topic_id));
                     topic.topic_id = Uuid::ZERO;
+                } else if let Some(name) = &mut topic.name {
+                    spoil(name, hits);
                 }
-                topic.name.iter_mut().for_each(|name| spoil(name, hit));
             }
-            r.topic_names.iter_mut().for_each(|name| {
-                let hit = hits(name);
-                spoil(name, hit);
-            });
+            r.topic_names.iter_mut().for_each(|name| spoil(name, hits));
         }
-        Request::DeleteGroups(r) => r.groups_names.iter_mut().for_each(|name| {
-            let hit = filter.hits(&Place::group(name));
-            spoil(name, hit);
-        }),
-        Request::IncrementalAlterConfigs(r) => r.resources.iter_mut().for_each(|resource| {
-            let hit = hits(&resource.resource_name);
-            spoil(&mut resource.resource_name, hit);
-        }),
+        Request::DeleteGroups(r) => {
+            let hits = |group: &str| filter.hits(&Place::group(group));
+            r.groups_names.iter_mut().for_each(|name| spoil(name, hits));
+        }
+        Request::IncrementalAlterConfigs(r) => {
+            r.resources.iter_mut().for_each(|resource| spoil(&mut resource.resource_name, hits));
+        }
         // The error is there already, nothing is worth waiting for.
         Request::Fetch(r) => r.max_wait_ms = 0,
-        Request::JoinGroup(r) => {
-            let member_id = std::mem::take(&mut r.member_id);
-            return Some(JoinGroupResponse { error_code, member_id, ..Default::default() }.into());
-        }
-        Request::SyncGroup(_) => {
-            return Some(SyncGroupResponse { error_code, ..Default::default() }.into());
-        }
-        Request::Heartbeat(_) => {
-            return Some(HeartbeatResponse { error_code, ..Default::default() }.into());
-        }
-        Request::LeaveGroup(_) => {
-            return Some(LeaveGroupResponse { error_code, ..Default::default() }.into());
-        }
-        Request::InitProducerId(_) => {
-            let none = InitProducerIdResponse { producer_epoch: -1, ..Default::default() };
-            return Some(InitProducerIdResponse { error_code, ..none }.into());
-        }
+        Request::Metadata(r) => r.allow_auto_topic_creation = false,
         _ => {}
     }
-    None
 }
 
 /// Puts the code into an answer. Without an answer (`acks=0`) an error ends the connection.

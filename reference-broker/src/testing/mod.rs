@@ -132,9 +132,11 @@ impl Faults {
 
     /// Serves a request as [`api::dispatch`] does, with the faults that fit it.
     pub(crate) async fn serve(&self, context: &RequestContext, mut request: Request) -> Outcome {
+        let kind = (request.api_key().code(), context.api_version);
+        *self.state().requests.entry(kind).or_insert(0) += 1;
         self.resumed(context).await;
         let image = context.broker.image();
-        let plan = self.plan(context.api_version, &request, &image);
+        let plan = self.plan(&request, &image);
         let wait = |after: bool| match plan.delay {
             Some((delay, is_after)) if is_after == after => delay,
             _ => Duration::ZERO,
@@ -169,11 +171,9 @@ impl Faults {
         }
     }
 
-    /// Counts the request and decides what happens to it.
-    fn plan(&self, version: i16, request: &Request, image: &Image) -> Plan {
-        let api = request.api_key();
+    /// Decides what happens to a request.
+    fn plan(&self, request: &Request, image: &Image) -> Plan {
         let mut state = self.state();
-        *state.requests.entry((api.code(), version)).or_insert(0) += 1;
         let mut take = |kind: fn(&Effect) -> bool| {
             let fits = |status: &&mut Status| {
                 kind(&status.fault.effect) && status.is_live() && status.fault.fits(request, image)

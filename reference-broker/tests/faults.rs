@@ -1,0 +1,530 @@
+//! Faults on demand by the library: codes in every version of every API, what is done and what is
+//! not, delays, dropped connections, throttling, pauses, counters.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_broker::testing::{Cut, Effect, Fault, Faults, Filter};
+use ottla_broker::{Broker, Config, RunningBroker};
+use ottla_protocol::messages::create_partitions::CreatePartitionsTopic;
+use ottla_protocol::messages::create_topics::CreatableTopic;
+use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use ottla_protocol::messages::delete_topics::DeleteTopicState;
+use ottla_protocol::messages::describe_configs::DescribeConfigsResource;
+use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
+use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use ottla_protocol::messages::metadata::MetadataRequestTopic;
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use ottla_protocol::messages::offset_for_leader_epoch::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use ottla_protocol::messages::produce::PartitionProduceData;
+use ottla_protocol::messages::*;
+use ottla_protocol::{ErrorCode, Uuid};
+use support::{Client, batch, fetch_request, folder, frame, produce_request, sequenced};
+
+const CODE: ErrorCode = ErrorCode::NotLeaderOrFollower;
+
+/// A broker in this process, with two topics.
+struct Fixture {
+    _folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    broker: RunningBroker,
+    faults: Arc<Faults>,
+    client: Client,
+}
+
+fn start(data: &Path) -> impl Future<Output = RunningBroker> {
+    let config = Config::dev()
+        .set("listeners", "PLAINTEXT://127.0.0.1:0")
+        .and_then(|config| config.set("log.dirs", data.to_str().unwrap()))
+        .unwrap();
+    async { Broker::start(config).await.unwrap() }
+}
+
+fn fixture() -> Fixture {
+    let (folder, data) = folder();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let broker = runtime.block_on(start(&data));
+    let mut client = Client::connect(broker.addr());
+    client.create_topic("t", 2, &[]);
+    client.create_topic("u", 1, &[]);
+    // Makes the topic for the groups' offsets.
+    client.call(4, request(ApiKey::FindCoordinator, 4, Uuid::ZERO));
+    let faults = broker.faults();
+    Fixture { _folder: folder, runtime, broker, faults, client }
+}
+
+impl Fixture {
+    fn id(&self, topic: &str) -> Uuid {
+        self.broker.broker().image().topics[topic].id
+    }
+
+    fn has_topic(&self, topic: &str) -> bool {
+        self.broker.broker().image().topics.contains_key(topic)
+    }
+
+    /// What group `g` has committed for partition 0 of topic `t`; -1 is nothing.
+    fn committed(&mut self) -> i64 {
+        let request = offset_fetch(8, ("t".into(), Uuid::ZERO));
+        let Response::OffsetFetch(answer) = self.client.call(8, request) else { panic!() };
+        answer.groups[0].topics[0].partitions[0].committed_offset
+    }
+
+    /// An error that applies to one request.
+    fn error(&self, api: ApiKey, after: bool) -> Fault {
+        Fault::new(api, Effect::Error { code: CODE, after }).times(1)
+    }
+}
+
+/// A request of this version with one entry, about topic `t` or group `g`.
+fn request(api: ApiKey, version: i16, id: Uuid) -> Request {
+    let t = || "t".to_owned();
+    let name_or_id = |since| if version >= since { (String::new(), id) } else { (t(), Uuid::ZERO) };
+    match api {
+        ApiKey::Produce => {
+            let mut request = produce_request("t", 0, -1, batch(&[b"x"]));
+            (request.topic_data[0].name, request.topic_data[0].topic_id) = name_or_id(13);
+            request.into()
+        }
+        ApiKey::Fetch => {
+            // Longer than any test waits: an error is answered at once.
+            let mut request = fetch_request("t", 0, 0, 600_000, 1 << 20);
+            (request.topics[0].topic, request.topics[0].topic_id) = name_or_id(13);
+            if version < 12 {
+                request.topics[0].partitions[0].last_fetched_epoch = -1;
+            }
+            request.into()
+        }
+        ApiKey::ListOffsets => ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: t(),
+                partitions: vec![ListOffsetsPartition { timestamp: -1, ..Default::default() }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::Metadata => {
+            let topics = vec![MetadataRequestTopic { name: Some(t()), ..Default::default() }];
+            let allow_auto_topic_creation = version < 4;
+            MetadataRequest {
+                topics: Some(topics),
+                allow_auto_topic_creation,
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::SaslHandshake => SaslHandshakeRequest::default().into(),
+        ApiKey::SaslAuthenticate => SaslAuthenticateRequest::default().into(),
+        ApiKey::ApiVersions => ApiVersionsRequest {
+            client_software_name: "test".into(),
+            client_software_version: "1".into(),
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::InitProducerId => {
+            let transactional_id = None;
+            InitProducerIdRequest { transactional_id, ..Default::default() }.into()
+        }
+        ApiKey::DescribeCluster => DescribeClusterRequest::default().into(),
+        _ => group_request(api, version, id),
+    }
+}
+
+fn group_request(api: ApiKey, version: i16, id: Uuid) -> Request {
+    let g = || "g".to_owned();
+    let (name, topic_id) =
+        if version >= 10 { (String::new(), id) } else { ("t".to_owned(), Uuid::ZERO) };
+    match api {
+        ApiKey::OffsetCommit => {
+            let partitions = vec![OffsetCommitRequestPartition {
+                committed_offset: 7,
+                committed_metadata: Some(String::new()),
+                ..Default::default()
+            }];
+            let topic =
+                OffsetCommitRequestTopic { name, topic_id, partitions, ..Default::default() };
+            OffsetCommitRequest {
+                group_id: g(),
+                generation_id_or_member_epoch: -1,
+                topics: vec![topic],
+                ..Default::default()
+            }
+            .into()
+        }
+        ApiKey::OffsetFetch => offset_fetch(version, (name, topic_id)).into(),
+        ApiKey::FindCoordinator if version >= 4 => {
+            FindCoordinatorRequest { coordinator_keys: vec![g()], ..Default::default() }.into()
+        }
+        ApiKey::FindCoordinator => FindCoordinatorRequest { key: g(), ..Default::default() }.into(),
+        ApiKey::JoinGroup => JoinGroupRequest { group_id: g(), ..Default::default() }.into(),
+        ApiKey::Heartbeat => HeartbeatRequest { group_id: g(), ..Default::default() }.into(),
+        ApiKey::LeaveGroup => LeaveGroupRequest { group_id: g(), ..Default::default() }.into(),
+        ApiKey::SyncGroup => SyncGroupRequest { group_id: g(), ..Default::default() }.into(),
+        ApiKey::DescribeGroups => {
+            DescribeGroupsRequest { groups: vec![g()], ..Default::default() }.into()
+        }
+        ApiKey::ListGroups => ListGroupsRequest::default().into(),
+        _ => admin_request(api, version, id),
+    }
+}
+
+fn offset_fetch(version: i16, (name, topic_id): (String, Uuid)) -> OffsetFetchRequest {
+    let partition_indexes = vec![0];
+    if version >= 8 {
+        let topics = Some(vec![OffsetFetchRequestTopics {
+            name,
+            topic_id,
+            partition_indexes,
+            ..Default::default()
+        }]);
+        let group = OffsetFetchRequestGroup { group_id: "g".into(), topics, ..Default::default() };
+        return OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    }
+    let topics =
+        Some(vec![OffsetFetchRequestTopic { name, partition_indexes, ..Default::default() }]);
+    OffsetFetchRequest { group_id: "g".into(), topics, ..Default::default() }
+}
+
+fn admin_request(api: ApiKey, version: i16, id: Uuid) -> Request {
+    let name = "t".to_owned();
+    match api {
+        ApiKey::CreateTopics => create_topics(&["new"]).into(),
+        ApiKey::DeleteTopics if version >= 6 => DeleteTopicsRequest {
+            topics: vec![DeleteTopicState { topic_id: id, ..Default::default() }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::DeleteTopics => {
+            DeleteTopicsRequest { topic_names: vec![name], ..Default::default() }.into()
+        }
+        ApiKey::DeleteRecords => delete_records("t", &[0]).into(),
+        ApiKey::OffsetForLeaderEpoch => OffsetForLeaderEpochRequest {
+            replica_id: -1,
+            topics: vec![OffsetForLeaderTopic {
+                topic: name,
+                partitions: vec![OffsetForLeaderPartition::default()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::DescribeConfigs => DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: 2,
+                resource_name: name,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::CreatePartitions => CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic {
+                name,
+                count: 9,
+                assignments: None,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        ApiKey::DeleteGroups => {
+            DeleteGroupsRequest { groups_names: vec!["g".into()], ..Default::default() }.into()
+        }
+        ApiKey::IncrementalAlterConfigs => IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: 2,
+                resource_name: name,
+                configs: vec![AlterableConfig {
+                    name: "retention.ms".into(),
+                    value: Some("77".into()),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+        .into(),
+        other => panic!("{} has no request here", other.name()),
+    }
+}
+
+fn create_topics(names: &[&str]) -> CreateTopicsRequest {
+    let topic = |name: &&str| CreatableTopic {
+        name: (*name).to_owned(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    CreateTopicsRequest { topics: names.iter().map(topic).collect(), ..Default::default() }
+}
+
+fn delete_records(topic: &str, partitions: &[i32]) -> DeleteRecordsRequest {
+    let partition = |index: &i32| DeleteRecordsPartition {
+        partition_index: *index,
+        offset: -1,
+        ..Default::default()
+    };
+    let partitions = partitions.iter().map(partition).collect();
+    let topic = DeleteRecordsTopic { name: topic.into(), partitions, ..Default::default() };
+    DeleteRecordsRequest { topics: vec![topic], ..Default::default() }
+}
+
+#[test]
+fn every_version_of_every_api_has_a_place_for_a_code() {
+    let mut fixture = fixture();
+    let mut seen = 0;
+    for api in ApiKey::ALL {
+        for version in api.stable_versions() {
+            let before = fixture.broker.broker().image();
+            fixture.faults.add(fixture.error(*api, false)).unwrap();
+            let response = fixture.client.call(version, request(*api, version, fixture.id("t")));
+            let text = format!("{response:?}");
+            assert!(text.contains("error_code: 6"), "{} v{version}: {text}", api.name());
+            assert!(!text.contains("\\0") && !text.contains("index: -1"), "{text}");
+            assert_eq!(before, fixture.broker.broker().image(), "{} was done", api.name());
+            seen += 1;
+        }
+    }
+    assert_eq!(fixture.client.fetch("t", 0, 0).high_watermark, 0, "a batch was appended");
+    assert_eq!(fixture.committed(), -1, "an offset was committed");
+    let applied: u64 = fixture.faults.list().iter().map(|status| status.applied).sum();
+    assert_eq!((applied, fixture.faults.list().len()), (seen, usize::try_from(seen).unwrap()));
+    fixture.runtime.block_on(fixture.broker.kill());
+}
+
+#[test]
+fn what_is_served_first_is_done_and_answered_with_the_code() {
+    let mut fixture = fixture();
+    for (api, version) in [
+        (ApiKey::Produce, 13),
+        (ApiKey::OffsetCommit, 10),
+        (ApiKey::CreateTopics, 7),
+        (ApiKey::CreatePartitions, 3),
+        (ApiKey::DeleteTopics, 6),
+    ] {
+        fixture.faults.add(fixture.error(api, true)).unwrap();
+        let id = fixture.id("t");
+        if api == ApiKey::DeleteTopics {
+            assert_eq!(fixture.committed(), 7);
+            assert_eq!(fixture.client.fetch("t", 0, 0).high_watermark, 1);
+            assert_eq!(fixture.broker.broker().image().topics["t"].partitions.len(), 9);
+        }
+        let text = format!("{:?}", fixture.client.call(version, request(api, version, id)));
+        assert!(text.contains("error_code: 6"), "{} v{version}: {text}", api.name());
+    }
+    assert!(fixture.has_topic("new") && !fixture.has_topic("t"));
+}
+
+#[test]
+fn only_the_partition_that_is_named_fails() {
+    let mut fixture = fixture();
+    let error = || Fault::new(ApiKey::Produce, Effect::error(CODE));
+    fixture.faults.add(error().topic("t").partition(1)).unwrap();
+    let mut request = produce_request("t", 0, -1, batch(&[b"x"]));
+    request.topic_data[0].partition_data.push(PartitionProduceData {
+        index: 1,
+        records: Some(batch(&[b"y"])),
+        ..Default::default()
+    });
+    let Response::Produce(answer) = fixture.client.call(9, request) else { panic!() };
+    let parts = &answer.responses[0].partition_responses;
+    assert_eq!((parts[0].index, parts[0].error_code, parts[0].base_offset), (0, 0, 0));
+    assert_eq!((parts[1].index, parts[1].error_code, parts[1].base_offset), (1, 6, -1));
+    assert_eq!(fixture.client.produce("u", 0, -1, batch(&[b"z"])).error_code, 0);
+    assert_eq!(fixture.faults.list()[0].applied, 1, "the topic u is another");
+    assert_eq!(fixture.client.fetch("t", 1, 0).high_watermark, 0);
+}
+
+#[test]
+fn only_the_names_that_are_meant_are_spared() {
+    let mut fixture = fixture();
+    for api in [ApiKey::CreateTopics, ApiKey::DeleteTopics] {
+        fixture.faults.add(fixture.error(api, false).topic("a")).unwrap();
+    }
+    let Response::CreateTopics(answer) = fixture.client.call(7, create_topics(&["a", "b"])) else {
+        panic!()
+    };
+    let codes: Vec<_> = answer.topics.iter().map(|t| (t.name.as_str(), t.error_code)).collect();
+    assert_eq!(codes, [("a", 6), ("b", 0)]);
+    assert!(!fixture.has_topic("a") && fixture.has_topic("b"));
+    fixture.client.create_topic("a", 1, &[]);
+    let state = |topic_id| DeleteTopicState { topic_id, ..Default::default() };
+    let topics = vec![state(fixture.id("a")), state(fixture.id("b"))];
+    let request = DeleteTopicsRequest { topics, ..Default::default() };
+    let Response::DeleteTopics(answer) = fixture.client.call(6, request.clone()) else { panic!() };
+    assert_eq!((answer.responses[0].error_code, answer.responses[1].error_code), (6, 0));
+    assert_eq!(answer.responses[0].topic_id, request.topics[0].topic_id);
+    assert!(fixture.has_topic("a") && !fixture.has_topic("b"));
+}
+
+#[test]
+fn errors_stand_where_clients_look_for_them() {
+    let mut fixture = fixture();
+    let add = |api, code| fixture.faults.add(Fault::new(api, Effect::error(code)).times(1));
+    add(ApiKey::Fetch, ErrorCode::FetchSessionIdNotFound).unwrap();
+    let fetch = fetch_request("t", 0, 0, 0, 1 << 20);
+    let Response::Fetch(answer) = fixture.client.call(11, fetch) else { panic!() };
+    assert_eq!((answer.error_code, answer.responses.len()), (70, 0));
+    add(ApiKey::Metadata, ErrorCode::LeaderNotAvailable).unwrap();
+    let id = Uuid::ZERO;
+    let metadata = |version| request(ApiKey::Metadata, version, id);
+    let Response::Metadata(answer) = fixture.client.call(12, metadata(12)) else { panic!() };
+    assert_eq!((answer.topics[0].error_code, answer.topics[0].partitions.len()), (5, 0));
+    let fault = Fault::new(ApiKey::Metadata, Effect::error(ErrorCode::LeaderNotAvailable));
+    fixture.faults.add(fault.topic("t").partition(1).times(1)).unwrap();
+    let Response::Metadata(answer) = fixture.client.call(12, metadata(12)) else { panic!() };
+    let partitions = &answer.topics[0].partitions;
+    assert_eq!((answer.topics[0].error_code, partitions[0].error_code), (0, 0));
+    assert_eq!((partitions[1].error_code, partitions[1].leader_id), (5, -1));
+    let offsets = || offset_fetch(8, ("t".into(), Uuid::ZERO));
+    for (code, at_group, at_partition) in
+        [(ErrorCode::NotCoordinator, 16, None), (ErrorCode::UnstableOffsetCommit, 0, Some(88))]
+    {
+        add(ApiKey::OffsetFetch, code).unwrap();
+        let Response::OffsetFetch(answer) = fixture.client.call(8, offsets()) else { panic!() };
+        assert_eq!(answer.groups[0].error_code, at_group);
+        let partition = answer.groups[0].topics.first().map(|t| t.partitions[0].error_code);
+        assert_eq!(partition, at_partition);
+    }
+    // Who asks for the brokers alone has no place for an error, and is answered.
+    add(ApiKey::Metadata, ErrorCode::LeaderNotAvailable).unwrap();
+    let nothing = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+    let Response::Metadata(answer) = fixture.client.call(9, nothing) else { panic!() };
+    assert_eq!((answer.brokers.len(), fixture.faults.list().last().unwrap().applied), (1, 0));
+}
+
+#[test]
+fn errors_come_in_their_order_and_requests_are_counted() {
+    let mut fixture = fixture();
+    for (code, times) in [(ErrorCode::NotLeaderOrFollower, 2), (ErrorCode::RequestTimedOut, 1)] {
+        let fault = Fault::new(ApiKey::Produce, Effect::error(code)).times(times);
+        fixture.faults.add(fault).unwrap();
+    }
+    let codes: Vec<i16> =
+        (0..4).map(|_| fixture.client.produce("t", 0, -1, batch(&[b"x"])).error_code).collect();
+    assert_eq!(codes, [6, 6, 7, 0]);
+    assert_eq!(fixture.faults.requests()[&(ApiKey::Produce, 9)], 4);
+    assert_eq!(fixture.faults.list().iter().map(|status| status.applied).sum::<u64>(), 3);
+    assert_eq!(fixture.faults.list()[0].left(), Some(0));
+    assert_eq!(fixture.faults.clear(None), 2);
+    assert_eq!(fixture.faults.list(), []);
+}
+
+#[test]
+fn without_acks_an_error_ends_the_connection() {
+    for after in [false, true] {
+        let mut fixture = fixture();
+        fixture.faults.add(fixture.error(ApiKey::Produce, after)).unwrap();
+        fixture.client.send(9, &produce_request("t", 0, 0, batch(&[b"x"])).into());
+        assert!(fixture.client.is_closed());
+        let written = Client::connect(fixture.broker.addr()).fetch("t", 0, 0).high_watermark;
+        assert_eq!(written, i64::from(after));
+    }
+}
+
+#[test]
+fn a_connection_ends_before_after_and_within_an_answer() {
+    let mut fixture = fixture();
+    let producer_id = fixture.client.producer_id();
+    let one = || sequenced(&[b"x"], producer_id, 0, 0);
+    let cuts = [(Cut::Before, 0, 0), (Cut::After, 0, 1), (Cut::Bytes(9), 9, 1)];
+    for (cut, bytes, written) in cuts {
+        let fault = Fault::new(ApiKey::Produce, Effect::Drop(cut)).topic("t").times(1);
+        fixture.faults.add(fault).unwrap();
+        let mut client = Client::connect(fixture.broker.addr());
+        let request = produce_request("t", 0, -1, one()).into();
+        client.stream.write_all(&frame(9, &request, 1)).unwrap();
+        let mut received = Vec::new();
+        match client.stream.read_to_end(&mut received) {
+            Ok(_) => assert_eq!(received.len(), bytes, "{cut:?}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+        assert_eq!(fixture.client.fetch("t", 0, 0).high_watermark, written, "{cut:?}");
+    }
+    assert_eq!(fixture.client.produce("t", 0, -1, one()).base_offset, 0, "a duplicate, still");
+}
+
+#[test]
+fn answers_are_delayed_and_throttled() {
+    let mut fixture = fixture();
+    let delay = Duration::from_millis(150);
+    for after in [false, true] {
+        let fault = Fault::new(ApiKey::ListGroups, Effect::Delay { delay, after });
+        fixture.faults.add(fault.times(1)).unwrap();
+        let started = Instant::now();
+        fixture.client.call(4, ListGroupsRequest::default());
+        assert!(started.elapsed() >= delay, "{:?}", started.elapsed());
+    }
+    let throttle = Fault {
+        effect: Effect::Throttle { ms: 1234 },
+        api: None,
+        filter: Filter::default(),
+        times: None,
+    };
+    fixture.faults.add(throttle).unwrap();
+    for api in ApiKey::ALL.iter().filter(|api| !api.name().starts_with("Sasl")) {
+        let version = *api.stable_versions().end();
+        if *api == ApiKey::Fetch {
+            fixture.client.produce("t", 0, -1, batch(&[b"x"]));
+        }
+        let request = request(*api, version, fixture.id("u"));
+        let text = format!("{:?}", fixture.client.call(version, request));
+        assert!(text.contains("throttle_time_ms: 1234"), "{} v{version}: {text}", api.name());
+        if *api == ApiKey::DeleteTopics {
+            fixture.client.create_topic("u", 1, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_paused_broker_answers_when_it_is_resumed_and_can_be_stopped() {
+    let mut fixture = fixture();
+    fixture.faults.pause();
+    let correlation_id = fixture.client.send(4, &ListGroupsRequest::default().into());
+    fixture.client.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let nothing = fixture.client.stream.peek(&mut [0]).unwrap_err();
+    assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
+    fixture.faults.resume();
+    fixture.client.stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    fixture.client.receive(ApiKey::ListGroups, 4, correlation_id);
+    fixture.faults.pause();
+    let forever = Effect::Delay { delay: Duration::from_secs(3600), after: false };
+    fixture.faults.add(Fault::new(ApiKey::ListGroups, forever)).unwrap();
+    fixture.client.send(4, &ListGroupsRequest::default().into());
+    support::eventually("the request was read", || {
+        fixture.faults.requests()[&(ApiKey::ListGroups, 4)] == 2
+    });
+    let started = Instant::now();
+    fixture.runtime.block_on(fixture.broker.shutdown()).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn faults_that_could_never_apply_are_refused() {
+    let fixture = fixture();
+    let error = Effect::error(CODE);
+    let refused = |fault: Fault| fixture.faults.add(fault).unwrap_err().to_string();
+    let text = refused(Fault::new(ApiKey::Heartbeat, error.clone()).topic("t"));
+    assert_eq!(text, "Heartbeat has no topic, it has only group");
+    let text = refused(Fault::new(ApiKey::ApiVersions, error.clone()).group("g"));
+    assert_eq!(text, "ApiVersions has no group, it has nothing by which to choose");
+    let text = refused(Fault::new(ApiKey::Produce, error.clone()).times(0));
+    assert!(text.starts_with("times must be at least 1"), "{text}");
+    let text = refused(Fault::new(ApiKey::Produce, Effect::error(ErrorCode::None)));
+    assert!(text.starts_with("NONE is no error"), "{text}");
+    let text = refused(Fault { api: None, ..Fault::new(ApiKey::Produce, error) });
+    assert!(text.starts_with("an error needs an api"), "{text}");
+    assert_eq!(fixture.faults.list(), []);
+}
