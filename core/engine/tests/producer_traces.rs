@@ -33,7 +33,7 @@ use ottla_protocol::messages::{
     InitProducerIdResponse, MetadataResponse, ProduceResponse, Request, Response,
 };
 use ottla_protocol::records::{BatchHeader, Compression, Compressor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ struct Bench {
     metadata: Arc<Metadata>,
     buffers: BTreeMap<(String, i32), Arc<PartitionBuffer>>,
     counts: BTreeMap<String, usize>,
+    /// Partitions whose broker takes nothing.
+    unavailable: BTreeSet<(String, i32)>,
     pending: Vec<Pending>,
     out: String,
 }
@@ -80,6 +82,7 @@ impl Bench {
             metadata: Arc::default(),
             buffers: BTreeMap::new(),
             counts: BTreeMap::new(),
+            unavailable: BTreeSet::new(),
             pending: Vec::new(),
             out: String::new(),
         }
@@ -126,6 +129,10 @@ impl Bench {
             let (name, value) = setting.split_once('=').expect("name=value");
             let number = || value.parse::<u64>().expect("a number");
             match name {
+                "availability" => {
+                    let timeout = Duration::from_millis(number());
+                    config.availability_timeout = Some(timeout).filter(|it| !it.is_zero());
+                }
                 "linger" => config.linger = Duration::from_millis(number()),
                 "delivery" => config.delivery_timeout = Duration::from_millis(number()),
                 "retries" => config.retries = number() as u32,
@@ -260,6 +267,14 @@ impl Bench {
                     writeln!(self.out, "leader of {topic}/{partition} is {leader}@{epoch}")
                         .unwrap();
                 }
+            }
+        }
+        for (place, buffer) in &self.buffers {
+            let (topic, partition) = place;
+            if buffer.is_available() && self.unavailable.remove(place) {
+                writeln!(self.out, "{topic}/{partition} is available").unwrap();
+            } else if !buffer.is_available() && self.unavailable.insert(place.clone()) {
+                writeln!(self.out, "{topic}/{partition} is unavailable").unwrap();
             }
         }
         self.print_outcomes();
@@ -439,4 +454,5 @@ traces!(
     missing_answer,
     compression,
     closing,
+    availability,
 );

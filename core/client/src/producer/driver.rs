@@ -77,6 +77,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 timer_at = None;
                 let now = shared.network.now();
                 lock(&shared.sender).handle_timeout(now);
+                driver.update_load(now);
             }
         }
     }

@@ -168,7 +168,7 @@ impl Producer {
             Err(wait) => {
                 let deadline = tokio::time::Instant::now() + self.shared.max_block;
                 self.shared.append_later(&record, wait, deadline).await
-            },
+            }
         }
     }
 
@@ -480,6 +480,7 @@ fn sender_config(config: &ProducerConfig, seed: u64) -> SenderConfig {
             CompressionType::Zstd => Compression::Zstd,
         },
         compression_level: config.compression_level,
+        availability_timeout: config.partitioner_availability_timeout,
         seed,
     }
 }

@@ -28,12 +28,16 @@ pub(super) struct PartitionSet {
 }
 
 impl Topic {
-    /// Tells the partitioner how many batches wait for each partition that has a leader.
+    /// Tells the partitioner how many batches wait for each partition that has a leader, those left
+    /// out whose broker takes none.
     pub(super) fn update_load(&self) {
         let set = self.set.load();
-        let queue = |&index: &u32| Some((index, set.buffers.get(index as usize)?.queue_len()));
+        let queue = |&index: &u32| {
+            let buffer = set.buffers.get(index as usize).filter(|buffer| buffer.is_available())?;
+            Some((index, buffer.queue_len()))
+        };
         let queues: Vec<(u32, u32)> = set.available.iter().filter_map(queue).collect();
-        self.partitioner.update_load(&queues);
+        self.partitioner.update_load(&queues, set.available.len());
     }
 }
 

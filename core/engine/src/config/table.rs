@@ -294,8 +294,9 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "0",
-        "Accepted so that configurations can be shared; partitions are weighed by their queues, \
-         not by how long they have been unavailable (KIP-794).",
+        "A partition whose broker has taken no batch for this long, although there is one for it, is \
+         left out for records without a key (KIP-794); 0 leaves none out. Only with \
+         `partitioner.adaptive.partitioning.enable`.",
     ),
     // Consumer: groups.
     setting(

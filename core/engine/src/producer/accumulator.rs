@@ -90,6 +90,8 @@ pub struct NodeLoad {
     pub(super) in_flight: AtomicU32,
     /// How many there may be.
     pub(super) in_flight_max: AtomicU32,
+    /// It has taken nothing for `partitioner.availability.timeout.ms`.
+    pub(super) is_unavailable: AtomicBool,
 }
 
 /// One partition's batches that the sender has not taken.
@@ -452,6 +454,13 @@ impl PartitionBuffer {
     pub fn queue_len(&self) -> u32 {
         let inner = lock(&self.inner);
         inner.full.len() as u32 + u32::from(inner.open.is_some())
+    }
+
+    /// Whether the partition's broker takes batches: the sticky partitioner leaves out those of a
+    /// broker that has not for `partitioner.availability.timeout.ms`.
+    pub fn is_available(&self) -> bool {
+        let inner = lock(&self.inner);
+        !inner.load.as_ref().is_some_and(|load| load.is_unavailable.load(Ordering::Relaxed))
     }
 
     /// Refuses records from now on with this error.

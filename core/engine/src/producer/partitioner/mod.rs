@@ -153,11 +153,12 @@ impl TopicPartitioner {
         }
     }
 
-    /// The length of each partition's queue of batches, those left out that could not be sent for
-    /// `partitioner.availability.timeout.ms` (KIP-794). Without effect unless adaptive.
-    pub fn update_load(&self, queues: &[(u32, u32)]) {
+    /// The length of each partition's queue of batches, those left out whose broker takes nothing
+    /// (`partitioner.availability.timeout.ms`, KIP-794); `with_leader` is how many there are with
+    /// these. Without effect unless adaptive.
+    pub fn update_load(&self, queues: &[(u32, u32)], with_leader: usize) {
         if self.partitioning.adaptive {
-            self.sticky.update_load(queues);
+            self.sticky.update_load(queues, with_leader);
         }
     }
 

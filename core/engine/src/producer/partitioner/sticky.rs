@@ -78,12 +78,14 @@ impl Sticky {
         }
     }
 
-    /// New queue lengths: the longer a partition's queue, the less often it is taken. None, or
-    /// queues that are all the same, make every partition equally likely.
-    pub(super) fn update_load(&self, queues: &[(u32, u32)]) {
+    /// New queue lengths: the longer a partition's queue, the less often it is taken; those that
+    /// were left out are not taken. None, or queues that are all there and all the same, make every
+    /// partition equally likely.
+    pub(super) fn update_load(&self, queues: &[(u32, u32)], with_leader: usize) {
         let longest = queues.iter().map(|(_, length)| *length).max().unwrap_or(0);
         let even = queues.iter().all(|(_, length)| *length == longest);
-        let load = (queues.len() > 1 && !even).then(|| {
+        let is_partial = !queues.is_empty() && queues.len() < with_leader;
+        let load = (is_partial || !even).then(|| {
             let mut sum = 0;
             let weigh = |(_, length): &(u32, u32)| {
                 sum += u64::from(longest - length) + 1;
@@ -111,7 +113,7 @@ impl Sticky {
     fn next(&self, partitions: Partitions<'_>) -> u32 {
         let load = self.load.lock().expect("no holder of this lock panics");
         let Some(load) = load.as_ref() else { return self.any(partitions) };
-        let all = *load.weights_cumulated.last().expect("a load has at least two partitions");
+        let all = *load.weights_cumulated.last().expect("a load has at least one partition");
         let point = self.random.below(all);
         let index = load.weights_cumulated.partition_point(|sum| *sum <= point);
         let partition = load.partitions[index];

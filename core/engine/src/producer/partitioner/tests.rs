@@ -190,7 +190,7 @@ fn partition_without_a_leader_is_not_taken() {
 fn slow_partition_is_taken_less_often() {
     let shares = |settings: &[(&str, &str)]| {
         let topic = partitioning(settings).topic(5);
-        topic.update_load(&[(0, 0), (1, 3), (2, 1)]);
+        topic.update_load(&[(0, 0), (1, 3), (2, 1)], 3);
         let mut taken = [0_u32; 3];
         for _ in 0..8_000 {
             let placement = topic.place(keyed(None), all(&[0, 1, 2]));
@@ -204,10 +204,31 @@ fn slow_partition_is_taken_less_often() {
     assert_eq!(shares(&[("batch.size", "1"), (adaptive, "false")]), [3, 3, 3]);
 }
 
+/// KIP-794: partitions whose broker takes nothing are left out, also where one is left; where none
+/// is left, all are taken again.
+#[test]
+fn partition_that_is_left_out_is_not_taken() {
+    let taken = |queues: &[(u32, u32)]| {
+        let topic = partitioning(&[("batch.size", "1")]).topic(5);
+        topic.update_load(queues, 3);
+        let mut taken = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let placement = topic.place(keyed(None), all(&[0, 1, 2]));
+            taken.insert(placement.partition);
+            topic.on_appended(placement, 1, true, all(&[0, 1, 2]));
+        }
+        Vec::from_iter(taken)
+    };
+    assert_eq!(taken(&[(0, 4), (2, 4)]), [0, 2]);
+    assert_eq!(taken(&[(1, 9)]), [1]);
+    assert_eq!(taken(&[]), [0, 1, 2]);
+    assert_eq!(taken(&[(0, 4), (1, 4), (2, 4)]), [0, 1, 2]);
+}
+
 #[test]
 fn queues_older_than_the_metadata_do_no_harm() {
     let topic = partitioning(&[("batch.size", "1")]).topic(5);
-    topic.update_load(&[(0, 1), (1, 1), (2, 0)]);
+    topic.update_load(&[(0, 1), (1, 1), (2, 0)], 3);
     for _ in 0..100 {
         let placement = topic.place(keyed(None), all(&[0, 1]));
         assert!(placement.partition < 2);

@@ -30,6 +30,7 @@ impl Sender {
         let node = self.node(call.node);
         node.in_flight -= 1;
         node.load.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.note_ended(call.node, result.is_ok());
         match result {
             Ok((Response::Produce(body), _)) => self.on_answer(now, &call, &body),
             Ok(_) => unreachable!("the connection decodes an answer as the API that was asked"),

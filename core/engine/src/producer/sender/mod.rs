@@ -5,6 +5,7 @@
 //! [`Sender::poll_output`] yields. Records are told their outcome through their batch's completion.
 
 mod answer;
+mod availability;
 mod batch;
 mod draw;
 mod identity;
@@ -58,6 +59,8 @@ pub struct SenderConfig {
     pub compression: Compression,
     /// The codec's level.
     pub compression_level: Option<i32>,
+    /// `partitioner.availability.timeout.ms`, if it is set.
+    pub availability_timeout: Option<Duration>,
     /// Feeds the jitter.
     pub seed: u64,
 }
@@ -77,6 +80,7 @@ impl Default for SenderConfig {
             request_bytes_max: 1 << 20,
             compression: Compression::None,
             compression_level: None,
+            availability_timeout: None,
             seed: 0,
         }
     }
@@ -120,10 +124,13 @@ enum Reason {
     Leaderless,
     /// When to ask for a producer id again.
     Identity,
+    /// When a broker that takes nothing counts as unavailable.
+    Availability,
 }
 
 impl Timer for Reason {
-    const ALL: &'static [Self] = &[Self::Draw, Self::Expire, Self::Leaderless, Self::Identity];
+    const ALL: &'static [Self] =
+        &[Self::Draw, Self::Expire, Self::Leaderless, Self::Identity, Self::Availability];
 
     fn index(self) -> usize {
         self as usize
@@ -137,6 +144,10 @@ struct Node {
     in_flight: usize,
     /// Partitions with something to send, in turn.
     queue: VecDeque<u32>,
+    /// The last request that ended here had no answer.
+    is_failing: bool,
+    /// Since then there is something for it that it does not take.
+    stalled_since: Option<Instant>,
 }
 
 /// A produce request on its way.
@@ -284,7 +295,7 @@ impl Sender {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(reason) = self.timers.pop_expired(now) {
             match reason {
-                Reason::Draw | Reason::Identity => {}
+                Reason::Draw | Reason::Identity | Reason::Availability => {}
                 Reason::Expire => self.on_expire(now),
                 Reason::Leaderless => self.on_leaderless_timeout(),
             }
@@ -342,6 +353,7 @@ impl Sender {
         let nodes: Vec<i32> = self.nodes.keys().copied().collect();
         for node in nodes {
             self.drive_node(now, node);
+            self.note_availability(now, node);
         }
     }
 
