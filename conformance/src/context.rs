@@ -1,0 +1,278 @@
+//! What a test works with: connections, names of its own, and assertions that are counted.
+
+use crate::target::Target;
+use crate::verdict::{Stop, Verdict};
+use crate::wire::{NoAnswer, Trace, Wire};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use ottla_protocol::messages::{ApiKey, Request, Response};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The result of a test, and of its steps.
+pub type Step<T = ()> = Result<T, Stop>;
+
+/// One assertion that was evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The statement.
+    pub statement: &'static str,
+    /// Whether it held.
+    pub held: bool,
+}
+
+/// A running test's hands.
+pub struct Context<'a> {
+    target: &'a Target,
+    prefix: String,
+    version: Option<i16>,
+    trace: Trace,
+    began: Instant,
+    connections: usize,
+    names: usize,
+    /// Every assertion, in order.
+    pub(crate) checked: Vec<Checked>,
+    /// SHOULDs that were not followed.
+    pub(crate) lapses: Vec<Stop>,
+    /// What the target does where the protocol leaves it open.
+    pub(crate) notes: Vec<String>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(target: &'a Target, prefix: String, version: Option<i16>) -> Self {
+        Self {
+            target,
+            prefix,
+            version,
+            trace: Trace::default(),
+            began: Instant::now(),
+            connections: 0,
+            names: 0,
+            checked: Vec::new(),
+            lapses: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Target {
+        self.target
+    }
+
+    /// The version under test.
+    ///
+    /// # Panics
+    ///
+    /// In a test that has no version axis: a mistake of the suite, reported as such.
+    pub fn version(&self) -> i16 {
+        self.version.expect("the test has a version axis")
+    }
+
+    /// All frames so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// A name that no other test and no other run has.
+    pub fn name(&mut self) -> String {
+        self.names += 1;
+        format!("{}-{}", self.prefix, self.names)
+    }
+
+    /// How long an answer may take.
+    pub fn patience(&self) -> Duration {
+        self.target.patience
+    }
+
+    /// When a condition must have come true.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.target.patience * 3
+    }
+
+    /// A new connection to where the target was reached.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED.
+    pub fn connect(&mut self) -> Step<Wire> {
+        self.connect_to(self.target.address)
+    }
+
+    /// A new connection to an address.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED.
+    pub fn connect_to(&mut self, address: SocketAddr) -> Step<Wire> {
+        self.connections += 1;
+        let (trace, number) = (self.trace.clone(), self.connections);
+        Wire::connect(address, self.target.patience, trace, number, self.began)
+            .map_err(|why| Stop::blocked(why.to_string()))
+    }
+
+    /// A MUST: the test ends as FAIL where it does not hold.
+    ///
+    /// # Errors
+    ///
+    /// FAIL, with the message.
+    pub fn must(
+        &mut self,
+        statement: &'static str,
+        holds: bool,
+        otherwise: impl FnOnce() -> String,
+    ) -> Step {
+        self.checked.push(Checked { statement, held: holds });
+        if holds {
+            return Ok(());
+        }
+        let message = otherwise();
+        Err(Stop { verdict: Verdict::Fail, statement: Some(statement), message })
+    }
+
+    /// A SHOULD: the test goes on, and ends as NON-STRICT at best where it does not hold.
+    pub fn should(
+        &mut self,
+        statement: &'static str,
+        holds: bool,
+        otherwise: impl FnOnce() -> String,
+    ) {
+        self.checked.push(Checked { statement, held: holds });
+        if !holds {
+            let message = otherwise();
+            let verdict = Verdict::NonStrict;
+            self.lapses.push(Stop { verdict, statement: Some(statement), message });
+        }
+    }
+
+    /// What the target does where the protocol leaves it open; the test ends as INFO at best.
+    pub fn note(&mut self, statement: &'static str, what: impl Into<String>) {
+        self.checked.push(Checked { statement, held: true });
+        self.notes.push(what.into());
+    }
+
+    /// An answer that must come: FAIL of this statement where none does.
+    ///
+    /// # Errors
+    ///
+    /// FAIL.
+    pub fn answered<T>(&mut self, statement: &'static str, answer: Result<T, NoAnswer>) -> Step<T> {
+        answer.map_err(|why| {
+            self.checked.push(Checked { statement, held: false });
+            let verdict = Verdict::Fail;
+            Stop { verdict, statement: Some(statement), message: why.to_string() }
+        })
+    }
+
+    /// The highest version that both sides have.
+    ///
+    /// # Errors
+    ///
+    /// UNSUPPORTED where the target does not list the API, or no version that we know.
+    pub fn best(&self, api: ApiKey) -> Step<i16> {
+        let name = api.name();
+        let Some(versions) = self.target.versions_of(api) else {
+            return Err(Stop::unsupported(format!("ApiVersions does not list {name}")));
+        };
+        if versions.is_empty() {
+            let (first, last) = self.target.advertised[&api.code()];
+            let text = format!("ApiVersions lists {name} {first} to {last}, none that is known");
+            return Err(Stop::unsupported(text));
+        }
+        Ok(*versions.end())
+    }
+
+    /// A call in the highest common version that a test needs on its way; not what it tests.
+    ///
+    /// # Errors
+    ///
+    /// UNSUPPORTED, BLOCKED.
+    pub fn prepare(&mut self, wire: &mut Wire, request: &Request) -> Step<Response> {
+        let version = self.best(request.api_key())?;
+        wire.call(version, request)
+            .map_err(|why| Stop::blocked(format!("{} v{version}: {why}", request.api_key().name())))
+    }
+
+    /// A topic of this many partitions whose leaders are there, and a connection to the leader of
+    /// partition 0.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where it cannot be made.
+    pub fn topic(&mut self, partitions: i32) -> Step<(String, Wire)> {
+        let name = self.name();
+        let mut wire = self.connect()?;
+        let topic = CreatableTopic {
+            name: name.clone(),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..Default::default()
+        };
+        let patience_ms = self.target.patience.as_millis() as i32;
+        let request = CreateTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: patience_ms,
+            ..Default::default()
+        };
+        let answer = self.prepare(&mut wire, &Request::CreateTopics(Box::new(request)))?;
+        let Response::CreateTopics(answer) = answer else {
+            return Err(Stop::harness("CreateTopics answered by another API"));
+        };
+        match answer.topics.first().map(|topic| topic.error_code) {
+            Some(0) => {}
+            Some(code) => {
+                let text = format!("creating a topic: {}", error_name(code));
+                return Err(Stop::blocked(text));
+            }
+            None => return Err(Stop::blocked("CreateTopics answered without the topic")),
+        }
+        let leader = self.leader_of(&mut wire, &name, partitions)?;
+        let wire = self.connect_to(leader)?;
+        Ok((name, wire))
+    }
+
+    /// Waits until all partitions have a leader; where the leader of partition 0 listens.
+    fn leader_of(&mut self, wire: &mut Wire, name: &str, partitions: i32) -> Step<SocketAddr> {
+        let until = self.deadline();
+        loop {
+            let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+            let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+            let answer = self.prepare(wire, &Request::Metadata(Box::new(request)))?;
+            let Response::Metadata(answer) = answer else {
+                return Err(Stop::harness("Metadata answered by another API"));
+            };
+            let topic = answer.topics.first();
+            let led = topic.filter(|topic| {
+                topic.error_code == 0
+                    && topic.partitions.len() == partitions as usize
+                    && topic.partitions.iter().all(|p| p.error_code == 0 && p.leader_id >= 0)
+            });
+            if let Some(topic) = led {
+                let first = topic.partitions.iter().find(|p| p.partition_index == 0);
+                let leader = first.map(|partition| partition.leader_id);
+                let broker = answer.brokers.iter().find(|b| Some(b.node_id) == leader);
+                let broker = broker.ok_or_else(|| Stop::blocked("the leader is no broker"))?;
+                return resolve(&broker.host, broker.port);
+            }
+            if Instant::now() >= until {
+                return Err(Stop::blocked(format!("topic {name} has no leaders")));
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn resolve(host: &str, port: i32) -> Step<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    let port = u16::try_from(port).map_err(|_| Stop::blocked(format!("port {port}")))?;
+    let found = (host, port).to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| Stop::blocked(format!("{host}:{port} does not resolve")))
+}
+
+/// An error code with its name.
+pub fn error_name(code: i16) -> String {
+    match ErrorCode::from_code(code) {
+        Some(known) => format!("{} ({code})", known.name()),
+        None => format!("unknown error {code}"),
+    }
+}

@@ -1,0 +1,126 @@
+//! Runs tests side by side and gives their verdicts.
+
+use crate::case::{Profile, Test};
+use crate::context::Context;
+use crate::target::Target;
+use crate::verdict::{Stop, Verdict};
+use crate::wire::Trace;
+use serde::{Deserialize, Serialize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// What became of a test.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `suite/what-it-tests@v7`.
+    pub test: String,
+    /// The profile that it counts for.
+    pub profile: Profile,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The statement that decided, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// What was expected and what came; the proof of an UNSUPPORTED.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The statements that were evaluated.
+    #[serde(default)]
+    pub evaluated: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Every frame, for `--trace` and the reports.
+    #[serde(skip)]
+    pub trace: Trace,
+}
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tests at a time.
+    pub parallel: usize,
+    /// What the names of topics and groups begin with: unique to the run.
+    pub run: String,
+}
+
+/// Runs all tests; `each` is told of every outcome as it comes.
+pub fn run(
+    target: &Target,
+    tests: &[Test],
+    options: &Options,
+    each: impl Fn(&Outcome) + Sync,
+) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::with_capacity(tests.len()));
+    let work = || {
+        while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = run_one(target, test, &options.run);
+            each(&outcome);
+            outcomes.lock().expect("no test panics in here").push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.parallel.clamp(1, tests.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let mut outcomes = outcomes.into_inner().expect("all threads have ended");
+    outcomes.sort_by(|a, b| a.test.cmp(&b.test));
+    outcomes
+}
+
+/// Runs one test.
+pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
+    let began = Instant::now();
+    let mut outcome = Outcome {
+        test: test.id(),
+        profile: test.case.profile,
+        verdict: Verdict::Unsupported,
+        statement: None,
+        message: String::new(),
+        evaluated: Vec::new(),
+        took_ms: 0,
+        trace: Trace::default(),
+    };
+    if let Some(proof) = test.unsupported(target) {
+        outcome.message = proof;
+        return outcome;
+    }
+    let suite = test.id().replace(['/', '@'], "-");
+    let mut context = Context::new(target, format!("{run}-{suite}"), test.version);
+    let ended = catch_unwind(AssertUnwindSafe(|| (test.case.run)(&mut context)));
+    let ended = ended.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Stop::harness(format!("the test panicked: {}", text.unwrap_or_default())))
+    });
+    let stop = judge(&context, ended);
+    (outcome.verdict, outcome.message) = (stop.verdict, stop.message);
+    outcome.statement = stop.statement.map(str::to_owned);
+    outcome.evaluated = context.checked.iter().map(|c| c.statement.to_owned()).collect();
+    outcome.evaluated.sort();
+    outcome.evaluated.dedup();
+    outcome.trace = context.trace().clone();
+    outcome.took_ms = millis(began.elapsed());
+    outcome
+}
+
+fn judge(context: &Context<'_>, ended: Result<(), Stop>) -> Stop {
+    if let Err(stop) = ended {
+        return stop;
+    }
+    if context.checked.is_empty() {
+        return Stop::harness("the test evaluated no assertion");
+    }
+    if let Some(lapse) = context.lapses.first() {
+        return lapse.clone();
+    }
+    let verdict = if context.notes.is_empty() { Verdict::Pass } else { Verdict::Info };
+    Stop { verdict, statement: None, message: context.notes.join("; ") }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
