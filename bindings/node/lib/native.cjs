@@ -1,0 +1,32 @@
+'use strict';
+// Finds the native module: beside this package (a build from source), or in the package of the
+// platform that npm installed as an optional dependency.
+
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+
+/** The platform's name as the packages have it, such as `linux-x64-gnu`. */
+function platform() {
+  const name = `${process.platform}-${process.arch}`;
+  if (process.platform === 'win32') return `${name}-msvc`;
+  if (process.platform !== 'linux') return name;
+  const isGlibc = process.report.getReport().header.glibcVersionRuntime !== undefined;
+  return `${name}-${isGlibc ? 'gnu' : 'musl'}`;
+}
+
+function load() {
+  const name = platform();
+  const beside = join(__dirname, '..', `ottla.${name}.node`);
+  if (existsSync(beside)) return require(beside);
+  try {
+    return require(`ottla-${name}`);
+  } catch (cause) {
+    const hint = cause.code === 'MODULE_NOT_FOUND'
+      ? `the package ottla-${name} is not installed: install without --omit=optional, or build `
+        + 'from source with `npm run build` if there is none for this platform'
+      : cause.message;
+    throw new Error(`ottla has no native module for ${name}: ${hint}`, { cause });
+  }
+}
+
+module.exports = load();
