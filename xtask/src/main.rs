@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod packages;
 mod parity;
 mod programs;
 mod task;
@@ -17,7 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   quickstart [--input FILE --key COLUMN]   build, start a broker, move records, verify them
-  test [NAME]                              every test, installing into .tools/ what they need
+  test [rust|python|node|swift] [NAME]     every test, installing into .tools/ what they need
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers

@@ -155,3 +155,66 @@ fn kafka() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Python 3.13, to be completed with arguments: the machine's, or that of the root in which Swift
+/// is (Debian trixie); none where there is neither.
+pub(crate) fn newer_python() -> Option<Command> {
+    const NEWER: &str = "python3.13";
+    if works(&[NEWER, "--version"]) {
+        return Some(Command::new(NEWER));
+    }
+    let in_root = swift_root()?.join("bin/swift-in-root");
+    let run = |arguments: &[&str]| run_quietly(Command::new(&in_root).args(arguments));
+    if run(&["/usr/bin/python3.13", "--version"]).is_err() {
+        let why = "the Python suite runs on 3.13, too; into the root that has Swift";
+        let install = task::step("apt-get install python3", why, || {
+            run(&["apt-get", "update", "-q"])?;
+            run(&["apt-get", "install", "-q", "-y", "--no-install-recommends", "python3"])
+        });
+        if let Err(failure) = install {
+            println!("    {failure}");
+            return None;
+        }
+    }
+    let mut python = Command::new(in_root);
+    python.arg("/usr/bin/python3.13");
+    Some(python)
+}
+
+/// The root folder with Debian trixie that `scripts/swift.sh` makes, if it did.
+fn swift_root() -> Option<PathBuf> {
+    let named = std::env::var_os("SWIFT_ROOT").map(PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let folder = named.or_else(|| Some(cache.or_else(home)?.join("swift-root")))?;
+    folder.join("bin/swift-in-root").exists().then_some(folder)
+}
+
+/// Makes Swift usable: prepends its folder to the `PATH` of what this process starts.
+pub(crate) fn swift() -> Result<(), Failure> {
+    run_quietly(&mut Command::new(root().join("scripts/swift.sh"))).map(drop)
+}
+
+/// The folder with the newest Node: npm has each release as a package.
+pub(crate) fn newest_node() -> Result<PathBuf, Failure> {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let package = format!("node-{system}-{machine}");
+    let folder = folder().join("node-newest");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]);
+    run_quietly(npm.arg(format!("{package}@latest")).current_dir(&folder))?;
+    let bin = folder.join("node_modules").join(package).join("bin");
+    let version = run_quietly(Command::new(bin.join("node")).arg("--version"))?;
+    println!("    Node {}", version.trim());
+    Ok(bin)
+}

@@ -58,6 +58,20 @@ impl Input {
         Self::read(path, key, name)
     }
 
+    /// Rows without a file, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_rows(rows: Vec<Row>) -> Self {
+        Self {
+            name: "test".to_owned(),
+            key_column: "key".to_owned(),
+            rows,
+            labels: BTreeMap::new(),
+            mean: None,
+            source: "none".to_owned(),
+            bytes: 0,
+        }
+    }
+
     fn read(path: &Path, key: &str, name: String) -> Result<Self, Failure> {
         let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let at = |error: csv::Error| format!("{}: {error}", path.display());

@@ -3,12 +3,14 @@
 //!
 //! It starts the reference broker on a folder of its own, produces every row to one topic per
 //! codec, consumes each topic by a group of two members of which one leaves in the middle, and
-//! compares what came out with what went in: by row number, not by totals.
+//! compares what came out with what went in: by row number, not by totals. The last topic is read
+//! once more by programs in other languages, if there are any.
 
 mod broker;
 mod consume;
 mod input;
 mod produce;
+mod readers;
 mod report;
 mod verify;
 
@@ -38,6 +40,13 @@ struct Options {
     /// Where the broker keeps its log; a new folder, removed at the end, if not given
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// A program in another language that reads the last topic, too: its language, what runs it,
+    /// and its file
+    #[arg(long, value_names = ["LANGUAGE", "INTERPRETER", "SCRIPT"], num_args = 3)]
+    reader: Vec<String>,
+    /// A language that is left out, and the reason to be told
+    #[arg(long, value_names = ["LANGUAGE", "REASON"], num_args = 2)]
+    left_out: Vec<String>,
 }
 
 const PARTITIONS: i32 = 6;
@@ -94,7 +103,13 @@ async fn run(options: &Options) -> Result<bool, Failure> {
         let stored = broker.stored(topic, *codec)?;
         outcomes.push(verify::Outcome::new(*codec, topic, &input, produced, consumed, stored));
     }
+    let mut readings = Vec::new();
+    let (_, topic) = topics.last().expect("there is a topic for each codec");
+    for reader in readers::Reader::of_options(&options.reader) {
+        progress.say(format!("{topic}: reading it in another language"));
+        readings.push(reader.read(&broker.bootstrap, topic, &input));
+    }
     progress.finish();
     broker.stop()?;
-    Ok(report::print(&input, &outcomes))
+    Ok(report::print(&input, &outcomes, &readings, &options.left_out))
 }

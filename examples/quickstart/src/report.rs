@@ -1,6 +1,7 @@
 //! What the user sees.
 
 use crate::input::Input;
+use crate::readers::Reading;
 use crate::verify::Outcome;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,11 +40,19 @@ impl Progress {
     }
 }
 
-/// Prints tables, checks and the last line; whether every check passed.
-pub(crate) fn print(input: &Input, outcomes: &[Outcome]) -> bool {
+/// Prints tables, checks and the last line; whether every check passed. `left_out` has a language
+/// and the reason, alternately.
+pub(crate) fn print(
+    input: &Input,
+    outcomes: &[Outcome],
+    readings: &[Reading],
+    left_out: &[String],
+) -> bool {
     println!("\n{}", keys(input, &outcomes[0]));
     println!("\n{}", codecs(input, outcomes));
-    let failures: Vec<_> = outcomes.iter().flat_map(Outcome::failures).collect();
+    languages(outcomes, readings, left_out);
+    let failures = outcomes.iter().flat_map(Outcome::failures);
+    let failures: Vec<_> = failures.chain(readings.iter().flat_map(Reading::failures)).collect();
     println!("\nverified, for each topic, by row number:");
     println!("  every row delivered once, unchanged, the rows of one key in order");
     println!("  counts per {} equal those of the file", input.key_column);
@@ -62,13 +71,18 @@ pub(crate) fn print(input: &Input, outcomes: &[Outcome]) -> bool {
         "  ARCHITECTURE.md                                     what happened just now, step by step"
     );
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
-    let equal = outcomes.iter().all(|outcome| outcome.counts_equal);
+    let compared = || readings.iter().filter_map(|reading| reading.compared.as_ref().ok());
+    let equal = outcomes.iter().all(|outcome| outcome.counts_equal)
+        && compared().count() == readings.len()
+        && compared().all(|compared| compared.counts_equal);
+    let lost = sum(|o| o.lost) + compared().map(|compared| compared.lost).sum::<u64>();
+    let duplicated =
+        sum(|o| o.duplicated) + compared().map(|compared| compared.duplicated).sum::<u64>();
     println!(
-        "\nquickstart: produced {}, consumed {}, lost {}, duplicated {}, counts {}",
+        "\nquickstart: produced {}, consumed {}, lost {lost}, duplicated {duplicated}, \
+         counts {}",
         sum(|o| o.produced),
         sum(|o| o.consumed),
-        sum(|o| o.lost),
-        sum(|o| o.duplicated),
         if equal { "equal" } else { "differ" }
     );
     failures.is_empty()
@@ -82,6 +96,35 @@ fn table<const N: usize>(header: [String; N], from: usize) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// What the other languages read, and which were left out.
+fn languages(outcomes: &[Outcome], readings: &[Reading], left_out: &[String]) {
+    let topic = outcomes.last().map(|outcome| outcome.topic.as_str()).unwrap_or_default();
+    if !readings.is_empty() {
+        let header = ["read once more", topic, "lost", "duplicated", "counts", "time"];
+        let mut table = table(header.map(str::to_owned), 1);
+        for Reading { language, compared } in readings {
+            let Ok(compared) = compared else {
+                table.add_row([language.as_str(), "failed"]);
+                continue;
+            };
+            table.add_row([
+                compared.version.clone(),
+                format!("{} rows", compared.records),
+                compared.lost.to_string(),
+                compared.duplicated.to_string(),
+                if compared.counts_equal { "equal" } else { "differ" }.to_owned(),
+                format!("{:.2} s", compared.seconds),
+            ]);
+        }
+        println!("\n{table}");
+    }
+    for pair in left_out.chunks(2) {
+        if let [language, reason] = pair {
+            println!("\n {language} did not read {topic}: {reason}");
+        }
+    }
 }
 
 fn keys(input: &Input, outcome: &Outcome) -> String {

@@ -1,0 +1,21 @@
+//! The npm packages.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::task::{Failure, root, run_quietly};
+
+/// The package's folder.
+pub(crate) fn folder() -> PathBuf {
+    root().join("bindings/node")
+}
+
+/// Installs what the package is developed with, and builds its native module.
+pub(crate) fn build() -> Result<(), Failure> {
+    let npm = |arguments: &[&str]| {
+        let mut npm = Command::new("npm");
+        run_quietly(npm.args(arguments).current_dir(folder())).map(drop)
+    };
+    npm(&["ci", "--no-audit", "--no-fund"])?;
+    npm(&["run", "build"])
+}

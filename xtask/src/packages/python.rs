@@ -1,0 +1,64 @@
+//! The Python packages: wheels, and environments to install them into.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{file_in, fingerprint, made_once};
+use crate::task::{self, Failure, root, run_quietly};
+use crate::tools;
+
+/// What builds wheels. Zig's linker makes them for an older C library than the machine's.
+const BUILDERS: [&str; 2] = ["maturin==1.16.0", "ziglang==0.16.0"];
+
+/// The interpreter of an environment.
+pub(crate) fn interpreter(environment: &Path) -> PathBuf {
+    environment.join("bin/python")
+}
+
+/// The environment with what builds wheels.
+pub(crate) fn builder() -> Result<PathBuf, Failure> {
+    environment("python-build", &BUILDERS.join("\n"), &BUILDERS.map(str::to_owned))
+}
+
+/// An environment of `.tools/` with packages in it; made anew when `list` changed.
+pub(crate) fn environment(name: &str, list: &str, packages: &[String]) -> Result<PathBuf, Failure> {
+    let folder = tools::folder().join(name);
+    let stamp = folder.join("installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|done| done == list) {
+        return Ok(folder);
+    }
+    let why = format!("{}; into .tools/{name}", packages.join(" "));
+    task::step("install Python packages", &why, || {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run_quietly(pip(&interpreter(&folder)).args(packages))?;
+        Ok(fs::write(&stamp, list)?)
+    })?;
+    Ok(folder)
+}
+
+/// `pip install`, to be completed.
+pub(crate) fn pip(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip
+}
+
+/// The wheel of `ottla` for this machine, built by maturin; kept until a source changes.
+pub(crate) fn wheel() -> Result<PathBuf, Failure> {
+    let made_from = fingerprint(&["bindings/python"])?;
+    let folder = made_once("wheel", &made_from, |folder| {
+        task::step("build the Python wheel", "maturin, release mode", || {
+            let builder = builder()?;
+            let mut maturin = Command::new(builder.join("bin/maturin"));
+            maturin.args(["build", "--release", "--locked", "--compatibility", "linux", "--out"]);
+            maturin.arg(folder).args(["--manifest-path", "bindings/python/Cargo.toml"]);
+            maturin.arg("--interpreter").arg(interpreter(&builder));
+            run_quietly(maturin.current_dir(root())).map(drop)
+        })
+    })?;
+    file_in(&folder, ".whl")
+}
