@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::process::{self, Usage};
 use serde_json::Value;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,8 +12,9 @@ use std::process::Command;
 pub(crate) struct Driver {
     /// Its name in tables.
     pub(crate) name: &'static str,
-    /// Its program, and the arguments in front of the common ones.
     program: PathBuf,
+    /// What stands in front of the common arguments: a script of an interpreter.
+    script: Vec<OsString>,
     kind: Kind,
 }
 
@@ -48,19 +50,34 @@ impl Driver {
     /// Ours (this program) and those peers whose programs are in `peers`; the Java tools through
     /// `kafka_script`.
     pub(crate) fn all(peers: &Path, kafka_script: &Path) -> Result<Vec<Self>, Failure> {
-        let mut drivers =
-            vec![Self { name: "ottla", program: std::env::current_exe()?, kind: Kind::Common }];
+        let mut drivers = vec![Self::ours()?];
         for name in ["librdkafka", "franz-go", "kacrab", "krafka"] {
             let program = peers.join(name);
             if program.exists() {
-                drivers.push(Self { name, program, kind: Kind::Common });
+                drivers.push(Self::of_script(name, program, Vec::new()));
             }
         }
         if kafka_script.exists() {
             let program = kafka_script.to_owned();
-            drivers.push(Self { name: "java", program, kind: Kind::Java });
+            drivers.push(Self { name: "java", program, script: Vec::new(), kind: Kind::Java });
         }
         Ok(drivers)
+    }
+
+    /// This program.
+    pub(crate) fn ours() -> Result<Self, Failure> {
+        Ok(Self::of_script("ottla", std::env::current_exe()?, Vec::new()))
+    }
+
+    /// A program whose arguments begin with these.
+    pub(crate) fn of_script(name: &'static str, program: PathBuf, script: Vec<OsString>) -> Self {
+        Self { name, program, script, kind: Kind::Common }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.script);
+        command
     }
 
     /// Produces.
@@ -73,7 +90,7 @@ impl Driver {
         codec: &str,
     ) -> Result<Measured, Failure> {
         let count = records.to_string();
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         if self.kind == Kind::Java {
             let class = "org.apache.kafka.tools.ProducerPerformance";
             command.args(["tool", "--version", "4.3.1", class, "--topic", topic]);
@@ -100,7 +117,7 @@ impl Driver {
         records: u64,
     ) -> Result<Measured, Failure> {
         let count = records.to_string();
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         if self.kind == Kind::Java {
             let class = "org.apache.kafka.tools.ConsumerPerformance";
             command.args(["tool", "--version", "4.3.1", class, "--topic", topic]);
@@ -117,6 +134,21 @@ impl Driver {
         self.measured(&output, usage)
     }
 
+    /// Consumes by record or by batch, where a client has both.
+    pub(crate) fn consume_by(
+        &self,
+        by: &str,
+        bootstrap: &str,
+        topic: &str,
+        records: u64,
+    ) -> Result<Measured, Failure> {
+        let mut command = self.command();
+        command.args(["consume", "--bootstrap", bootstrap, "--topic", topic]);
+        command.args(["--records", &records.to_string(), "--by", by]);
+        let (output, usage) = process::run(&mut command)?;
+        self.measured(&output, usage)
+    }
+
     /// The time to acknowledgement at 1,000 records a second; `None` for a client whose program has
     /// no such mode.
     pub(crate) fn latency(
@@ -128,7 +160,7 @@ impl Driver {
         if self.kind == Kind::Java {
             return Ok(None);
         }
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.args(["latency", "--bootstrap", bootstrap, "--topic", topic, "--payload"]);
         let (output, _) = process::run(command.arg(payload))?;
         let line = self.json(&output)?;

@@ -5,6 +5,7 @@
 //! Ours is this very program. `cargo xtask bench` builds the others and calls `run`.
 
 mod driver;
+mod languages;
 mod ours;
 mod payload;
 mod process;

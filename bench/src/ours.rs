@@ -47,6 +47,9 @@ pub(crate) struct Consume {
     records: u64,
     #[arg(long, default_value_t = 6)]
     partitions: i32,
+    /// Records are borrowed from batches: both ways are one here
+    #[arg(long)]
+    by: Option<String>,
 }
 
 /// Produces at a rate.

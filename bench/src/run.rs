@@ -1,6 +1,7 @@
 //! The comparison: every client against every broker.
 
 use crate::driver::{Driver, Measured, Quantiles};
+use crate::languages::{self, Languages};
 use crate::report::{Runs, table};
 use crate::target::Target;
 use crate::{Failure, ours, payload, process};
@@ -22,30 +23,32 @@ pub(crate) struct Run {
     kafka_script: PathBuf,
     /// Bytes of a value, several separated by commas
     #[arg(long, value_delimiter = ',', default_value = "100,1024")]
-    sizes: Vec<usize>,
+    pub(crate) sizes: Vec<usize>,
     /// Codecs, several separated by commas
     #[arg(long, value_delimiter = ',', default_value = "none,lz4,zstd,gzip,snappy")]
-    codecs: Vec<String>,
+    pub(crate) codecs: Vec<String>,
     /// Clients, several separated by commas; all by default
     #[arg(long, value_delimiter = ',')]
-    clients: Vec<String>,
+    pub(crate) clients: Vec<String>,
     /// Brokers: ottla, kafka
     #[arg(long, value_delimiter = ',', default_value = "ottla,kafka")]
     brokers: Vec<String>,
     /// Runs of each; the median and the spread are shown
     #[arg(long, default_value_t = 3)]
-    runs: usize,
+    pub(crate) runs: usize,
     /// Bytes that one run moves, in MB
     #[arg(long, default_value_t = 400)]
-    megabytes: u64,
+    pub(crate) megabytes: u64,
     /// Skips the latency table
     #[arg(long)]
     no_latency: bool,
+    #[command(flatten)]
+    pub(crate) languages: Languages,
 }
 
 /// All runs of one client in one setting.
 #[derive(Default)]
-struct Row {
+pub(crate) struct Row {
     rate: Runs,
     throughput: Runs,
     client_cpu: Runs,
@@ -54,7 +57,8 @@ struct Row {
 }
 
 impl Row {
-    fn push(&mut self, measured: Measured, size: usize, broker_cpu: f64) {
+    /// Adds a run of `size` bytes a record, which cost the broker so many CPU seconds.
+    pub(crate) fn push(&mut self, measured: Measured, size: usize, broker_cpu: f64) {
         let rate = measured.records / measured.seconds;
         let per_million = 1e6 / measured.records;
         self.rate.push(rate / 1e6);
@@ -64,14 +68,25 @@ impl Row {
         self.peak.push(measured.usage.peak_mib);
     }
 
-    fn cells(&self, name: &str, ours: Option<&Self>) -> Vec<String> {
-        let ratio = ours.map_or(1.0, |ours| self.client_cpu.median() / ours.client_cpu.median());
+    /// Without a run.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.client_cpu.median().is_nan()
+    }
+
+    /// CPU seconds for a million records: the median.
+    pub(crate) fn client_cpu(&self) -> f64 {
+        self.client_cpu.median()
+    }
+
+    /// A line of the table, with the ratio of its client's CPU to another's.
+    pub(crate) fn cells(&self, name: &str, ratio: f64) -> Vec<String> {
+        let ratio = if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") };
         vec![
             name.to_owned(),
             self.rate.show(2),
             format!("{:.0}", self.throughput.median()),
             self.client_cpu.show(2),
-            format!("{ratio:.2}"),
+            ratio,
             self.broker_cpu.show(2),
             format!("{:.0}", self.peak.median()),
         ]
@@ -103,7 +118,10 @@ impl Run {
                 "kafka" => Target::kafka(&self.kafka_script, "4.3.1")?,
                 other => return Err(format!("--brokers takes ottla and kafka, not {other}").into()),
             };
-            self.against(&target, &drivers, folder.path())?;
+            match self.languages.languages.is_empty() {
+                true => self.against(&target, &drivers, folder.path())?,
+                false => languages::against(&self, &target, folder.path())?,
+            }
         }
         Ok(())
     }
@@ -162,9 +180,9 @@ impl Run {
         ours::block_on(delete(bootstrap, &topic))?;
         for (what, rows) in [("produce", &produced), ("consume", &consumed)] {
             println!("\n### {what}, {size} B, {codec}\n");
-            let cells = drivers.iter().zip(rows).enumerate();
-            let cells =
-                cells.map(|(at, (driver, row))| row.cells(driver.name, (at > 0).then(|| &rows[0])));
+            let cells = drivers.iter().zip(rows).map(|(driver, row)| {
+                row.cells(driver.name, row.client_cpu() / rows[0].client_cpu())
+            });
             println!("{}", table(&HEADER, &cells.collect::<Vec<_>>()));
         }
         Ok(())
@@ -186,7 +204,8 @@ fn latency(target: &Target, drivers: &[Driver], values: &Path) -> Result<(), Fai
     Ok(())
 }
 
-async fn create(bootstrap: &str, topic: &str) -> Result<(), Failure> {
+/// Creates a topic of 6 partitions and waits for their leaders.
+pub(crate) async fn create(bootstrap: &str, topic: &str) -> Result<(), Failure> {
     let admin = ottla::Admin::builder().bootstrap_servers(bootstrap).build().await?;
     admin.create_topic(ottla::NewTopic::new(topic, 6, 1)).await?;
     // A topic can be written to once every partition has a leader.
@@ -208,7 +227,8 @@ async fn create(bootstrap: &str, topic: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn delete(bootstrap: &str, topic: &str) -> Result<(), Failure> {
+/// Deletes a topic.
+pub(crate) async fn delete(bootstrap: &str, topic: &str) -> Result<(), Failure> {
     let admin = ottla::Admin::builder().bootstrap_servers(bootstrap).build().await?;
     for (_, outcome) in admin.delete_topics([topic]).await? {
         outcome?;
