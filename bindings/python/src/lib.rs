@@ -1,1 +1,30 @@
 //! The native module of the Python package.
+
+mod admin;
+mod batch;
+mod consumer;
+mod delivery;
+mod errors;
+mod handle;
+mod op;
+mod producer;
+mod settings;
+mod types;
+mod values;
+mod wait;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::admin::Admin;
+    #[pymodule_export]
+    use crate::batch::{Batch, Column, Record, RecordIterator};
+    #[pymodule_export]
+    use crate::consumer::{Batches, Consumer, ConsumerBase};
+    #[pymodule_export]
+    use crate::delivery::{Delivery, RecordMetadata};
+    #[pymodule_export]
+    use crate::producer::Producer;
+}

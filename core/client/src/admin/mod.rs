@@ -250,7 +250,7 @@ impl Admin {
         clippy::unused_async,
         reason = "closing may have to wait one day; callers await it now"
     )]
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.network.close();
     }
 

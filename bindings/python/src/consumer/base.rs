@@ -1,0 +1,149 @@
+//! What every consumer answers without waiting.
+
+use super::source::{Source, Start, commit_later, for_each};
+use crate::errors::to_py;
+use crate::handle::closed;
+use crate::producer::describe;
+use crate::types;
+use crate::values::{integer, partition, partitions, texts};
+use ottla::TopicPartition;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use std::sync::{Arc, OnceLock};
+
+/// A consumer once it is connected.
+pub(crate) type Slot = Arc<OnceLock<Arc<Source>>>;
+
+/// The part of a consumer that is the same for threads and for event loops.
+#[pyclass(frozen, subclass, weakref, module = "ottla")]
+pub(crate) struct ConsumerBase {
+    slot: Slot,
+}
+
+impl ConsumerBase {
+    pub(crate) fn new(slot: Slot) -> Self {
+        Self { slot }
+    }
+
+    fn client(&self) -> PyResult<&ottla::Consumer> {
+        connected(&self.slot)?.get()
+    }
+
+    /// The client, for a seek of this partition: what is open of it is left.
+    fn moving(&self, of: &TopicPartition) -> PyResult<&ottla::Consumer> {
+        let client = self.client()?;
+        connected(&self.slot)?.leave(of);
+        Ok(client)
+    }
+}
+
+/// The consumer behind the slot.
+pub(crate) fn connected(slot: &Slot) -> PyResult<&Arc<Source>> {
+    slot.get().ok_or_else(|| {
+        let mut failure = closed("consumer");
+        failure.message = "the consumer is not connected: await it, or use async with".to_owned();
+        failure.is_fatal = false;
+        to_py(failure)
+    })
+}
+
+/// What the constructor's arguments say.
+pub(crate) fn start(
+    config: ottla::Config,
+    topics: Option<&Bound<'_, PyAny>>,
+    assigned: Option<&Bound<'_, PyAny>>,
+    functions: super::source::Functions,
+) -> PyResult<Start> {
+    let topics = topics.map(|topics| texts("topics", topics)).transpose()?.unwrap_or_default();
+    let partitions = assigned.map(partitions).transpose()?.unwrap_or_default();
+    Ok(Start { config, topics, partitions, functions })
+}
+
+#[pymethods]
+impl ConsumerBase {
+    fn commit_later(&self) -> PyResult<()> {
+        commit_later(connected(&self.slot)?)
+    }
+
+    fn subscribe(&self, topics: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.client()?.subscribe(texts("topics", topics)?).map_err(to_py)
+    }
+
+    fn assign(&self, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.client()?.assign(self::partitions(partitions)?);
+        Ok(())
+    }
+
+    fn assignment(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        types::partitions(py, &self.client()?.assignment())
+    }
+
+    fn position(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        connected(&self.slot)?.position(&self::partition(partition)?)
+    }
+
+    fn lag(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        Ok(self.client()?.lag(self::partition(partition)?))
+    }
+
+    fn seek(&self, partition: &Bound<'_, PyAny>, offset: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (of, offset) = (self::partition(partition)?, integer("offset", offset)?);
+        self.moving(&of)?.seek(of, offset).map_err(to_py)
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn seek_to_beginning(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let (client, source) = (self.client()?, connected(&self.slot)?);
+        for_each(client, partitions, |of| {
+            source.leave(&of);
+            client.seek_to_beginning(of)
+        })
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn seek_to_end(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let (client, source) = (self.client()?, connected(&self.slot)?);
+        for_each(client, partitions, |of| {
+            source.leave(&of);
+            client.seek_to_end(of)
+        })
+    }
+
+    fn seek_to_timestamp(
+        &self,
+        partition: &Bound<'_, PyAny>,
+        timestamp: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (of, timestamp) = (self::partition(partition)?, integer("timestamp", timestamp)?);
+        self.moving(&of)?.seek_to_timestamp(of, timestamp).map_err(to_py)
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn pause(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let client = self.client()?;
+        for_each(client, partitions, |of| client.pause(of))
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn resume(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let client = self.client()?;
+        for_each(client, partitions, |of| client.resume(of))
+    }
+
+    fn is_paused(&self, partition: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.client()?.is_paused(self::partition(partition)?))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.slot.get().is_some_and(|source| source.handle().is_closed())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get_type().fully_qualified_name()?.to_string();
+        Ok(match slf.get().slot.get() {
+            Some(source) => describe(source.handle(), &name),
+            None => format!("<{name} not connected>"),
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! The consumer for threads.
+
+use super::base::{ConsumerBase, Slot, start};
+use super::source::{self, Asked, Functions, Source};
+use crate::batch::{Batch, Record};
+use crate::errors::{is_closed, to_py};
+use crate::op::run;
+use crate::settings::config;
+use crate::values::timeout;
+use crate::wait::wait;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Reads records, for threads.
+#[pyclass(frozen, extends = ConsumerBase, subclass, module = "ottla")]
+pub(crate) struct Consumer {
+    source: Arc<Source>,
+    functions: Functions,
+}
+
+impl Consumer {
+    /// Waits for a batch; `None` if none came in time, or the consumer was closed.
+    fn fetch(&self, py: Python<'_>, limit: Option<Duration>) -> PyResult<Option<ottla::Batch>> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        loop {
+            self.source.tell(py)?;
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let asked = wait(py, left, self.source.ask())?;
+            match asked.transpose().map_err(to_py)? {
+                Some(Asked::Batch(batch)) => return Ok(Some(batch)),
+                Some(Asked::Events) => {}
+                Some(Asked::Closed) | None => return Ok(None),
+            }
+        }
+    }
+
+    fn next_record(&self, py: Python<'_>, limit: Option<Duration>) -> PyResult<Option<Record>> {
+        loop {
+            if let Some(record) = self.source.next_buffered()? {
+                return Ok(Some(record));
+            }
+            match self.fetch(py, limit)? {
+                Some(batch) => self.source.open(batch),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn next_whole(&self, py: Python<'_>, limit: Option<Duration>) -> PyResult<Option<Batch>> {
+        if let Some(rest) = self.source.rest()? {
+            return Ok(Some(rest));
+        }
+        Ok(self.fetch(py, limit)?.map(|batch| self.source.batch(batch)))
+    }
+}
+
+#[pymethods]
+impl Consumer {
+    #[new]
+    #[pyo3(signature = (
+        config=None, /, *, topics=None, partitions=None, key_deserializer=None,
+        value_deserializer=None, on_rebalance=None, **settings
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn new(
+        py: Python<'_>,
+        config: Option<&Bound<'_, PyAny>>,
+        topics: Option<&Bound<'_, PyAny>>,
+        partitions: Option<&Bound<'_, PyAny>>,
+        key_deserializer: Option<&Bound<'_, PyAny>>,
+        value_deserializer: Option<&Bound<'_, PyAny>>,
+        on_rebalance: Option<&Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let functions = Functions::new(key_deserializer, value_deserializer, on_rebalance)?;
+        let config = self::config(config, settings)?;
+        let connecting = start(config, topics, partitions, functions.clone())?.connect();
+        let connected = wait(py, None, connecting)?.expect("it waits without an end");
+        let source = connected.map_err(to_py)?;
+        let slot = Slot::new(OnceLock::from(source.clone()));
+        let base = PyClassInitializer::from(ConsumerBase::new(slot));
+        Ok(base.add_subclass(Self { source, functions }))
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn next(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Record>> {
+        self.next_record(py, self::timeout(timeout)?)
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn next_batch(
+        &self,
+        py: Python<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Batch>> {
+        self.next_whole(py, self::timeout(timeout)?)
+    }
+
+    fn batches(slf: Py<Self>) -> PyResult<Batches> {
+        slf.get().source.get()?;
+        Ok(Batches { consumer: slf })
+    }
+
+    fn __iter__(slf: Py<Self>) -> PyResult<Py<Self>> {
+        slf.get().source.get()?;
+        Ok(slf)
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
+        match self.next_record(py, None) {
+            // Another thread closed it: that is how a loop ends.
+            Err(error) if is_closed(py, &error) => Ok(None),
+            next => next,
+        }
+    }
+
+    #[pyo3(signature = (offsets=None))]
+    fn commit(&self, py: Python<'_>, offsets: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        run(py, source::commit(&self.source, offsets)?)
+    }
+
+    fn committed(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        run(py, source::committed(&self.source, partitions)?)
+    }
+
+    fn beginning_offsets(
+        &self,
+        py: Python<'_>,
+        partitions: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        run(py, source::bounds(&self.source, partitions, false)?)
+    }
+
+    fn end_offsets(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        run(py, source::bounds(&self.source, partitions, true)?)
+    }
+
+    fn offsets_for_times(
+        &self,
+        py: Python<'_>,
+        timestamps: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        run(py, source::offsets_for_times(&self.source, timestamps)?)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match source::close(&self.source) {
+            Some(op) => run(py, op),
+            None => Ok(py.None()),
+        }
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.close(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.functions.visit(&visit)
+    }
+}
+
+/// A consumer's batches, one after the other.
+#[pyclass(frozen, module = "ottla")]
+pub(crate) struct Batches {
+    consumer: Py<Consumer>,
+}
+
+#[pymethods]
+impl Batches {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        match self.consumer.get().next_whole(py, None) {
+            Err(error) if is_closed(py, &error) => Ok(None),
+            next => next,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Settings from a dict and from keyword arguments.
+
+use crate::errors::{to_py, wrong_type};
+use crate::values::text;
+use ottla::Config;
+use ottla_bindings::{Settings, Value};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString};
+
+/// The settings of a client's constructor; a keyword wins over the mapping.
+pub(crate) fn config(
+    mapping: Option<&Bound<'_, PyAny>>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Config> {
+    let mut settings = Settings::new();
+    if let Some(mapping) = mapping.filter(|mapping| !mapping.is_none()) {
+        let Ok(mapping) = mapping.cast::<PyMapping>() else {
+            return Err(wrong_type("config", "a mapping from names to values, or None", mapping));
+        };
+        for pair in mapping.items()?.iter() {
+            let (name, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            insert(&mut settings, text("a setting's name", &name)?, &value)?;
+        }
+    }
+    for (name, value) in keywords.into_iter().flatten() {
+        insert(&mut settings, text("a setting's name", &name)?, &value)?;
+    }
+    Ok(settings.into_config())
+}
+
+fn insert(settings: &mut Settings, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // None is "not set": the default holds.
+    if value.is_none() {
+        return Ok(());
+    }
+    settings.insert(name, &self::value(name, value)?).map_err(to_py)
+}
+
+fn value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(Value::Flag(flag.is_true()));
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Value::Text(text.to_str()?.to_owned()));
+    }
+    if value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
+        // What is no 64-bit integer is for the table to judge.
+        let integer = value.extract().map(Value::Integer);
+        return integer.or_else(|_| Ok(Value::Text(value.str()?.to_string())));
+    }
+    let expected = "str, int, bool or a list of str";
+    let items = value.try_iter().map_err(|_| wrong_type(name, expected, value))?;
+    let items = items.map(|item| Ok(text(name, &item?)?.to_owned()));
+    Ok(Value::List(items.collect::<PyResult<_>>()?))
+}
