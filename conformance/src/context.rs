@@ -164,6 +164,28 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// A MUST that has held because what went before came to pass.
+    pub fn held(&mut self, statement: &'static str) {
+        self.checked.push(Checked { statement, held: true });
+    }
+
+    /// A call in the version under test; FAIL of this statement where no answer of that version
+    /// comes.
+    ///
+    /// # Errors
+    ///
+    /// FAIL.
+    pub fn call(
+        &mut self,
+        statement: &'static str,
+        wire: &mut Wire,
+        request: &Request,
+    ) -> Step<Response> {
+        let version = self.version.unwrap_or_default();
+        let answer = wire.call(version, request);
+        self.answered(statement, answer)
+    }
+
     /// The highest version that both sides have.
     ///
     /// # Errors

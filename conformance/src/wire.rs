@@ -267,6 +267,43 @@ pub fn frame(
     Ok(out.into_bytes())
 }
 
+/// A frame by hand: any key and version, any body, header version 1 or 2 with these tagged bytes.
+pub fn raw_frame(head: &RawHeader<'_>, body: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; 4];
+    out.extend_from_slice(&head.api_key.to_be_bytes());
+    out.extend_from_slice(&head.version.to_be_bytes());
+    out.extend_from_slice(&head.correlation_id.to_be_bytes());
+    match head.client_id {
+        Some(id) => {
+            out.extend_from_slice(&(id.len() as i16).to_be_bytes());
+            out.extend_from_slice(id.as_bytes());
+        }
+        None => out.extend_from_slice(&(-1_i16).to_be_bytes()),
+    }
+    if let Some(tags) = head.tags {
+        out.extend_from_slice(tags);
+    }
+    out.extend_from_slice(body);
+    let len = (out.len() - 4) as u32;
+    out[..4].copy_from_slice(&len.to_be_bytes());
+    out
+}
+
+/// A request header by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct RawHeader<'a> {
+    /// Any number.
+    pub api_key: i16,
+    /// Any number.
+    pub version: i16,
+    /// Any number.
+    pub correlation_id: i32,
+    /// `None` is null.
+    pub client_id: Option<&'a str>,
+    /// The section of tagged fields of header version 2; `None` for version 1.
+    pub tags: Option<&'a [u8]>,
+}
+
 /// Reads an answer: its header must carry this correlation id, its body must be whole.
 ///
 /// # Errors

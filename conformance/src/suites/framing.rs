@@ -1,158 +1,460 @@
 //! Frames and headers: lengths, order, correlation, client ids, unknown tags.
 
-use crate::case::{Case, Profile};
+use super::common::{api_versions, is_alive, metadata_of};
+use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
-use crate::wire::{self, NoAnswer};
+use crate::verdict::Stop;
+use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::Bytes;
-use ottla_protocol::messages::api_versions::ApiVersionsRequest;
-use ottla_protocol::messages::metadata::MetadataRequest;
+use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::messages::{ApiKey, Request, Response};
+use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "framing/negative-length",
-        profile: Profile::Core,
-        statements: &["K-FRAMING-001"],
+        profile: Core,
+        statements: &["K-FRAMING-001", "K-FRAMING-002"],
         axis: None,
         run: negative_length,
     },
     Case {
-        name: "framing/byte-by-byte",
-        profile: Profile::Core,
+        name: "framing/length-above-the-limit",
+        profile: Core,
         statements: &["K-FRAMING-003"],
+        axis: None,
+        run: length_above_the_limit,
+    },
+    Case {
+        name: "framing/byte-by-byte",
+        profile: Core,
+        statements: &["K-FRAMING-005"],
         axis: None,
         run: byte_by_byte,
     },
     Case {
-        name: "framing/pipelined-in-order",
-        profile: Profile::Core,
-        statements: &["K-FRAMING-004"],
+        name: "framing/many-in-one-segment",
+        profile: Core,
+        statements: &["K-FRAMING-006", "K-FRAMING-007"],
         axis: None,
-        run: pipelined_in_order,
+        run: many_in_one_segment,
     },
     Case {
-        name: "framing/correlation-id-is-echoed",
-        profile: Profile::Core,
-        statements: &["K-FRAMING-005"],
+        name: "framing/behind-a-held-fetch",
+        profile: Core,
+        statements: &["K-FRAMING-008"],
         axis: None,
-        run: correlation_id_is_echoed,
+        run: behind_a_held_fetch,
     },
     Case {
-        name: "framing/null-client-id",
-        profile: Profile::Core,
-        statements: &["K-FRAMING-006"],
+        name: "framing/correlation-ids",
+        profile: Core,
+        statements: &["K-FRAMING-009", "K-FRAMING-010"],
+        axis: None,
+        run: correlation_ids,
+    },
+    Case {
+        name: "framing/client-ids",
+        profile: Core,
+        statements: &["K-FRAMING-011", "K-FRAMING-012", "K-FRAMING-013", "K-FRAMING-014"],
         axis: Some((ApiKey::Metadata, 0)),
-        run: null_client_id,
+        run: client_ids,
+    },
+    Case {
+        name: "framing/unknown-tags",
+        profile: Core,
+        statements: &["K-FRAMING-015", "K-FRAMING-016", "K-FRAMING-017"],
+        axis: Some((ApiKey::Metadata, 9)),
+        run: unknown_tags,
+    },
+    Case {
+        name: "framing/response-header",
+        profile: Core,
+        statements: &["K-FRAMING-018", "K-FRAMING-019", "K-FRAMING-020", "K-FRAMING-023"],
+        axis: Some((ApiKey::Metadata, 0)),
+        run: response_header,
+    },
+    Case {
+        name: "framing/unknown-key",
+        profile: Core,
+        statements: &["K-FRAMING-024"],
+        axis: None,
+        run: unknown_key,
+    },
+    Case {
+        name: "framing/version-that-is-not-listed",
+        profile: Core,
+        statements: &["K-FRAMING-025", "K-FRAMING-026"],
+        axis: None,
+        run: version_that_is_not_listed,
+    },
+    Case {
+        name: "framing/controller-keys",
+        profile: Core,
+        statements: &["K-FRAMING-027", "K-FRAMING-028"],
+        axis: None,
+        run: controller_keys,
+    },
+    Case {
+        name: "framing/header-only",
+        profile: Core,
+        statements: &["K-FRAMING-029"],
+        axis: None,
+        run: header_only,
+    },
+    Case {
+        name: "framing/length-zero",
+        profile: Core,
+        statements: &["K-FRAMING-030"],
+        axis: None,
+        run: length_zero,
+    },
+    Case {
+        name: "framing/bytes-left-over",
+        profile: Core,
+        statements: &["K-FRAMING-031"],
+        axis: None,
+        run: bytes_left_over,
+    },
+    Case {
+        name: "framing/half-closed",
+        profile: Core,
+        statements: &["K-FRAMING-032", "K-FRAMING-033"],
+        axis: None,
+        run: half_closed,
     },
 ];
 
-fn api_versions() -> Request {
-    Request::ApiVersions(Box::<ApiVersionsRequest>::default())
-}
-
-/// All topics would be many: none.
-fn no_topics(version: i16) -> Request {
-    // In v0 an empty list means all.
-    let topics = (version > 0).then(Vec::new).or(Some(Vec::new()));
-    Request::Metadata(Box::new(MetadataRequest { topics, ..Default::default() }))
-}
-
-/// The target still answers on a new connection.
-fn is_alive(context: &mut Context<'_>, statement: &'static str) -> Step {
-    let mut wire = context.connect()?;
-    let answer = wire.call(0, &api_versions());
-    context.answered(statement, answer).map(drop)
-}
-
-fn negative_length(context: &mut Context<'_>) -> Step {
-    let mut wire = context.connect()?;
-    let sent = wire.send_bytes(&(-1_i32).to_be_bytes());
-    let closed = sent.is_err() || wire.is_closed();
-    context.must("K-FRAMING-001", closed, || {
-        "a frame of length -1 was expected to close the connection; it stays open".to_owned()
-    })?;
-    is_alive(context, "K-FRAMING-001")
-}
-
-fn byte_by_byte(context: &mut Context<'_>) -> Step {
-    let mut wire = context.connect()?;
-    let one = frame(&api_versions(), 0, 7)?;
-    for byte in &one {
-        let sent = wire.send_bytes(&[*byte]);
-        context.answered("K-FRAMING-003", sent)?;
-    }
-    expect_answer(context, &mut wire, 0, 7)?;
-    // And several in one segment.
-    let many: Vec<u8> = [one.as_ref(), &frame(&api_versions(), 0, 8)?, &one].concat();
-    let sent = wire.send_bytes(&many);
-    context.answered("K-FRAMING-003", sent)?;
-    for id in [7, 8, 7] {
-        expect_answer(context, &mut wire, 0, id)?;
-    }
-    Ok(())
-}
-
-fn expect_answer(
-    context: &mut Context<'_>,
-    wire: &mut wire::Wire,
-    version: i16,
-    id: i32,
-) -> Step<Response> {
-    let answer =
-        wire.receive().and_then(|frame| wire::response(ApiKey::ApiVersions, version, id, &frame));
-    let answer = context.answered("K-FRAMING-003", answer)?;
-    context.must("K-FRAMING-003", true, String::new)?;
-    Ok(answer)
-}
-
-fn pipelined_in_order(context: &mut Context<'_>) -> Step {
-    let mut wire = context.connect()?;
-    let frames: Vec<Bytes> =
-        (1..=50).map(|id| frame(&api_versions(), 0, id)).collect::<Step<_>>()?;
-    let sent = wire.send_bytes(&frames.concat());
-    context.answered("K-FRAMING-004", sent)?;
-    for id in 1..=50 {
-        let answer = wire.receive();
-        let answer = context.answered("K-FRAMING-004", answer)?;
-        let got = answer.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
-        context.must("K-FRAMING-004", got == Some(id), || {
-            format!("50 requests were sent at once; answer {id} has correlation id {got:?}")
-        })?;
-    }
-    Ok(())
-}
-
-fn correlation_id_is_echoed(context: &mut Context<'_>) -> Step {
-    let mut wire = context.connect()?;
-    for id in [0, -1, i32::MIN, i32::MAX, 5, 5] {
-        let sent = wire.send_bytes(&frame(&api_versions(), 0, id)?);
-        context.answered("K-FRAMING-005", sent)?;
-        let answer = wire.receive();
-        let answer = context.answered("K-FRAMING-005", answer)?;
-        let got = answer.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
-        context.must("K-FRAMING-005", got == Some(id), || {
-            format!("correlation id {id} was answered with {got:?}")
-        })?;
-    }
-    Ok(())
-}
-
-fn null_client_id(context: &mut Context<'_>) -> Step {
-    let version = context.version();
-    let mut wire = context.connect()?;
-    let bytes = wire::frame(version, 3, None, &no_topics(version))
-        .map_err(|error| crate::verdict::Stop::harness(error.to_string()))?;
-    let sent = wire.send_bytes(&bytes);
-    context.answered("K-FRAMING-006", sent)?;
-    let answer = wire
-        .receive()
-        .and_then(|frame| wire::response(ApiKey::Metadata, version, 3, &frame))
-        .map_err(|why| NoAnswer::NotAFrame(format!("to a request without a client id: {why}")));
-    context.answered("K-FRAMING-006", answer)?;
-    context.must("K-FRAMING-006", true, String::new)
+/// A Metadata request that asks for no topic: the cheapest that has a body.
+fn cheap(version: i16) -> Request {
+    metadata_of(version, &[])
 }
 
 fn frame(request: &Request, version: i16, id: i32) -> Step<Bytes> {
     wire::frame(version, id, Some("ottla-conformance"), request)
-        .map_err(|error| crate::verdict::Stop::harness(error.to_string()))
+        .map_err(|error| Stop::harness(error.to_string()))
+}
+
+fn body(request: &Request, version: i16) -> Step<Bytes> {
+    let mut out = ottla_protocol::Encoder::new();
+    request.encode(&mut out, version).map_err(|error| Stop::harness(error.to_string()))?;
+    Ok(out.into_bytes())
+}
+
+fn correlation_id(frame: &Bytes) -> Option<i32> {
+    frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes))
+}
+
+fn negative_length(context: &mut Context<'_>) -> Step {
+    let mut bystander = context.connect()?;
+    for length in [-1_i32, i32::MIN] {
+        let mut wire = context.connect()?;
+        let sent = wire.send_bytes(&length.to_be_bytes());
+        let closed = sent.is_err() || wire.is_closed();
+        context.must("K-FRAMING-001", closed, || {
+            format!("a frame of length {length} should close the connection; it stays open")
+        })?;
+    }
+    let answer = bystander.call(0, &api_versions());
+    context.answered("K-FRAMING-002", answer)?;
+    context.held("K-FRAMING-002");
+    Ok(())
+}
+
+fn length_above_the_limit(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    // The default limit is 100 MiB; nobody sets one near 2 GiB.
+    let sent = wire.send_bytes(&i32::MAX.to_be_bytes());
+    let closed = sent.is_err() || wire.is_closed();
+    context.must("K-FRAMING-003", closed, || {
+        "a frame of 2 GiB was announced; the connection stays open and waits for it".to_owned()
+    })
+}
+
+fn byte_by_byte(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    for byte in &frame(&api_versions(), 0, 7)? {
+        let sent = wire.send_bytes(&[*byte]);
+        context.answered("K-FRAMING-005", sent)?;
+    }
+    let answer = wire.receive().and_then(|f| wire::response(ApiKey::ApiVersions, 0, 7, &f));
+    context.answered("K-FRAMING-005", answer)?;
+    context.held("K-FRAMING-005");
+    Ok(())
+}
+
+fn many_in_one_segment(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    let frames: Vec<Bytes> =
+        (1..=50).map(|id| frame(&api_versions(), 0, id)).collect::<Step<_>>()?;
+    let sent = wire.send_bytes(&frames.concat());
+    context.answered("K-FRAMING-006", sent)?;
+    for id in 1..=50 {
+        let answer = wire.receive();
+        let answer = context.answered("K-FRAMING-006", answer)?;
+        let got = correlation_id(&answer);
+        context.must("K-FRAMING-007", got == Some(id), || {
+            format!("50 requests were sent at once; answer {id} has correlation id {got:?}")
+        })?;
+    }
+    context.held("K-FRAMING-006");
+    Ok(())
+}
+
+fn behind_a_held_fetch(context: &mut Context<'_>) -> Step {
+    let (topic, mut wire) = context.topic(1)?;
+    // Names are in Fetch until version 12, ids from 13 on.
+    let version = context.best(ApiKey::Fetch)?.min(12);
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+    let fetch = FetchRequest {
+        max_wait_ms: 300,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        topics: vec![FetchTopic { topic, partitions: vec![partition], ..Default::default() }],
+        ..FetchRequest::default()
+    };
+    let held = frame(&Request::Fetch(Box::new(fetch)), version, 1)?;
+    let quick = frame(&api_versions(), 0, 2)?;
+    let sent = wire.send_bytes(&[held, quick].concat());
+    context.answered("K-FRAMING-008", sent)?;
+    for id in [1, 2] {
+        let answer = wire.receive_within(context.patience() + Duration::from_millis(300));
+        let answer = context.answered("K-FRAMING-008", answer)?;
+        let got = correlation_id(&answer);
+        context.must("K-FRAMING-008", got == Some(id), || {
+            format!("a held Fetch (1) and ApiVersions (2) were sent; {got:?} came in place {id}")
+        })?;
+    }
+    Ok(())
+}
+
+fn correlation_ids(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    for id in [0, -1, i32::MIN, i32::MAX] {
+        let sent = wire.send_bytes(&frame(&api_versions(), 0, id)?);
+        context.answered("K-FRAMING-009", sent)?;
+        let answer = wire.receive();
+        let got = correlation_id(&context.answered("K-FRAMING-009", answer)?);
+        context.must("K-FRAMING-009", got == Some(id), || {
+            format!("correlation id {id} was answered with {got:?}")
+        })?;
+    }
+    let twice = frame(&api_versions(), 0, 5)?;
+    let sent = wire.send_bytes(&[twice.clone(), twice].concat());
+    context.answered("K-FRAMING-010", sent)?;
+    for _ in 0..2 {
+        let answer = wire.receive();
+        context.answered("K-FRAMING-010", answer)?;
+    }
+    context.held("K-FRAMING-010");
+    Ok(())
+}
+
+fn client_ids(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let flexible = ApiKey::Metadata.is_flexible(version);
+    let null = if flexible { "K-FRAMING-012" } else { "K-FRAMING-011" };
+    let mut wire = context.connect()?;
+    // 200 bytes: a compact length would take two bytes and be another number.
+    let long = "i".repeat(200);
+    let mut ids = vec![(null, None), ("K-FRAMING-013", Some(""))];
+    if flexible {
+        ids.push(("K-FRAMING-014", Some(long.as_str())));
+    }
+    for (statement, client_id) in ids {
+        let bytes = wire::frame(version, 3, client_id, &cheap(version))
+            .map_err(|error| Stop::harness(error.to_string()))?;
+        let sent = wire.send_bytes(&bytes);
+        context.answered(statement, sent)?;
+        let answer = wire
+            .receive()
+            .and_then(|frame| wire::response(ApiKey::Metadata, version, 3, &frame))
+            .map_err(|why| NoAnswer::NotAFrame(format!("client id {client_id:?}: {why}")));
+        context.answered(statement, answer)?;
+        context.held(statement);
+    }
+    Ok(())
+}
+
+/// A section of tagged fields with one that nobody knows: tag 9,999, three bytes.
+const UNKNOWN_TAG: [u8; 7] = [1, 0x8f, 0x4e, 3, 1, 2, 3];
+
+fn unknown_tags(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let mut wire = context.connect()?;
+    let plain = body(&cheap(version), version)?;
+    let (without_tags, _) = plain.split_at(plain.len() - 1);
+    let in_body = [without_tags, &UNKNOWN_TAG].concat();
+    let name = context.name();
+    let one = body(&metadata_of(version, &[&name]), version)?;
+    // The element's own section is the byte before the request's last fields.
+    let after_element = plain.len() - 1;
+    let at = one.len() - after_element - 1;
+    let in_element = [&one[..at], &UNKNOWN_TAG, &one[at + 1..]].concat();
+    for (statement, tags, body) in [
+        ("K-FRAMING-015", &UNKNOWN_TAG[..], plain.to_vec()),
+        ("K-FRAMING-016", &[0], in_body),
+        ("K-FRAMING-017", &[0], in_element),
+    ] {
+        let head = RawHeader {
+            api_key: ApiKey::Metadata.code(),
+            version,
+            correlation_id: 4,
+            client_id: Some("t"),
+            tags: Some(tags),
+        };
+        let sent = wire.send_bytes(&raw_frame(&head, &body));
+        context.answered(statement, sent)?;
+        let answer = wire.receive().and_then(|f| wire::response(ApiKey::Metadata, version, 4, &f));
+        context.answered(statement, answer)?;
+        context.held(statement);
+    }
+    Ok(())
+}
+
+fn response_header(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let mut wire = context.connect()?;
+    let flexible = ApiKey::Metadata.is_flexible(version);
+    let statement = if flexible { "K-FRAMING-018" } else { "K-FRAMING-019" };
+    // The parser takes the header of this version and refuses bytes that are missing or left.
+    let answer = context.call(statement, &mut wire, &cheap(version))?;
+    context.held(statement);
+    context.held("K-FRAMING-023");
+    if flexible {
+        context.held("K-FRAMING-020");
+    }
+    match answer {
+        Response::Metadata(_) => Ok(()),
+        _ => Err(Stop::harness("another API's answer")),
+    }
+}
+
+fn closes_without_answer(
+    context: &mut Context<'_>,
+    wire: &mut Wire,
+    statement: &'static str,
+    what: &str,
+) -> Step {
+    let answer = wire.receive();
+    context.must(statement, answer == Err(NoAnswer::Closed), || {
+        let came = match answer {
+            Ok(frame) => format!("{} bytes came", frame.len()),
+            Err(why) => why.to_string(),
+        };
+        format!("{what} should close the connection without an answer; {came}")
+    })
+}
+
+fn unknown_key(context: &mut Context<'_>) -> Step {
+    for api_key in [-1, 1_000, i16::MAX] {
+        let mut wire = context.connect()?;
+        let head = head(api_key, 0);
+        let sent = wire.send_bytes(&raw_frame(&head, &[]));
+        context.answered("K-FRAMING-024", sent)?;
+        let what = format!("API key {api_key}");
+        closes_without_answer(context, &mut wire, "K-FRAMING-024", &what)?;
+    }
+    is_alive(context, "K-FRAMING-024")
+}
+
+fn head(api_key: i16, version: i16) -> RawHeader<'static> {
+    RawHeader { api_key, version, correlation_id: 1, client_id: Some("x"), tags: None }
+}
+
+fn version_that_is_not_listed(context: &mut Context<'_>) -> Step {
+    let (key, (_, last)) = (ApiKey::Metadata.code(), metadata_range(context)?);
+    for version in [last + 1, -1, i16::MAX] {
+        let mut wire = context.connect()?;
+        let sent = wire.send_bytes(&raw_frame(&head(key, version), &[0; 16]));
+        context.answered("K-FRAMING-026", sent)?;
+        let answer = wire.receive();
+        // Where an answer comes it is an error 35 in the shape of version 0, whose first field is
+        // the list of brokers: never a list that is not empty.
+        let body = answer.as_ref().ok().and_then(|frame| frame.get(4..12));
+        let served = body.is_some_and(|body| body[..4] != [0; 4] && body[..2] != [0, 35]);
+        context.must("K-FRAMING-026", !served, || {
+            format!("Metadata v{version} is not listed and was answered as if it were")
+        })?;
+        context.should("K-FRAMING-025", answer == Err(NoAnswer::Closed), || match answer {
+            Ok(_) => format!("Metadata v{version} is not listed; it was answered"),
+            Err(why) => format!("Metadata v{version} is not listed: {why}"),
+        });
+    }
+    Ok(())
+}
+
+fn metadata_range(context: &Context<'_>) -> Step<(i16, i16)> {
+    let range = context.target().advertised.get(&ApiKey::Metadata.code());
+    range.copied().ok_or_else(|| Stop::unsupported("ApiVersions does not list Metadata"))
+}
+
+/// Vote, BeginQuorumEpoch, EndQuorumEpoch, AlterPartition, BrokerRegistration, BrokerHeartbeat,
+/// FetchSnapshot, ControllerRegistration, AssignReplicasToDirs.
+const CONTROLLER_KEYS: [i16; 9] = [52, 53, 54, 56, 62, 63, 59, 70, 73];
+
+fn controller_keys(context: &mut Context<'_>) -> Step {
+    for key in CONTROLLER_KEYS {
+        let listed = context.target().advertised.contains_key(&key);
+        context.must("K-FRAMING-027", !listed, || {
+            format!("ApiVersions lists key {key}, which only controllers serve")
+        })?;
+    }
+    let mut wire = context.connect()?;
+    let sent = wire.send_bytes(&raw_frame(&head(62, 0), &[0; 8]));
+    context.answered("K-FRAMING-028", sent)?;
+    closes_without_answer(context, &mut wire, "K-FRAMING-028", "BrokerRegistration")
+}
+
+fn header_only(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    let version = context.best(ApiKey::Metadata)?.min(8);
+    let sent = wire.send_bytes(&raw_frame(&head(ApiKey::Metadata.code(), version), &[]));
+    context.answered("K-FRAMING-029", sent)?;
+    closes_without_answer(context, &mut wire, "K-FRAMING-029", "Metadata without a body")
+}
+
+fn length_zero(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    let sent = wire.send_bytes(&[0; 4]);
+    context.answered("K-FRAMING-030", sent)?;
+    is_alive(context, "K-FRAMING-030")?;
+    context.held("K-FRAMING-030");
+    Ok(())
+}
+
+fn bytes_left_over(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    let version = context.best(ApiKey::Metadata)?;
+    let tags = ApiKey::Metadata.is_flexible(version).then_some(&[0][..]);
+    let head = RawHeader { tags, ..head(ApiKey::Metadata.code(), version) };
+    let body = [&body(&cheap(version), version)?[..], &[7; 5]].concat();
+    let sent = wire.send_bytes(&raw_frame(&head, &body));
+    context.answered("K-FRAMING-031", sent)?;
+    let what = match wire.receive() {
+        Ok(_) => "five bytes after the body: the request is answered".to_owned(),
+        Err(why) => format!("five bytes after the body: {why}"),
+    };
+    context.note("K-FRAMING-031", what);
+    is_alive(context, "K-FRAMING-030")
+}
+
+fn half_closed(context: &mut Context<'_>) -> Step {
+    let mut gone = context.connect()?;
+    let sent = gone.send_bytes(&frame(&api_versions(), 0, 1)?);
+    context.answered("K-FRAMING-032", sent)?;
+    drop(gone);
+    is_alive(context, "K-FRAMING-032")?;
+    context.held("K-FRAMING-032");
+    let mut wire = context.connect()?;
+    let frames: Vec<Bytes> =
+        (1..=5).map(|id| frame(&api_versions(), 0, id)).collect::<Step<_>>()?;
+    let sent = wire.send_bytes(&frames.concat());
+    context.answered("K-FRAMING-033", sent)?;
+    wire.half_close();
+    // Whether these are answered is open; that others are is not.
+    let _ = wire.receive();
+    is_alive(context, "K-FRAMING-033")?;
+    context.held("K-FRAMING-033");
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::case::Case;
 
+mod common;
 mod framing;
 
 /// Every test of every suite.
