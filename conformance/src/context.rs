@@ -284,7 +284,8 @@ impl<'a> Context<'a> {
     }
 }
 
-fn resolve(host: &str, port: i32) -> Step<SocketAddr> {
+/// Where a broker listens, by what Metadata says.
+pub(crate) fn resolve(host: &str, port: i32) -> Step<SocketAddr> {
     use std::net::ToSocketAddrs;
     let port = u16::try_from(port).map_err(|_| Stop::blocked(format!("port {port}")))?;
     let found = (host, port).to_socket_addrs().ok().and_then(|mut all| all.next());

@@ -2,10 +2,13 @@
 
 use crate::case::Case;
 
+mod api_versions;
 mod common;
 mod framing;
+mod honesty;
+mod metadata;
 
 /// Every test of every suite.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [framing::CASES].into_iter().flatten()
+    [framing::CASES, api_versions::CASES, metadata::CASES].into_iter().flatten()
 }

@@ -178,6 +178,11 @@ impl Request {
         Ok(read!(api, Message::decode(frame, offset, version)?))
     }
 
+    /// A message of this API with every field at its default.
+    pub fn default_of(api: ApiKey) -> Self {
+        read!(api, Default::default())
+    }
+
     /// Writes the body.
     pub fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         each!(self, message => message.encode(out, version))
@@ -271,6 +276,11 @@ impl Response {
         offset: usize,
     ) -> Result<Self, DecodeError> {
         Ok(read!(api, Message::decode(frame, offset, version)?))
+    }
+
+    /// A message of this API with every field at its default.
+    pub fn default_of(api: ApiKey) -> Self {
+        read!(api, Default::default())
     }
 
     /// Writes the body.

@@ -148,6 +148,11 @@ impl {half} {
         Ok(read!(api, Message::decode(frame, offset, version)?))
     }
 
+    /// A message of this API with every field at its default.
+    pub fn default_of(api: ApiKey) -> Self {
+        read!(api, Default::default())
+    }
+
     /// Writes the body.
     pub fn encode(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         each!(self, message => message.encode(out, version))

@@ -1,0 +1,288 @@
+//! ApiVersions: negotiation, and whether what is listed is true.
+
+use super::common::{api_versions, metadata_of};
+use super::honesty;
+use crate::case::{Case, Profile::Core};
+use crate::context::{Context, Step};
+use crate::verdict::Stop;
+use crate::wire::{self, RawHeader, Wire, raw_frame};
+use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::messages::{ApiKey, Request, Response};
+use std::collections::BTreeSet;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "api-versions/first-and-later",
+        profile: Core,
+        statements: &["K-API-VERSIONS-001", "K-API-VERSIONS-003", "K-API-VERSIONS-004"],
+        axis: Some((ApiKey::ApiVersions, 0)),
+        run: first_and_later,
+    },
+    Case {
+        name: "api-versions/above-the-highest",
+        profile: Core,
+        statements: &[
+            "K-API-VERSIONS-005",
+            "K-API-VERSIONS-006",
+            "K-API-VERSIONS-007",
+            "K-API-VERSIONS-008",
+            "K-API-VERSIONS-009",
+        ],
+        axis: None,
+        run: above_the_highest,
+    },
+    Case {
+        name: "api-versions/client-software",
+        profile: Core,
+        statements: &["K-API-VERSIONS-010", "K-API-VERSIONS-011", "K-API-VERSIONS-012"],
+        axis: Some((ApiKey::ApiVersions, 3)),
+        run: client_software,
+    },
+    Case {
+        name: "api-versions/ranges",
+        profile: Core,
+        statements: &["K-API-VERSIONS-014", "K-API-VERSIONS-015", "K-API-VERSIONS-018"],
+        axis: Some((ApiKey::ApiVersions, 0)),
+        run: ranges,
+    },
+    Case {
+        name: "api-versions/what-clients-infer-from",
+        profile: Core,
+        statements: &["K-API-VERSIONS-019", "K-API-VERSIONS-020"],
+        axis: None,
+        run: what_clients_infer_from,
+    },
+    Case {
+        name: "api-versions/features",
+        profile: Core,
+        statements: &[
+            "K-API-VERSIONS-021",
+            "K-API-VERSIONS-022",
+            "K-API-VERSIONS-023",
+            "K-API-VERSIONS-025",
+        ],
+        axis: Some((ApiKey::ApiVersions, 3)),
+        run: features,
+    },
+    Case {
+        name: "api-versions/every-listed-version-is-served",
+        profile: Core,
+        statements: &["K-API-VERSIONS-013", "K-API-VERSIONS-028"],
+        axis: None,
+        run: honesty::every_listed_version_is_served,
+    },
+    Case {
+        name: "api-versions/all-brokers-list-the-same",
+        profile: Core,
+        statements: &["K-API-VERSIONS-016"],
+        axis: None,
+        run: all_brokers_list_the_same,
+    },
+];
+
+fn request(version: i16, name: &str, software_version: &str) -> Request {
+    let has_software = version >= 3;
+    Request::ApiVersions(Box::new(ApiVersionsRequest {
+        client_software_name: if has_software { name.to_owned() } else { String::new() },
+        client_software_version: if has_software {
+            software_version.to_owned()
+        } else {
+            String::new()
+        },
+        ..Default::default()
+    }))
+}
+
+fn ask(
+    context: &mut Context<'_>,
+    wire: &mut Wire,
+    statement: &'static str,
+    request: &Request,
+) -> Step<ApiVersionsResponse> {
+    match context.call(statement, wire, request)? {
+        Response::ApiVersions(answer) => Ok(*answer),
+        _ => Err(Stop::harness("another API's answer")),
+    }
+}
+
+fn good(version: i16) -> Request {
+    request(version, "ottla-conformance", "1.0")
+}
+
+fn first_and_later(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let mut wire = context.connect()?;
+    let first = ask(context, &mut wire, "K-API-VERSIONS-001", &good(version))?;
+    context.must("K-API-VERSIONS-001", first.error_code == 0, || {
+        format!("error {} to a well-formed first request", first.error_code)
+    })?;
+    if version >= 3 {
+        // The parser took header version 0: a section of tags would have been read as the error.
+        context.held("K-API-VERSIONS-004");
+    }
+    context.prepare(&mut wire, &metadata_of(1, &[]))?;
+    let later = ask(context, &mut wire, "K-API-VERSIONS-003", &good(version))?;
+    context.must("K-API-VERSIONS-003", later.error_code == 0, || {
+        format!("error {} after another request", later.error_code)
+    })
+}
+
+fn above_the_highest(context: &mut Context<'_>) -> Step {
+    let own = context.target().advertised.get(&ApiKey::ApiVersions.code()).copied();
+    let Some((first, last)) = own else {
+        return context.must("K-API-VERSIONS-018", false, || "it does not list itself".to_owned());
+    };
+    for (version, body) in [(last + 1, &[][..]), (i16::MAX, &[0xff; 9][..])] {
+        let mut wire = context.connect()?;
+        let head = RawHeader {
+            api_key: ApiKey::ApiVersions.code(),
+            version,
+            correlation_id: 9,
+            client_id: Some("c"),
+            tags: Some(&[0]),
+        };
+        let statement = if body.is_empty() { "K-API-VERSIONS-005" } else { "K-API-VERSIONS-008" };
+        let sent = wire.send_bytes(&raw_frame(&head, body));
+        context.answered(statement, sent)?;
+        let answer = wire.receive().and_then(|f| wire::response(ApiKey::ApiVersions, 0, 9, &f));
+        let Response::ApiVersions(answer) = context.answered(statement, answer)? else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        context.must(statement, answer.error_code == 35, || {
+            let code = answer.error_code;
+            format!("v{version} should be answered with UNSUPPORTED_VERSION (35), not {code}")
+        })?;
+        let listed = answer.api_keys.iter().find(|key| key.api_key == 18);
+        let listed = listed.map(|key| (key.min_version, key.max_version));
+        context.must("K-API-VERSIONS-006", listed == Some((first, last)), || {
+            format!("the answer lists {listed:?} for ApiVersions, elsewhere {first} to {last}")
+        })?;
+        let again = wire.call(last.min(4), &good(last.min(4)));
+        let Response::ApiVersions(again) = context.answered("K-API-VERSIONS-007", again)? else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        context.held("K-API-VERSIONS-007");
+        context.must("K-API-VERSIONS-009", again.error_code == 0, || {
+            format!("a listed version on the same connection: error {}", again.error_code)
+        })?;
+    }
+    Ok(())
+}
+
+fn client_software(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    for (statement, name, software) in [
+        ("K-API-VERSIONS-010", "", "1.0"),
+        ("K-API-VERSIONS-011", "-client", "1.0"),
+        ("K-API-VERSIONS-011", "client.", "1.0"),
+        ("K-API-VERSIONS-011", "a client", "1.0"),
+        ("K-API-VERSIONS-011", "client", "1.0_beta"),
+        ("K-API-VERSIONS-011", "client", "größe"),
+    ] {
+        let mut wire = context.connect()?;
+        let answer = ask(context, &mut wire, statement, &request(version, name, software))?;
+        context.must(statement, answer.error_code == 42, || {
+            let code = answer.error_code;
+            format!("software {name:?} {software:?} should be INVALID_REQUEST (42), not {code}")
+        })?;
+        let after = ask(context, &mut wire, "K-API-VERSIONS-012", &good(version))?;
+        context.must("K-API-VERSIONS-012", after.error_code == 0, || {
+            format!("a good request on the same connection: error {}", after.error_code)
+        })?;
+    }
+    Ok(())
+}
+
+fn ranges(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let mut wire = context.connect()?;
+    let answer = ask(context, &mut wire, "K-API-VERSIONS-014", &good(version))?;
+    let mut seen = BTreeSet::new();
+    for key in &answer.api_keys {
+        let (api, first, last) = (key.api_key, key.min_version, key.max_version);
+        context.must("K-API-VERSIONS-014", first <= last && first >= 0, || {
+            format!("API key {api} is listed from {first} to {last}")
+        })?;
+        context.must("K-API-VERSIONS-015", seen.insert(api), || {
+            format!("API key {api} is listed twice")
+        })?;
+    }
+    context.must("K-API-VERSIONS-018", seen.contains(&18), || {
+        "ApiVersions (18) is not in its own list".to_owned()
+    })
+}
+
+fn what_clients_infer_from(context: &mut Context<'_>) -> Step {
+    let first = |api: ApiKey| context.target().advertised.get(&api.code()).map(|range| range.0);
+    let (produce, join) = (first(ApiKey::Produce), first(ApiKey::JoinGroup));
+    context.should("K-API-VERSIONS-019", produce == Some(0), || {
+        format!("Produce is listed from {produce:?}; librdkafka before 2.11 looks for 0")
+    });
+    context.should("K-API-VERSIONS-020", join.is_some_and(|first| first <= 1), || {
+        format!("JoinGroup is listed from {join:?}; clients look for 0 or 1")
+    });
+    Ok(())
+}
+
+fn features(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let mut wire = context.connect()?;
+    let first = ask(context, &mut wire, "K-API-VERSIONS-025", &good(version))?;
+    let from_zero: Vec<&str> = first
+        .supported_features
+        .iter()
+        .filter(|feature| feature.min_version == 0)
+        .map(|feature| feature.name.as_str())
+        .collect();
+    if version == 3 {
+        context.must("K-API-VERSIONS-021", from_zero.is_empty(), || {
+            format!("version 3 lists features from 0: {from_zero:?}")
+        })?;
+    } else if version >= 4 {
+        // Seen against version 3 of the same broker: what appears has its smallest version at 0.
+        let mut other = context.connect()?;
+        let old = other.call(3, &good(3));
+        let Response::ApiVersions(old) = context.answered("K-API-VERSIONS-022", old)? else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        let older: BTreeSet<_> = old.supported_features.iter().map(|f| f.name.as_str()).collect();
+        let fits = first.supported_features.len() == older.len() + from_zero.len();
+        context.must("K-API-VERSIONS-022", fits, || {
+            format!("version 3 lists {older:?}, version {version} from 0 {from_zero:?} and others")
+        })?;
+    }
+    let at_zero: Vec<_> =
+        first.finalized_features.iter().filter(|f| f.max_version_level == 0).collect();
+    context.must("K-API-VERSIONS-023", at_zero.is_empty(), || {
+        format!("features are finalised at level 0: {at_zero:?}")
+    })?;
+    let second = ask(context, &mut wire, "K-API-VERSIONS-025", &good(version))?;
+    let (before, after) = (first.finalized_features_epoch, second.finalized_features_epoch);
+    context.must("K-API-VERSIONS-025", after >= before, || {
+        format!("FinalizedFeaturesEpoch fell from {before} to {after}")
+    })
+}
+
+fn all_brokers_list_the_same(context: &mut Context<'_>) -> Step {
+    let mut wire = context.connect()?;
+    let answer = context.prepare(&mut wire, &metadata_of(1, &[]))?;
+    let Response::Metadata(answer) = answer else {
+        return Err(Stop::harness("another API's answer"));
+    };
+    for broker in &answer.brokers {
+        let address = crate::context::resolve(&broker.host, broker.port)?;
+        let mut wire = context.connect_to(address)?;
+        let listed = wire.call(0, &api_versions());
+        let Response::ApiVersions(listed) = context.answered("K-API-VERSIONS-016", listed)? else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        let keys = listed.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version)));
+        let same =
+            keys.collect::<std::collections::BTreeMap<_, _>>() == context.target().advertised;
+        let node = broker.node_id;
+        context.should("K-API-VERSIONS-016", same, || {
+            format!("broker {node} lists other versions than the one that was reached first")
+        });
+    }
+    Ok(())
+}
