@@ -1,10 +1,13 @@
 //! What a test works with: connections, names of its own, and assertions that are counted.
 
+use crate::case::Test;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::{NoAnswer, Trace, Wire};
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use ottla_protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use std::net::SocketAddr;
@@ -27,6 +30,7 @@ pub struct Context<'a> {
     target: &'a Target,
     prefix: String,
     version: Option<i16>,
+    axis: Option<ApiKey>,
     trace: Trace,
     began: Instant,
     connections: usize,
@@ -40,11 +44,12 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(target: &'a Target, prefix: String, version: Option<i16>) -> Self {
+    pub(crate) fn new(target: &'a Target, prefix: String, test: &Test) -> Self {
         Self {
             target,
             prefix,
-            version,
+            version: test.version,
+            axis: test.case.axis.map(|(api, _)| api),
             trace: Trace::default(),
             began: Instant::now(),
             connections: 0,
@@ -204,6 +209,36 @@ impl<'a> Context<'a> {
         Ok(*versions.end())
     }
 
+    /// The version under test where that is this API's, else the highest that both sides have.
+    ///
+    /// # Errors
+    ///
+    /// As [`best`](Self::best).
+    pub fn version_of(&self, api: ApiKey) -> Step<i16> {
+        match (self.axis, self.version) {
+            (Some(axis), Some(version)) if axis == api => Ok(version),
+            _ => self.best(api),
+        }
+    }
+
+    /// A condition that must come true before a deadline has not yet: FAIL once it is over.
+    ///
+    /// # Errors
+    ///
+    /// FAIL.
+    pub fn must_before(
+        &mut self,
+        statement: &'static str,
+        deadline: Instant,
+        otherwise: impl FnOnce() -> String,
+    ) -> Step {
+        if Instant::now() < deadline {
+            // The target works meanwhile; each try is a round trip, so that this is no busy loop.
+            return Ok(());
+        }
+        self.must(statement, false, otherwise)
+    }
+
     /// A call in the highest common version that a test needs on its way; not what it tests.
     ///
     /// # Errors
@@ -222,12 +257,31 @@ impl<'a> Context<'a> {
     ///
     /// BLOCKED where it cannot be made.
     pub fn topic(&mut self, partitions: i32) -> Step<(String, Wire)> {
+        self.topic_with(partitions, &[])
+    }
+
+    /// As [`topic`](Self::topic), with settings.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where it cannot be made.
+    pub fn topic_with(
+        &mut self,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Step<(String, Wire)> {
         let name = self.name();
+        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+            name: (*name).to_owned(),
+            value: Some((*value).to_owned()),
+            ..Default::default()
+        };
         let mut wire = self.connect()?;
         let topic = CreatableTopic {
             name: name.clone(),
             num_partitions: partitions,
             replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
             ..Default::default()
         };
         let patience_ms = self.target.patience.as_millis() as i32;

@@ -89,7 +89,7 @@ pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
         return outcome;
     }
     let suite = test.id().replace(['/', '@'], "-");
-    let mut context = Context::new(target, format!("{run}-{suite}"), test.version);
+    let mut context = Context::new(target, format!("{run}-{suite}"), test);
     let ended = catch_unwind(AssertUnwindSafe(|| (test.case.run)(&mut context)));
     let ended = ended.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -1,9 +1,17 @@
 //! Requests and questions that several suites need.
 
-use crate::context::{Context, Step};
-use ottla_protocol::messages::Request;
+use crate::context::{Context, Step, error_name};
+use crate::verdict::Stop;
+use crate::wire::Wire;
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use ottla_protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::records::{BatchIter, RecordBatch};
+use ottla_protocol::{Bytes, Uuid};
 
 /// ApiVersions as version 0 has it, without a body.
 pub(crate) fn api_versions() -> Request {
@@ -27,4 +35,258 @@ pub(crate) fn is_alive(context: &mut Context<'_>, statement: &'static str) -> St
     let mut wire = context.connect()?;
     let answer = wire.call(0, &api_versions());
     context.answered(statement, answer).map(drop)
+}
+
+/// A partition of a topic in the hands of a test: its name, its id, and a connection to its leader.
+pub(crate) struct Partition {
+    pub(crate) topic: String,
+    pub(crate) id: Uuid,
+    pub(crate) index: i32,
+    pub(crate) wire: Wire,
+}
+
+impl Partition {
+    /// Partition 0 of a new topic of one partition.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED.
+    pub(crate) fn new(context: &mut Context<'_>) -> Step<Self> {
+        Self::with(context, 1, &[])
+    }
+
+    /// Partition 0 of a new topic with these settings.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED.
+    pub(crate) fn with(
+        context: &mut Context<'_>,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Step<Self> {
+        let (topic, mut wire) = context.topic_with(partitions, configs)?;
+        let answer = context.prepare(&mut wire, &metadata_of(12, &[&topic]))?;
+        let Response::Metadata(answer) = answer else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        let id = answer.topics.first().map(|topic| topic.topic_id).unwrap_or_default();
+        Ok(Self { topic, id, index: 0, wire })
+    }
+
+    /// A Produce request with these batches for the partition, topic by name and id.
+    pub(crate) fn produce_request(&self, acks: i16, records: impl Into<Bytes>) -> Request {
+        let data = PartitionProduceData {
+            index: self.index,
+            records: Some(records.into()),
+            ..Default::default()
+        };
+        let topic = TopicProduceData {
+            name: self.topic.clone(),
+            topic_id: self.id,
+            partition_data: vec![data],
+            ..Default::default()
+        };
+        Request::Produce(Box::new(ProduceRequest {
+            acks,
+            timeout_ms: 10_000,
+            topic_data: vec![topic],
+            ..Default::default()
+        }))
+    }
+
+    /// Produces with acks=-1 in the version under test (or the best), and gives the partition's
+    /// part of the answer. Retriable errors are tried again until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// FAIL of the statement where no answer comes, or only retriable errors until the deadline.
+    pub(crate) fn produce(
+        &mut self,
+        context: &mut Context<'_>,
+        statement: &'static str,
+        records: impl Into<Bytes>,
+    ) -> Step<PartitionProduceResponse> {
+        let version = context.version_of(ApiKey::Produce)?;
+        let request = shaped(self.produce_request(-1, records), version);
+        let until = context.deadline();
+        loop {
+            let answer = self.wire.call(version, &request);
+            let Response::Produce(answer) = context.answered(statement, answer)? else {
+                return Err(Stop::harness("another API's answer"));
+            };
+            let entry = answer.responses.into_iter().next();
+            let entry = entry.and_then(|topic| topic.partition_responses.into_iter().next());
+            let Some(entry) = entry else {
+                context.must(statement, false, || {
+                    "Produce was answered without an entry for the partition".to_owned()
+                })?;
+                return Err(Stop::harness("unreachable"));
+            };
+            if !is_passing(entry.error_code) {
+                return Ok(entry);
+            }
+            context.must_before(statement, until, || {
+                format!("Produce: only {} until the deadline", error_name(entry.error_code))
+            })?;
+        }
+    }
+
+    /// Produces what must be taken, and gives its base offset.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where it is refused.
+    pub(crate) fn append(
+        &mut self,
+        context: &mut Context<'_>,
+        records: impl Into<Bytes>,
+    ) -> Step<i64> {
+        let version = context.best(ApiKey::Produce)?;
+        let request = shaped(self.produce_request(-1, records), version);
+        let until = context.deadline();
+        loop {
+            let answer = context.prepare(&mut self.wire, &request)?;
+            let Response::Produce(answer) = answer else {
+                return Err(Stop::harness("another API's answer"));
+            };
+            let entry =
+                answer.responses.first().and_then(|topic| topic.partition_responses.first());
+            match entry.map(|entry| (entry.error_code, entry.base_offset)) {
+                Some((0, base_offset)) => return Ok(base_offset),
+                Some((code, _)) if is_passing(code) && std::time::Instant::now() < until => {}
+                Some((code, _)) => {
+                    return Err(Stop::blocked(format!("Produce: {}", error_name(code))));
+                }
+                None => return Err(Stop::blocked("Produce was answered without an entry")),
+            }
+        }
+    }
+
+    /// A Fetch request for the partition from this offset on, without a session.
+    pub(crate) fn fetch_request(&self, offset: i64) -> FetchRequest {
+        let partition = FetchPartition {
+            partition: self.index,
+            fetch_offset: offset,
+            current_leader_epoch: -1,
+            last_fetched_epoch: -1,
+            partition_max_bytes: 1 << 20,
+            ..FetchPartition::default()
+        };
+        let topic = FetchTopic {
+            topic: self.topic.clone(),
+            topic_id: self.id,
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        FetchRequest {
+            replica_id: -1,
+            max_wait_ms: 500,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            session_epoch: -1,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        }
+    }
+
+    /// Fetches in the version under test (or the best); the partition's part of the answer.
+    ///
+    /// # Errors
+    ///
+    /// FAIL of the statement where no answer comes.
+    pub(crate) fn fetch(
+        &mut self,
+        context: &mut Context<'_>,
+        statement: &'static str,
+        request: FetchRequest,
+    ) -> Step<PartitionData> {
+        let version = context.version_of(ApiKey::Fetch)?;
+        let request = shaped(Request::Fetch(Box::new(request)), version);
+        let answer = self.wire.call(version, &request);
+        let Response::Fetch(answer) = context.answered(statement, answer)? else {
+            return Err(Stop::harness("another API's answer"));
+        };
+        let code = answer.error_code;
+        context.must(statement, code == 0, || format!("Fetch as a whole: {}", error_name(code)))?;
+        let entry = answer.responses.into_iter().next();
+        let entry = entry.and_then(|topic| topic.partitions.into_iter().next());
+        context.must(statement, entry.is_some(), || {
+            "Fetch was answered without an entry for the partition".to_owned()
+        })?;
+        Ok(entry.expect("it was just looked at"))
+    }
+
+    /// Every batch from this offset to the high watermark, whole.
+    ///
+    /// # Errors
+    ///
+    /// FAIL of the statement where an answer does not come or cannot be read.
+    pub(crate) fn read(
+        &mut self,
+        context: &mut Context<'_>,
+        statement: &'static str,
+        mut offset: i64,
+    ) -> Step<Vec<RecordBatch>> {
+        let mut all = Vec::new();
+        loop {
+            let data = self.fetch(context, statement, self.fetch_request(offset))?;
+            context.must(statement, data.error_code == 0, || {
+                format!("Fetch at {offset}: {}", error_name(data.error_code))
+            })?;
+            if offset >= data.high_watermark {
+                return Ok(all);
+            }
+            let field = data.records.unwrap_or_default();
+            let before = offset;
+            for batch in BatchIter::new(field) {
+                let batch = match batch {
+                    Ok(batch) => batch,
+                    Err(why) => {
+                        context.must(statement, false, || format!("Fetch at {before}: {why}"))?;
+                        break;
+                    }
+                };
+                offset = batch.header().next_offset();
+                all.push(batch);
+            }
+            context.must(statement, offset > before, || {
+                format!("Fetch at {before} below the high watermark gave no batch")
+            })?;
+        }
+    }
+}
+
+/// Errors that pass by themselves while leaders and coordinators find themselves.
+pub(crate) fn is_passing(code: i16) -> bool {
+    matches!(code, 3 | 5 | 6 | 7 | 9 | 14 | 15 | 16 | 19 | 100)
+}
+
+/// A topic by name or by id, as the version has it.
+pub(crate) fn shaped(mut request: Request, version: i16) -> Request {
+    match &mut request {
+        Request::Produce(request) => {
+            for topic in &mut request.topic_data {
+                name_or_id(&mut topic.name, &mut topic.topic_id, version >= 13);
+            }
+        }
+        Request::Fetch(request) => {
+            for topic in &mut request.topics {
+                name_or_id(&mut topic.topic, &mut topic.topic_id, version >= 13);
+            }
+            for topic in &mut request.forgotten_topics_data {
+                name_or_id(&mut topic.topic, &mut topic.topic_id, version >= 13);
+            }
+        }
+        _ => {}
+    }
+    request
+}
+
+fn name_or_id(name: &mut String, id: &mut Uuid, by_id: bool) {
+    if by_id {
+        name.clear();
+    } else {
+        *id = Uuid::ZERO;
+    }
 }

@@ -7,8 +7,12 @@ mod common;
 mod framing;
 mod honesty;
 mod metadata;
+mod produce_validation;
+mod records;
 
 /// Every test of every suite.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [framing::CASES, api_versions::CASES, metadata::CASES].into_iter().flatten()
+    [framing::CASES, api_versions::CASES, metadata::CASES, produce_validation::CASES]
+        .into_iter()
+        .flatten()
 }
