@@ -371,3 +371,28 @@ fn the_cluster_and_sasl_on_a_plaintext_listener() {
     assert_eq!(answer.error_code, 34, "SE-08");
     assert!(client.is_alive(), "SE-08");
 }
+
+/// Two clients create topics at once: one's image must not undo the other's, with what was written
+/// there meanwhile.
+#[test]
+fn topics_that_are_created_side_by_side_keep_their_records() {
+    let (_folder, broker, _client) = broker(&[]);
+    let create_and_write = |thread: usize| {
+        let mut client = broker.connect();
+        for round in 0..60 {
+            let topic = format!("t-{thread}-{round}");
+            client.create_topic(&topic, 2, &[]);
+            let written = client.produce(&topic, 1, -1, batch(&[b"kept"]));
+            assert_eq!((written.error_code, written.base_offset), (0, 0), "{topic}");
+            let read = client.read_all(&topic, 1);
+            assert_eq!(read, [(0, b"kept".to_vec())], "{topic}");
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..6).for_each(|thread| drop(scope.spawn(move || create_and_write(thread))));
+    });
+    let mut client = broker.connect();
+    for topic in (0..6).flat_map(|thread| (0..60).map(move |round| format!("t-{thread}-{round}"))) {
+        assert_eq!(client.read_all(&topic, 1), [(0, b"kept".to_vec())], "{topic}");
+    }
+}

@@ -159,7 +159,8 @@ impl Broker {
             Outcome::Done => {}
         }
         let (partitions, metadata) = (self.parts.partitions.clone(), self.parts.metadata.clone());
-        let changes = tokio::task::spawn_blocking(move || partitions.reconcile(&metadata.image()))
+        let follow = move || partitions.reconcile(|| metadata.image());
+        let changes = tokio::task::spawn_blocking(follow)
             .await
             .expect("opening a partition does not panic")
             .map_err(|error| internal(error.to_string()))?;

@@ -166,10 +166,14 @@ impl Partitions {
         self.topics.load().values().flat_map(|topic| topic.led().cloned()).collect()
     }
 
-    /// Makes the partitions follow an image: new ones are opened, deleted ones go, settings are put
-    /// in force. May take as long as the disk does.
-    pub fn reconcile(&self, image: &Image) -> Result<Changes, LogError> {
+    /// Makes the partitions follow the latest image: new ones are opened, deleted ones go, settings
+    /// are put in force. May take as long as the disk does.
+    ///
+    /// The image is asked for under the lock. One that was taken before it may be older than what
+    /// is followed by then, and would delete the topics that have come since, with their records.
+    pub fn reconcile(&self, latest: impl FnOnce() -> Arc<Image>) -> Result<Changes, LogError> {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = &latest();
         let effective = effective_config(&self.config, image, self.node_id);
         let config_changed = *following != effective;
         let mut topics = HashMap::clone(&self.topics.load());
