@@ -5,6 +5,7 @@ mod codegen;
 mod packages;
 mod parity;
 mod programs;
+mod quickstart;
 mod task;
 mod test;
 mod tidy;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
 
 fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
     match name {
-        "quickstart" => programs::quickstart(rest),
+        "quickstart" => quickstart::run(rest),
         "bench" => bench::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),

@@ -12,20 +12,6 @@ pub(crate) fn program(profile: &str, name: &str) -> PathBuf {
     target.join(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Builds broker and example in release mode, then lets the example speak: its last line is the
-/// task's last line.
-pub(crate) fn quickstart(arguments: &[String]) -> Result<(), Failure> {
-    task::step("build the broker and the example", "about five minutes the first time", || {
-        let packages = ["-p", "ottla-broker", "-p", "ottla-quickstart"];
-        task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
-    })?;
-    task::run(
-        Command::new(program("release", "ottla-quickstart"))
-            .env("OTTLA_BROKER_BIN", program("release", "ottla-broker"))
-            .args(arguments),
-    )
-}
-
 /// What a change must pass.
 pub(crate) fn ci() -> Result<(), Failure> {
     task::run(Command::new("bash").arg(".ci/run").current_dir(root()))

@@ -107,7 +107,7 @@ async fn run(options: &Options) -> Result<bool, Failure> {
     let (_, topic) = topics.last().expect("there is a topic for each codec");
     for reader in readers::Reader::of_options(&options.reader) {
         progress.say(format!("{topic}: reading it in another language"));
-        readings.push(reader.read(&broker.bootstrap, topic, &input));
+        readings.push(reader.read(&broker.bootstrap, topic, PARTITIONS, &input));
     }
     progress.finish();
     broker.stop()?;

@@ -24,14 +24,21 @@ impl<'o> Reader<'o> {
     }
 
     /// Runs the program and compares what it says with the input.
-    pub(crate) fn read(&self, bootstrap: &str, topic: &str, input: &Input) -> Reading {
-        let compared = self.run(bootstrap, topic).map(|said| Comparison::new(said, input));
+    pub(crate) fn read(
+        &self,
+        bootstrap: &str,
+        topic: &str,
+        partitions: i32,
+        input: &Input,
+    ) -> Reading {
+        let said = self.run(bootstrap, topic, partitions);
+        let compared = said.map(|said| Comparison::new(said, input));
         Reading { language: self.language.to_owned(), compared }
     }
 
-    fn run(&self, bootstrap: &str, topic: &str) -> Result<Said, Failure> {
+    fn run(&self, bootstrap: &str, topic: &str, partitions: i32) -> Result<Said, Failure> {
         let output = Command::new(self.interpreter)
-            .args([self.script, bootstrap, topic])
+            .args([self.script, bootstrap, topic, &partitions.to_string()])
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

@@ -61,6 +61,23 @@ pub(crate) fn made_once(
     Ok(folder)
 }
 
+/// Copies a folder's files whose names are wanted, without the folders inside of it.
+pub(crate) fn copy_folder(
+    from: &Path,
+    to: &Path,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_file() && is_wanted(&name.to_string_lossy()) {
+            fs::copy(entry.path(), to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 /// The one file in a folder whose name ends so.
 pub(crate) fn file_in(folder: &Path, end: &str) -> Result<PathBuf, Failure> {
     let entries = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
