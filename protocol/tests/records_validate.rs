@@ -106,7 +106,7 @@ fn pr11_offsets_and_counts_of_the_header() {
         refused(&bad(|h| h.last_offset_delta = -1), &options, Invalid, "last offset delta -1");
         let count =
             |n: i32| move |h: &mut BatchHeader| (h.record_count, h.last_offset_delta) = (n, n - 1);
-        refused(&edit(&good, count(2)), &options, Malformed, "after the last of 2");
+        refused(&edit(&good, count(2)), &options, Invalid, "after the last of 2");
         refused(&edit(&good, count(4)), &options, Malformed, "bad record 3");
         refused(&edit(&good, count(i32::MAX)), &options, Malformed, "bad record 3");
     }

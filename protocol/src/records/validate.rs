@@ -169,8 +169,9 @@ impl<'a> Walk<'a> {
             self.record(source, index).map_err(|error| error.at_record(index))?;
         }
         if !source.peek(1)?.is_empty() {
+            // The batch is whole: it is its count that is wrong (K-PRODUCE-VALIDATION-012).
             let what = format!("bytes after the last of {} records", self.header.record_count);
-            return Err(malformed(source, what));
+            return Err(RecordError::new(RecordErrorKind::Invalid, source.position(), what));
         }
         Ok(())
     }
