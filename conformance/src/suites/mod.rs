@@ -1,4 +1,4 @@
-//! The tests, a file per area with the stem of its schema and statements.
+//! The tests, a file per area with the stem of its statements.
 
 use crate::case::Case;
 
@@ -6,13 +6,22 @@ mod api_versions;
 mod common;
 mod framing;
 mod honesty;
+mod idempotence;
 mod metadata;
+mod produce;
 mod produce_validation;
 mod records;
 
+const SUITES: &[&[Case]] = &[
+    framing::CASES,
+    api_versions::CASES,
+    metadata::CASES,
+    produce::CASES,
+    produce_validation::CASES,
+    idempotence::CASES,
+];
+
 /// Every test of every suite.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [framing::CASES, api_versions::CASES, metadata::CASES, produce_validation::CASES]
-        .into_iter()
-        .flatten()
+    SUITES.iter().copied().flatten()
 }

@@ -19,15 +19,15 @@ pub(crate) async fn handle(
         producer_epoch: -1,
         ..InitProducerIdResponse::default()
     };
+    // KIP-360: either both or neither, whoever asks (K-IDEMPOTENCE-024).
+    if (request.producer_id < 0) != (request.producer_epoch < 0) {
+        return refused(ErrorCode::InvalidRequest);
+    }
     match request.transactional_id.as_deref() {
         None => {}
         // TX-01
         Some("") => return refused(ErrorCode::InvalidRequest),
         Some(_) => return refused(ErrorCode::CoordinatorNotAvailable),
-    }
-    // KIP-360: either both or neither.
-    if (request.producer_id < 0) != (request.producer_epoch < 0) {
-        return refused(ErrorCode::InvalidRequest);
     }
     // An idempotent producer that asks again gets a new id: only transactional ones keep theirs.
     match context.broker.allocate_producer_id().await {
