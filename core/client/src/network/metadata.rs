@@ -57,7 +57,7 @@ impl Network {
         &self,
         server: Option<(Endpoint, BrokerAddress)>,
     ) -> Result<(), CallError> {
-        let wanted = lock(&self.inner.wants).topics.clone();
+        let wanted: Vec<String> = lock(&self.inner.wants).topics.keys().cloned().collect();
         let topic = |name| MetadataRequestTopic { name: Some(name), ..Default::default() };
         let body = MetadataRequest {
             topics: Some(wanted.into_iter().map(topic).collect()),
@@ -81,7 +81,7 @@ impl Network {
             let reason = "the answer to Metadata names no broker".to_owned();
             return Err(CallError::NoBroker(reason));
         }
-        self.publish(self.metadata().updated(&body, false));
+        self.publish(|current| current.updated(&body, false));
         self.prune_connections();
         Ok(())
     }

@@ -21,7 +21,7 @@ use ottla_engine::cluster::{BrokerAddress, Metadata, Urgency};
 use ottla_engine::error::Error;
 use ottla_engine::time::Instant;
 use ottla_protocol::messages::{Request, Response};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,7 +56,8 @@ struct Inner {
 /// What the metadata task is asked for.
 #[derive(Debug, Default)]
 struct Wants {
-    topics: BTreeSet<String>,
+    /// When each was last asked for.
+    topics: BTreeMap<String, Instant>,
     urgency: Option<Urgency>,
 }
 
@@ -161,12 +162,29 @@ impl Network {
         let mut wants = lock(&self.inner.wants);
         let mut is_new = false;
         for topic in topics {
-            is_new |= wants.topics.insert(topic.clone());
+            is_new |= wants.topics.insert(topic.clone(), self.now()).is_none();
         }
         if is_new {
             wants.urgency = wants.urgency.max(Some(Urgency::New));
             self.inner.wake_metadata.notify_one();
         }
+    }
+
+    /// The topics that nobody has asked for within this time.
+    pub(crate) fn topics_not_wanted_for(&self, time: Duration) -> Vec<String> {
+        let (wants, now) = (lock(&self.inner.wants), self.now());
+        let old = wants.topics.iter().filter(|(_, at)| now.saturating_since(**at) >= time);
+        old.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// Keeps these topics in the metadata no longer.
+    pub(crate) fn forget_topics(&self, topics: &[String]) {
+        let mut wants = lock(&self.inner.wants);
+        for topic in topics {
+            wants.topics.remove(topic);
+        }
+        drop(wants);
+        self.publish(|current| current.without(topics));
     }
 
     /// Asks for a refresh, at once or when the backoff since the last one has passed.
@@ -191,9 +209,9 @@ impl Network {
 
     /// Takes over a leader that a produce or fetch answer named (KIP-951).
     pub(crate) fn learn_leader(&self, topic: &str, partition: i32, leader: i32, epoch: i32) {
-        let current = self.metadata();
-        if let Some(next) = current.with_leader(topic, partition, leader, epoch) {
-            self.publish(next);
+        let next = |current: &Metadata| current.with_leader(topic, partition, leader, epoch);
+        if next(&self.metadata()).is_some() {
+            self.publish(|current| next(current).unwrap_or_else(|| current.clone()));
         }
     }
 
@@ -227,10 +245,11 @@ impl Network {
         lock(&self.inner.connections).clear();
     }
 
-    fn publish(&self, next: Metadata) {
-        let version = next.version();
-        self.inner.metadata.store(Arc::new(next));
-        self.inner.version.send_replace(version);
+    /// Replaces the snapshot by what `next` makes of it. Tasks that publish at once build on each
+    /// other.
+    fn publish(&self, next: impl Fn(&Metadata) -> Metadata) {
+        self.inner.metadata.rcu(|current| next(current));
+        self.inner.version.send_replace(self.metadata().version());
     }
 }
 

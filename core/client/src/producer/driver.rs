@@ -152,6 +152,7 @@ impl Driver {
         let mut sender = lock(&shared.sender);
         sender.handle_metadata(metadata.clone());
         shared.update_topics(&mut sender, &metadata);
+        shared.forget_idle_topics(&mut sender, shared.metadata_idle_max);
     }
 }
 

@@ -3,6 +3,8 @@
 mod builder;
 mod driver;
 mod record;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 pub use builder::ProducerBuilder;
@@ -79,6 +81,9 @@ struct Shared {
     accumulator: Arc<Accumulator>,
     sender: Mutex<Sender>,
     topics: ArcSwap<Topics>,
+    /// Topics that were not used for long. Changed under the sender's lock.
+    parked: Mutex<Topics>,
+    metadata_idle_max: Duration,
     partitioning: Partitioning,
     seed: u64,
     max_block: Duration,
@@ -134,6 +139,8 @@ impl Producer {
             accumulator,
             sender: Mutex::new(sender),
             topics: ArcSwap::default(),
+            parked: Mutex::default(),
+            metadata_idle_max: config.metadata_max_idle,
             partitioning,
             seed,
             max_block: config.max_block,
@@ -322,8 +329,16 @@ impl Shared {
             value: record.value,
             headers: &record.headers,
         };
-        match buffer.append(new, || self.network.now()) {
+        let now = || {
+            let now = self.network.now();
+            topic.note_use(now);
+            now
+        };
+        match buffer.append(new, now) {
             Ok(appended) => {
+                if topic.is_parked() {
+                    self.unpark(record.topic);
+                }
                 if appended.wake_sender {
                     self.wake.notify_one();
                 }
@@ -383,10 +398,9 @@ impl Shared {
         name: &str,
         deadline: tokio::time::Instant,
     ) -> Result<Arc<Topic>, Error> {
-        self.network.want_topics(&[name.to_owned()]);
         loop {
             let metadata = self.network.metadata();
-            if let Some(topic) = self.add_topic(&metadata, name) {
+            if let Some(topic) = self.add_topic(name) {
                 return Ok(topic);
             }
             if self.is_closed.load(Ordering::SeqCst) {
@@ -441,8 +455,8 @@ impl Shared {
 
     /// Every batch that is not done.
     fn incomplete(&self) -> Vec<Arc<BatchCompletion>> {
-        let topics = self.topics.load();
-        let sets = topics.values().map(|topic| topic.set.load_full());
+        let (topics, parked) = (self.topics.load(), crate::network::lock(&self.parked).clone());
+        let sets = topics.values().chain(parked.values()).map(|topic| topic.set.load_full());
         sets.flat_map(|set| set.buffers.clone()).flat_map(|buffer| buffer.incomplete()).collect()
     }
 }

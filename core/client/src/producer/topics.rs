@@ -4,10 +4,13 @@ use super::Shared;
 use crate::network::lock;
 use arc_swap::ArcSwap;
 use ottla_engine::cluster::Metadata;
-use ottla_engine::producer::PartitionBuffer;
 use ottla_engine::producer::partitioner::{Partitions, TopicPartitioner};
+use ottla_engine::producer::{PartitionBuffer, Sender};
+use ottla_engine::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Topics by name. A snapshot: sending threads read it without a lock.
 pub(super) type Topics = BTreeMap<Arc<str>, Arc<Topic>>;
@@ -17,6 +20,10 @@ pub(super) struct Topic {
     pub(super) partitioner: TopicPartitioner,
     /// Replaced when the topic grows, or a partition gains or loses its leader.
     pub(super) set: ArcSwap<PartitionSet>,
+    /// When a batch was last begun, on the engine's clock.
+    used_at_ns: AtomicU64,
+    /// Its metadata is forgotten; its partitions keep their sequence numbers.
+    is_parked: AtomicBool,
 }
 
 /// A topic's partitions at one moment.
@@ -39,6 +46,25 @@ impl Topic {
         let queues: Vec<(u32, u32)> = set.available.iter().filter_map(queue).collect();
         self.partitioner.update_load(&queues, set.available.len());
     }
+
+    /// A batch is begun: records that follow are in this one, or in one that is begun later.
+    pub(super) fn note_use(&self, now: Instant) {
+        self.used_at_ns.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Whether the topic was forgotten while a thread appended to it.
+    pub(super) fn is_parked(&self) -> bool {
+        self.is_parked.load(Ordering::SeqCst)
+    }
+
+    fn is_idle(&self, now: Instant, limit: Duration) -> bool {
+        let used_at = Instant::from_nanos(self.used_at_ns.load(Ordering::Relaxed));
+        now.saturating_since(used_at) >= limit && !self.has_incomplete()
+    }
+
+    fn has_incomplete(&self) -> bool {
+        self.set.load().buffers.iter().any(|buffer| !buffer.incomplete().is_empty())
+    }
 }
 
 impl PartitionSet {
@@ -49,32 +75,87 @@ impl PartitionSet {
 }
 
 impl Shared {
-    /// Makes a topic of the metadata known to senders. `None` while the metadata has no partitions
-    /// for it.
-    pub(super) fn add_topic(&self, metadata: &Metadata, name: &str) -> Option<Arc<Topic>> {
-        metadata.partition_count(name)?;
+    /// Makes a topic of the metadata known to senders, and keeps it in the metadata. `None` while
+    /// the metadata has no partitions for it.
+    pub(super) fn add_topic(&self, name: &str) -> Option<Arc<Topic>> {
         let mut sender = lock(&self.sender);
+        // Under the lock: it may just have been forgotten.
+        self.network.want_topics(&[name.to_owned()]);
+        let metadata = self.network.metadata();
+        metadata.partition_count(name)?;
         // Another thread may have been quicker; the sender's lock makes it one after the other.
         if let Some(topic) = self.topics.load().get(name) {
             return Some(topic.clone());
         }
         let name: Arc<str> = Arc::from(name);
-        let seed = self.seed ^ self.topics.load().len() as u64;
-        let topic =
-            Arc::new(Topic { partitioner: self.partitioning.topic(seed), set: ArcSwap::default() });
-        let mut topics = Topics::clone(&self.topics.load());
-        topics.insert(name.clone(), topic.clone());
-        self.update_topic(&mut sender, metadata, &name, &topic);
-        self.topics.store(Arc::new(topics));
+        // Not in one statement: the guard would live on while the new topic counts the parked ones.
+        let parked = lock(&self.parked).remove(&name);
+        let topic = parked.unwrap_or_else(|| self.new_topic());
+        topic.note_use(self.network.now());
+        self.update_topic(&mut sender, &metadata, &name, &topic);
+        self.insert_topic(name, topic.clone());
         Some(topic)
     }
 
+    fn new_topic(&self) -> Arc<Topic> {
+        let known = self.topics.load().len() + lock(&self.parked).len();
+        Arc::new(Topic {
+            partitioner: self.partitioning.topic(self.seed ^ known as u64),
+            set: ArcSwap::default(),
+            used_at_ns: AtomicU64::default(),
+            is_parked: AtomicBool::default(),
+        })
+    }
+
+    /// The sender's lock must be held.
+    fn insert_topic(&self, name: Arc<str>, topic: Arc<Topic>) {
+        topic.is_parked.store(false, Ordering::SeqCst);
+        let mut topics = Topics::clone(&self.topics.load());
+        topics.insert(name, topic);
+        self.topics.store(Arc::new(topics));
+    }
+
+    /// Forgets the metadata of topics that nothing was sent to for this long. The next record asks
+    /// for it again. The caller holds the sender's lock.
+    pub(super) fn forget_idle_topics(&self, _sender: &mut Sender, limit: Duration) {
+        let now = self.network.now();
+        let mut idle = self.network.topics_not_wanted_for(limit);
+        let mut topics = Topics::clone(&self.topics.load());
+        idle.retain(|name| topics.get(&**name).is_none_or(|topic| topic.is_idle(now, limit)));
+        if idle.is_empty() {
+            return;
+        }
+        for name in &idle {
+            let Some((name, topic)) = topics.remove_entry(&**name) else { continue };
+            topic.is_parked.store(true, Ordering::SeqCst);
+            lock(&self.parked).insert(name, topic);
+        }
+        self.topics.store(Arc::new(topics));
+        self.network.forget_topics(&idle);
+        // A thread that found a topic before may append to it now. Either it sees that the topic is
+        // parked, since a partition's lock orders its append behind this look, or the record is
+        // seen here.
+        let parked = lock(&self.parked).clone();
+        for (name, topic) in parked.into_iter().filter(|(_, topic)| topic.has_incomplete()) {
+            lock(&self.parked).remove(&name);
+            self.network.want_topics(&[name.to_string()]);
+            self.insert_topic(name, topic);
+        }
+    }
+
+    /// Takes a topic back that was forgotten while a record was appended to it.
+    #[cold]
+    pub(super) fn unpark(&self, name: &str) {
+        let _sender = lock(&self.sender);
+        let parked = lock(&self.parked).remove_entry(name);
+        if let Some((name, topic)) = parked {
+            self.network.want_topics(&[name.to_string()]);
+            self.insert_topic(name, topic);
+        }
+    }
+
     /// Takes over what newer metadata says of the topics in use.
-    pub(super) fn update_topics(
-        &self,
-        sender: &mut ottla_engine::producer::Sender,
-        metadata: &Metadata,
-    ) {
+    pub(super) fn update_topics(&self, sender: &mut Sender, metadata: &Metadata) {
         for (name, topic) in self.topics.load().iter() {
             self.update_topic(sender, metadata, name, topic);
         }
@@ -82,7 +163,7 @@ impl Shared {
 
     fn update_topic(
         &self,
-        sender: &mut ottla_engine::producer::Sender,
+        sender: &mut Sender,
         metadata: &Metadata,
         name: &Arc<str>,
         topic: &Topic,

@@ -171,6 +171,15 @@ impl Metadata {
         Some(next)
     }
 
+    /// The snapshot without these topics, as if they had never been asked for.
+    #[must_use]
+    pub fn without(&self, topics: &[String]) -> Self {
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.topics.retain(|name, _| !topics.contains(name));
+        next.names_by_id.retain(|_, name| !topics.contains(name));
+        next
+    }
+
     fn name_of(&self, topic: &MetadataResponseTopic) -> Option<String> {
         match &topic.name {
             Some(name) => Some(name.clone()),
@@ -302,6 +311,15 @@ mod tests {
         empty.topics.clear();
         assert!(first.updated(&empty, false).topic("t").is_some());
         assert!(first.updated(&empty, true).topic("t").is_none());
+    }
+
+    #[test]
+    fn a_topic_that_is_taken_out_is_unknown() {
+        let first = Metadata::default().updated(&answer(1, 2, 5), false);
+        let next = first.without(&["t".to_owned()]);
+        assert!(next.topic("t").is_none());
+        assert_eq!(next.topic_name(Uuid([1; 16])), None);
+        assert_eq!((next.version(), next.brokers().len()), (2, 2));
     }
 
     #[test]

@@ -114,8 +114,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (5_000, I32_MAX),
         "300000",
-        "Accepted so that configurations can be shared; a topic that was sent to stays in the \
-         metadata until the producer is closed.",
+        "A topic that nothing was sent to for this long is left out of the next metadata request; the \
+         next record to it asks again.",
     ),
     millis(
         "reconnect.backoff.ms",
