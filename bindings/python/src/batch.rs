@@ -1,13 +1,14 @@
 //! What a consumer hands out: batches, and records as views on them.
 
 use crate::errors::{invalid, wrong_type};
+use crate::types::untracked;
 use ottla_bindings::{FIELDS, Index};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyBufferError, PyIndexError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyMemoryView, PySlice, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyString, PyTuple};
 use std::ffi::c_int;
 use std::sync::{Arc, OnceLock};
 
@@ -267,13 +268,13 @@ impl Batch {
         py: Python<'py>,
         index: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let record = |at| Record::new(self.shared.clone(), at);
+        let record = |at| untracked(py, Record::new(self.shared.clone(), at));
         if let Ok(slice) = index.cast::<PySlice>() {
             let places = slice_places(slice, self.__len__())?;
-            let records: Vec<_> = places.map(|at| record(self.first + at)).collect();
-            return records.into_bound_py_any(py);
+            let records: PyResult<Vec<_>> = places.map(|at| record(self.first + at)).collect();
+            return records?.into_bound_py_any(py);
         }
-        record(self.at(index_of(index)?)?).into_bound_py_any(py)
+        record(self.at(index_of(index)?)?).map(Bound::into_any)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -328,12 +329,13 @@ impl RecordIterator {
         slf
     }
 
-    fn __next__(&mut self) -> Option<Record> {
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, Record>>> {
         let at = self.next;
-        (at < self.shared.len()).then(|| {
-            self.next += 1;
-            Record::new(self.shared.clone(), at)
-        })
+        if at == self.shared.len() {
+            return Ok(None);
+        }
+        self.next += 1;
+        untracked(py, Record::new(self.shared.clone(), at)).map(Some)
     }
 
     fn __length_hint__(&self) -> usize {
@@ -358,8 +360,17 @@ pub(crate) struct Column {
 impl Column {
     fn view<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
         let Some((place, len)) = self.shared.span(at, self.part) else { return Ok(None) };
+        self.view_of(py, place, len).map(Some)
+    }
+
+    fn view_of<'py>(
+        &self,
+        py: Python<'py>,
+        place: usize,
+        len: usize,
+    ) -> PyResult<Bound<'py, PyMemoryView>> {
         let view = View { shared: self.shared.clone(), place, len };
-        PyMemoryView::from(Bound::new(py, view)?.as_any()).map(Some)
+        PyMemoryView::from(untracked(py, view)?.as_any())
     }
 }
 
@@ -383,9 +394,59 @@ impl Column {
         self.view(py, self.first + at)?.into_bound_py_any(py)
     }
 
+    fn __iter__(&self, py: Python<'_>) -> PyResult<ColumnIterator> {
+        let all = self.view_of(py, 0, self.shared.batch.data().len())?.unbind();
+        let (shared, next, part) = (self.shared.clone(), self.first, self.part);
+        Ok(ColumnIterator { shared, all, next, part })
+    }
+
+    /// Copies, at once: what small keys and values are read by soonest.
+    fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let bytes = |at| match self.part {
+            Part::Key => self.shared.key(at),
+            Part::Value => self.shared.value(at),
+        };
+        let range = self.first..self.shared.len();
+        PyList::new(py, range.map(|at| bytes(at).map(|bytes| PyBytes::new(py, bytes))))
+    }
+
     fn __repr__(&self) -> String {
         let what = if self.part == Part::Key { "keys" } else { "values" };
         format!("<{} {what} of a batch>", self.__len__())
+    }
+}
+
+/// The keys or the values of a batch, one after the other: slices of one view, which cost less
+/// than a view each.
+#[pyclass(module = "ottla")]
+struct ColumnIterator {
+    shared: Arc<Shared>,
+    all: Py<PyMemoryView>,
+    next: usize,
+    part: Part,
+}
+
+#[pymethods]
+impl ColumnIterator {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let at = self.next;
+        if at == self.shared.len() {
+            return Ok(None);
+        }
+        self.next += 1;
+        let Some((place, len)) = self.shared.span(at, self.part) else {
+            return Ok(Some(py.None().into_bound(py)));
+        };
+        let span = PySlice::new(py, place as isize, (place + len) as isize, 1);
+        self.all.bind(py).get_item(span).map(Some)
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.shared.len() - self.next
     }
 }
 

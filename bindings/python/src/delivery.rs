@@ -2,6 +2,7 @@
 
 use crate::errors::{exception, to_py};
 use crate::op::too_late;
+use crate::types::untracked;
 use crate::values::timeout;
 use crate::wait::wait;
 use ottla_bindings::Failure;
@@ -58,6 +59,11 @@ pub(crate) fn shown(answer: Answer) -> PyResult<RecordMetadata> {
     answer.map(RecordMetadata).map_err(to_py)
 }
 
+/// As [`shown`], an object.
+pub(crate) fn metadata(py: Python<'_>, answer: Answer) -> PyResult<Bound<'_, RecordMetadata>> {
+    untracked(py, shown(answer)?)
+}
+
 /// A delivery that is not asked about in another process, where its batch may be locked for ever.
 pub(crate) struct Checked {
     delivery: ottla::Delivery,
@@ -108,12 +114,12 @@ impl Delivery {
     }
 
     #[pyo3(signature = (timeout=None))]
-    fn result(
+    fn result<'py>(
         &self,
-        py: Python<'_>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<RecordMetadata> {
-        shown(self.0.answer(py, self::timeout(timeout)?)?)
+        py: Python<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, RecordMetadata>> {
+        metadata(py, self.0.answer(py, self::timeout(timeout)?)?)
     }
 
     #[pyo3(signature = (timeout=None))]

@@ -1,6 +1,7 @@
 //! The native module of the Python package.
 
 mod admin;
+mod aio;
 mod batch;
 mod consumer;
 mod delivery;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::admin::Admin;
     #[pymodule_export]
@@ -27,4 +30,11 @@ mod _native {
     use crate::delivery::{Delivery, RecordMetadata};
     #[pymodule_export]
     use crate::producer::Producer;
+
+    /// The clients for event loops.
+    #[pymodule]
+    mod aio {
+        #[pymodule_export]
+        use crate::aio::{Admin, Batches, Call, Consumer, Delivery, Next, Producer, Sending};
+    }
 }

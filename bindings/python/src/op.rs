@@ -10,8 +10,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// A result on its way to the interpreter.
-pub(crate) type Reply = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+/// A result on its way to the interpreter; `None` asks the caller to begin again.
+pub(crate) type Reply = Box<dyn FnOnce(Python<'_>) -> PyResult<Option<Py<PyAny>>> + Send>;
 
 /// An operation of a client.
 pub(crate) type Op = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
@@ -27,7 +27,7 @@ where
 {
     Box::pin(async move {
         let value = future.await.map_err(Into::into)?;
-        Ok(Box::new(move |py: Python<'_>| show(py, value)) as Reply)
+        Ok(Box::new(move |py: Python<'_>| show(py, value).map(Some)) as Reply)
     })
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn run_within(
     op: Op,
 ) -> PyResult<Py<PyAny>> {
     match wait(py, timeout, op)? {
-        Some(result) => result.map_err(to_py)?(py),
+        Some(result) => Ok(result.map_err(to_py)?(py)?.unwrap_or_else(|| py.None())),
         None => Err(to_py(too_late(what, timeout.unwrap_or_default()))),
     }
 }
@@ -65,4 +65,13 @@ pub(crate) fn run_within(
 pub(crate) fn too_late(what: &str, timeout: Duration) -> Failure {
     let seconds = timeout.as_secs_f64();
     Failure::new(Class::Timeout, format!("{what} took longer than {seconds} s"))
+}
+
+/// The same operation, at most so long.
+pub(crate) fn within(timeout: Option<Duration>, what: &'static str, op: Op) -> Op {
+    let Some(timeout) = timeout else { return op };
+    Box::pin(async move {
+        let late = |_| Err(too_late(what, timeout));
+        tokio::time::timeout(timeout, op).await.unwrap_or_else(late)
+    })
 }

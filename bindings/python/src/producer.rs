@@ -5,6 +5,7 @@ use crate::errors::{to_py, wrong_type};
 use crate::handle::Handle;
 use crate::op::{Op, nothing, op, plain, run, run_within};
 use crate::settings::config;
+use crate::types::untracked;
 use crate::values::{Fields, Input, OwnedRecord, headers, optional_integer, text, timeout};
 use crate::wait::wait;
 use ottla::{Config, Error, ErrorKind};
@@ -175,23 +176,23 @@ impl Producer {
 
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
     #[expect(clippy::too_many_arguments, reason = "a record's fields")]
-    fn send(
+    fn send<'py>(
         &self,
-        py: Python<'_>,
-        topic: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        key: Option<&Bound<'_, PyAny>>,
-        partition: Option<&Bound<'_, PyAny>>,
-        headers: Option<&Bound<'_, PyAny>>,
-        timestamp: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Delivery> {
+        py: Python<'py>,
+        topic: &Bound<'py, PyAny>,
+        value: Option<&Bound<'py, PyAny>>,
+        key: Option<&Bound<'py, PyAny>>,
+        partition: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Delivery>> {
         let given = Arguments { topic, value, key, partition, headers, timestamp };
         match try_send(&self.shared, &self.serializers, &given)? {
-            Sent::Done(delivery) => Ok(Delivery::new(delivery)),
+            Sent::Done(delivery) => untracked(py, Delivery::new(delivery)),
             Sent::Later(record) => {
                 let sent = wait(py, None, send_later(self.shared.clone(), record))?;
                 let delivery = sent.expect("it waits without an end").map_err(to_py)?;
-                Ok(Delivery::new(delivery))
+                untracked(py, Delivery::new(delivery))
             }
         }
     }

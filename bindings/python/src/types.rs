@@ -1,10 +1,10 @@
 //! Values that `ottla/_types.py` defines.
 
 use ottla::{OffsetAndMetadata, OffsetAndTimestamp, TopicPartition};
-use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
+use pyo3::{IntoPyObjectExt, PyClass, ffi};
 use std::collections::BTreeMap;
 
 /// Makes one of `ottla/_types.py`'s values of its fields.
@@ -16,6 +16,19 @@ pub(crate) fn make<'py>(
     static TYPES: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = TYPES.get_or_try_init(py, || py.import("ottla._types").map(Bound::unbind))?;
     module.bind(py).getattr(name)?.call1(fields.into_pyobject(py)?)
+}
+
+/// An object for the class's own count of references alone: the collector of cycles, which would
+/// look at every record and delivery again and again, does not see it. For classes that hold none
+/// of Python's objects, or none that the collector is shown.
+pub(crate) fn untracked<T>(py: Python<'_>, value: T) -> PyResult<Bound<'_, T>>
+where
+    T: PyClass + Into<pyo3::PyClassInitializer<T>>,
+{
+    let object = Bound::new(py, value)?;
+    // SAFETY: it is alive, of a class that the collector knows, and this thread's alone so far.
+    unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) };
+    Ok(object)
 }
 
 pub(crate) fn partition<'py>(py: Python<'py>, of: &TopicPartition) -> PyResult<Bound<'py, PyAny>> {

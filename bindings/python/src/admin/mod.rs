@@ -1,6 +1,6 @@
 //! The admin clients, for threads and for event loops.
 
-mod ops;
+pub(crate) mod ops;
 mod show;
 mod sync;
 

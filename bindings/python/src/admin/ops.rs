@@ -19,7 +19,7 @@ pub(crate) type Shared = Arc<Handle<Admin>>;
 
 pub(crate) async fn connect(config: ottla::Config) -> Result<Shared, Error> {
     let admin = Admin::builder().config(config).build().await?;
-    Ok(Arc::new(Handle::new("admin", admin)))
+    Ok(Arc::new(Handle::new("admin client", admin)))
 }
 
 /// `None`: there is nothing to close.

@@ -1,8 +1,8 @@
-//! The consumers, for threads and for event loops.
+//! The consumers.
 
 mod base;
-mod source;
+pub(crate) mod source;
 mod sync;
 
-pub(crate) use base::ConsumerBase;
+pub(crate) use base::{ConsumerBase, Slot, connected, start};
 pub(crate) use sync::{Batches, Consumer};

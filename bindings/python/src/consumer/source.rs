@@ -11,7 +11,7 @@ use ottla::{Error, OffsetAndTimestamp, RebalanceEvent, TopicPartition};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 use pyo3::{PyTraverseError, PyVisit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub(crate) struct Source {
     handle: Handle<ottla::Consumer>,
     cursor: Mutex<Option<Cursor>>,
+    /// Batches that came for somebody who was cancelled meanwhile: the next to ask gets them.
+    arrived: Mutex<VecDeque<ottla::Batch>>,
     functions: Functions,
     events: Option<Arc<Events>>,
 }
@@ -89,8 +91,8 @@ impl Start {
             builder = builder.on_rebalance(move |event| events.push(event.clone()));
         }
         let handle = Handle::new("consumer", builder.build().await?);
-        let (cursor, functions) = (Mutex::default(), self.functions);
-        Ok(Arc::new(Source { handle, cursor, functions, events }))
+        let (cursor, arrived, functions) = (Mutex::default(), Mutex::default(), self.functions);
+        Ok(Arc::new(Source { handle, cursor, arrived, functions, events }))
     }
 }
 
@@ -152,6 +154,27 @@ impl Source {
         Batch::new(batch::Shared::new(batch, self.functions.deserializers.clone()), 0)
     }
 
+    /// A batch that came before.
+    pub(crate) fn take_arrived(&self) -> PyResult<Option<ottla::Batch>> {
+        self.get()?;
+        Ok(self.arrived().pop_front())
+    }
+
+    fn arrived(&self) -> MutexGuard<'_, VecDeque<ottla::Batch>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next batch and keeps it for who takes it: it is not lost when the caller is
+    /// cancelled at this moment. Answers whether to go on; `false` once closed.
+    pub(crate) async fn wait_for_batch(&self) -> Result<bool, Error> {
+        match self.ask().await? {
+            Asked::Batch(batch) => self.arrived().push_back(batch),
+            Asked::Events => {}
+            Asked::Closed => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Waits for the next batch.
     pub(crate) async fn ask(&self) -> Result<Asked, Error> {
         let client = self.handle.client();
@@ -190,12 +213,16 @@ impl Source {
     pub(crate) fn position(&self, of: &TopicPartition) -> PyResult<Option<i64>> {
         let client = self.get()?;
         let open = self.cursor().as_ref().filter(|open| open.is_of(of)).map(|o| o.next_offset);
+        if let Some(waiting) = self.arrived().iter().find(|batch| is_of(batch, of)) {
+            return Ok(Some(waiting.base_offset()));
+        }
         Ok(open.or_else(|| client.position(of.clone())))
     }
 
     /// For a seek: what was fetched is not given out.
     pub(crate) fn leave(&self, of: &TopicPartition) {
         self.cursor().take_if(|open| open.is_of(of));
+        self.arrived().retain(|batch| !is_of(batch, of));
     }
 }
 
@@ -212,9 +239,12 @@ impl Cursor {
     }
 
     fn is_of(&self, partition: &TopicPartition) -> bool {
-        let batch = self.batch.batch();
-        batch.topic() == &*partition.topic && batch.partition() == partition.partition
+        is_of(self.batch.batch(), partition)
     }
+}
+
+fn is_of(batch: &ottla::Batch, partition: &TopicPartition) -> bool {
+    batch.topic() == &*partition.topic && batch.partition() == partition.partition
 }
 
 fn shown_event(py: Python<'_>, event: RebalanceEvent) -> PyResult<Bound<'_, PyAny>> {

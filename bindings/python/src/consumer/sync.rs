@@ -6,6 +6,7 @@ use crate::batch::{Batch, Record};
 use crate::errors::{is_closed, to_py};
 use crate::op::run;
 use crate::settings::config;
+use crate::types::untracked;
 use crate::values::timeout;
 use crate::wait::wait;
 use pyo3::prelude::*;
@@ -37,10 +38,14 @@ impl Consumer {
         }
     }
 
-    fn next_record(&self, py: Python<'_>, limit: Option<Duration>) -> PyResult<Option<Record>> {
+    fn next_record<'py>(
+        &self,
+        py: Python<'py>,
+        limit: Option<Duration>,
+    ) -> PyResult<Option<Bound<'py, Record>>> {
         loop {
             if let Some(record) = self.source.next_buffered()? {
-                return Ok(Some(record));
+                return untracked(py, record).map(Some);
             }
             match self.fetch(py, limit)? {
                 Some(batch) => self.source.open(batch),
@@ -86,7 +91,11 @@ impl Consumer {
     }
 
     #[pyo3(signature = (timeout=None))]
-    fn next(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Record>> {
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, Record>>> {
         self.next_record(py, self::timeout(timeout)?)
     }
 
@@ -109,7 +118,7 @@ impl Consumer {
         Ok(slf)
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Record>>> {
         match self.next_record(py, None) {
             // Another thread closed it: that is how a loop ends.
             Err(error) if is_closed(py, &error) => Ok(None),

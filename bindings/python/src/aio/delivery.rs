@@ -1,0 +1,64 @@
+//! What became of a record, for event loops.
+
+use super::call::{new_future, stop};
+use super::hub::Hub;
+use crate::delivery::{Checked, shown};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+
+/// The future of one record. It is its own iterator: what it waits for is the event loop's.
+#[pyclass(frozen, weakref, module = "ottla.aio")]
+pub(crate) struct Delivery(Checked);
+
+impl Delivery {
+    pub(crate) fn new(delivery: ottla::Delivery) -> Self {
+        Self(Checked::new(delivery))
+    }
+}
+
+#[pymethods]
+impl Delivery {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let delivery = self.0.get()?;
+        loop {
+            if let Some(answer) = delivery.try_result() {
+                return Err(stop(shown(answer)?.into_py_any(py)?));
+            }
+            let (hub, event_loop) = Hub::current(py)?;
+            let future = new_future(&event_loop)?;
+            let is_ready = hub.watch(delivery, &future);
+            if !is_ready {
+                return Ok(future);
+            }
+        }
+    }
+
+    /// Whether the record was acknowledged or has failed.
+    fn done(&self) -> PyResult<bool> {
+        Ok(self.0.get()?.try_result().is_some())
+    }
+
+    /// The topic.
+    #[getter]
+    fn topic(&self) -> PyResult<&str> {
+        Ok(self.0.get()?.topic())
+    }
+
+    /// The partition that was chosen.
+    #[getter]
+    fn partition(&self) -> PyResult<i32> {
+        Ok(self.0.get()?.partition())
+    }
+
+    fn __repr__(&self) -> String {
+        self.0.describe("Delivery")
+    }
+}

@@ -1,0 +1,305 @@
+//! The producer for event loops.
+
+use super::call::{Began, Call, stop, thrown, warn_never_awaited};
+use super::delivery::Delivery;
+use super::{Slot, connected, connecting};
+use crate::errors::to_py;
+use crate::handle::Handle;
+use crate::op::op;
+use crate::producer::{self, Arguments, Sent, Serializers, describe, send_later, try_send};
+use crate::values::timeout;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// After so many records that had not to wait, the loop gets a turn.
+const SENDS_PER_TURN: u32 = 256;
+
+/// Sends records, for event loops.
+#[pyclass(frozen, weakref, subclass, module = "ottla.aio")]
+pub(crate) struct Producer {
+    inner: Arc<Inner>,
+    config: ottla::Config,
+}
+
+struct Inner {
+    slot: Slot<Handle<ottla::Producer>>,
+    serializers: Serializers,
+    sends: AtomicU32,
+}
+
+impl Inner {
+    fn shared(&self) -> PyResult<&producer::Shared> {
+        connected(&self.slot, "producer")
+    }
+}
+
+#[pymethods]
+impl Producer {
+    #[new]
+    #[pyo3(signature = (config=None, /, *, key_serializer=None, value_serializer=None, **settings))]
+    fn new(
+        config: Option<&Bound<'_, PyAny>>,
+        key_serializer: Option<&Bound<'_, PyAny>>,
+        value_serializer: Option<&Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let serializers = Serializers::new(key_serializer, value_serializer)?;
+        let config = crate::settings::config(config, settings)?;
+        config.producer().map_err(to_py)?;
+        let (slot, sends) = (Slot::default(), AtomicU32::new(0));
+        Ok(Self { inner: Arc::new(Inner { slot, serializers, sends }), config })
+    }
+
+    fn connect(slf: Py<Self>) -> Call {
+        let (slot, config) = (slf.get().inner.slot.clone(), slf.get().config.clone());
+        connecting("Producer.connect", &slot, slf, producer::connect(config))
+    }
+
+    fn __await__(slf: Py<Self>) -> Call {
+        Self::connect(slf)
+    }
+
+    fn __aenter__(slf: Py<Self>) -> Call {
+        Self::connect(slf)
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, _exception: &Bound<'_, PyAny>) -> PyResult<Call> {
+        self.close(None)
+    }
+
+    #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
+    fn send(
+        slf: Py<Self>,
+        topic: Py<PyAny>,
+        value: Option<Py<PyAny>>,
+        key: Option<Py<PyAny>>,
+        partition: Option<Py<PyAny>>,
+        headers: Option<Py<PyAny>>,
+        timestamp: Option<Py<PyAny>>,
+    ) -> Sending {
+        let given = Given { topic, value, key, partition, headers, timestamp };
+        Sending { producer: slf, state: Mutex::new(State::New { given, has_paused: false }) }
+    }
+
+    #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
+    #[expect(clippy::too_many_arguments, reason = "a record's fields")]
+    fn send_and_wait(
+        &self,
+        topic: Py<PyAny>,
+        value: Option<Py<PyAny>>,
+        key: Option<Py<PyAny>>,
+        partition: Option<Py<PyAny>>,
+        headers: Option<Py<PyAny>>,
+        timestamp: Option<Py<PyAny>>,
+    ) -> Call {
+        let given = Given { topic, value, key, partition, headers, timestamp };
+        let inner = self.inner.clone();
+        Call::once("Producer.send_and_wait", move |py| {
+            let shared = inner.shared()?.clone();
+            let sent = given.try_send(py, &inner)?;
+            let written = async move {
+                match sent {
+                    Sent::Done(delivery) => delivery.await,
+                    Sent::Later(record) => send_later(shared, record).await?.await,
+                }
+            };
+            Ok(op(written, |py, written| crate::delivery::shown(Ok(written))?.into_py_any(py)))
+        })
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn flush(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
+        let (inner, limit) = (self.inner.clone(), self::timeout(timeout)?);
+        Ok(Call::once("Producer.flush", move |_| {
+            Ok(crate::op::within(limit, "flush", producer::flush(inner.shared()?)?))
+        }))
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn close(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
+        let (inner, limit) = (self.inner.clone(), self::timeout(timeout)?);
+        let begin = move |py: Python<'_>| {
+            let op = inner.slot.get().and_then(|shared| producer::close(shared, limit));
+            Ok(op.map_or_else(|| Began::Ready(py.None()), Began::Pending))
+        };
+        Ok(Call::new("Producer.close", Box::new(begin)))
+    }
+
+    fn partition_count(&self, topic: &Bound<'_, PyAny>) -> Call {
+        let (inner, topic) = (self.inner.clone(), topic.clone().unbind());
+        Call::once("Producer.partition_count", move |py| {
+            producer::partition_count(inner.shared()?, topic.bind(py))
+        })
+    }
+
+    #[getter]
+    fn memory_used(&self) -> PyResult<u64> {
+        Ok(self.inner.shared()?.get()?.memory_used())
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.inner.slot.get().is_some_and(|shared| shared.is_closed())
+    }
+
+    fn __repr__(&self) -> String {
+        match self.inner.slot.get() {
+            Some(shared) => describe(shared, "ottla.aio.Producer"),
+            None => "<ottla.aio.Producer not connected>".to_owned(),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.inner.serializers.visit(&visit)
+    }
+}
+
+/// The arguments of `send` until it is awaited.
+struct Given {
+    topic: Py<PyAny>,
+    value: Option<Py<PyAny>>,
+    key: Option<Py<PyAny>>,
+    partition: Option<Py<PyAny>>,
+    headers: Option<Py<PyAny>>,
+    timestamp: Option<Py<PyAny>>,
+}
+
+impl Given {
+    fn try_send(&self, py: Python<'_>, inner: &Inner) -> PyResult<Sent> {
+        let given = Arguments {
+            topic: self.topic.bind(py),
+            value: self.value.as_ref().map(|value| value.bind(py)),
+            key: self.key.as_ref().map(|key| key.bind(py)),
+            partition: self.partition.as_ref().map(|partition| partition.bind(py)),
+            headers: self.headers.as_ref().map(|headers| headers.bind(py)),
+            timestamp: self.timestamp.as_ref().map(|timestamp| timestamp.bind(py)),
+        };
+        try_send(inner.shared()?, &inner.serializers, &given)
+    }
+}
+
+enum State {
+    New { given: Given, has_paused: bool },
+    Later(Call),
+    Over,
+}
+
+/// A record that is sent when it is awaited. Most need not wait: they answer at once.
+#[pyclass(frozen, weakref, module = "ottla.aio")]
+pub(crate) struct Sending {
+    producer: Py<Producer>,
+    state: Mutex<State>,
+}
+
+impl Sending {
+    fn take(&self) -> State {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *state, State::Over)
+    }
+
+    fn put(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (given, has_paused) = match self.take() {
+            State::New { given, has_paused } => (given, has_paused),
+            State::Later(call) => {
+                let step = call.step(py);
+                if step.is_ok() {
+                    self.put(State::Later(call));
+                }
+                return step;
+            }
+            State::Over => {
+                let message = "Producer.send was awaited before: call it again";
+                return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
+            }
+        };
+        let inner = &self.producer.get().inner;
+        let sends = inner.sends.fetch_add(1, Ordering::Relaxed);
+        if sends % SENDS_PER_TURN == SENDS_PER_TURN - 1 && !has_paused {
+            self.put(State::New { given, has_paused: true });
+            return Ok(py.None().into_bound(py));
+        }
+        match given.try_send(py, inner)? {
+            Sent::Done(delivery) => Err(stop(Delivery::new(delivery).into_py_any(py)?)),
+            Sent::Later(record) => {
+                let shared = inner.shared()?.clone();
+                let call = Call::once("Producer.send", move |_| {
+                    let sent = send_later(shared, record);
+                    Ok(op(sent, |py, delivery| Delivery::new(delivery).into_py_any(py)))
+                });
+                let step = call.step(py)?;
+                self.put(State::Later(call));
+                Ok(step)
+            }
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if matches!(self.take(), State::New { .. }) {
+            warn_never_awaited("Producer.send");
+        }
+    }
+}
+
+#[pymethods]
+impl Sending {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.step(py)
+    }
+
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        _value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.step(py)
+    }
+
+    #[pyo3(signature = (kind, value=None, traceback=None))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        // A call that waits is dropped here, and its operation with it.
+        drop(self.take());
+        Err(thrown(kind, value, traceback))
+    }
+
+    fn close(&self) {
+        drop(self.take());
+    }
+
+    #[getter]
+    fn __name__(&self) -> &'static str {
+        "Producer.send"
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> &'static str {
+        "Producer.send"
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "<call of Producer.send>"
+    }
+}
