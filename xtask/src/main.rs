@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod dist;
 mod packages;
 mod parity;
 mod programs;
@@ -23,6 +24,7 @@ usage: cargo xtask TASK
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
+  dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   ci                                       all that a change must pass, as .ci/run";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "bench" => bench::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),
+        "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => match rest {
             [] => write_generated(),

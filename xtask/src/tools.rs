@@ -190,9 +190,10 @@ fn swift_root() -> Option<PathBuf> {
     folder.join("bin/swift-in-root").exists().then_some(folder)
 }
 
-/// Makes Swift usable: prepends its folder to the `PATH` of what this process starts.
-pub(crate) fn swift() -> Result<(), Failure> {
-    run_quietly(&mut Command::new(root().join("scripts/swift.sh"))).map(drop)
+/// The `swift` command: the machine's, or the one that `scripts/swift.sh` installs.
+pub(crate) fn swift() -> Result<PathBuf, Failure> {
+    let script = root().join("scripts/swift.sh");
+    Ok(PathBuf::from(run_quietly(Command::new(script).arg("--path"))?.trim()))
 }
 
 /// The folder with the newest Node: npm has each release as a package.
