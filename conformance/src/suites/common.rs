@@ -190,11 +190,12 @@ impl Partition {
         }
     }
 
-    /// Fetches in the version under test (or the best); the partition's part of the answer.
+    /// Fetches in the version under test (or the best); the partition's part of the answer. Errors
+    /// that pass are tried again until the deadline.
     ///
     /// # Errors
     ///
-    /// FAIL of the statement where no answer comes.
+    /// FAIL of the statement where no answer comes, or only such errors until the deadline.
     pub(crate) fn fetch(
         &mut self,
         context: &mut Context<'_>,
@@ -203,18 +204,28 @@ impl Partition {
     ) -> Step<PartitionData> {
         let version = context.version_of(ApiKey::Fetch)?;
         let request = shaped(Request::Fetch(Box::new(request)), version);
-        let answer = self.wire.call(version, &request);
-        let Response::Fetch(answer) = context.answered(statement, answer)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
-        let code = answer.error_code;
-        context.must(statement, code == 0, || format!("Fetch as a whole: {}", error_name(code)))?;
-        let entry = answer.responses.into_iter().next();
-        let entry = entry.and_then(|topic| topic.partitions.into_iter().next());
-        context.must(statement, entry.is_some(), || {
-            "Fetch was answered without an entry for the partition".to_owned()
-        })?;
-        Ok(entry.expect("it was just looked at"))
+        let until = context.deadline();
+        loop {
+            let answer = self.wire.call(version, &request);
+            let Response::Fetch(answer) = context.answered(statement, answer)? else {
+                return Err(Stop::harness("another API's answer"));
+            };
+            let code = answer.error_code;
+            context
+                .must(statement, code == 0, || format!("Fetch as a whole: {}", error_name(code)))?;
+            let entry = answer.responses.into_iter().next();
+            let entry = entry.and_then(|topic| topic.partitions.into_iter().next());
+            context.must(statement, entry.is_some(), || {
+                "Fetch was answered without an entry for the partition".to_owned()
+            })?;
+            let entry = entry.expect("it was just looked at");
+            if !is_passing(entry.error_code) {
+                return Ok(entry);
+            }
+            context.must_before(statement, until, || {
+                format!("Fetch: only {} until the deadline", error_name(entry.error_code))
+            })?;
+        }
     }
 
     /// Every batch from this offset to the high watermark, whole.

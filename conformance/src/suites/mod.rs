@@ -4,9 +4,11 @@ use crate::case::Case;
 
 mod api_versions;
 mod common;
+mod fetch;
 mod framing;
 mod honesty;
 mod idempotence;
+mod list_offsets;
 mod metadata;
 mod produce;
 mod produce_validation;
@@ -19,6 +21,8 @@ const SUITES: &[&[Case]] = &[
     produce::CASES,
     produce_validation::CASES,
     idempotence::CASES,
+    fetch::CASES,
+    list_offsets::CASES,
 ];
 
 /// Every test of every suite.
