@@ -9,13 +9,14 @@ use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use ottla_broker::testing::{Temporary, admin};
 use ottla_broker::{Broker, Config, RunningBroker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The Ottla reference broker: the Kafka protocol on real sockets and real disk.
 #[derive(Parser)]
@@ -169,15 +170,19 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         running.broker().cluster_id(),
         data_dir.display()
     );
+    let stop = Arc::new(Notify::new());
     if let Some(port) = extras.chaos_port {
-        lines += &format!("ottla-broker faults on {}\n", open_faults(&running, port).await?);
+        let address = open_faults(&running, port, Arc::clone(&stop)).await?;
+        lines += &format!("ottla-broker faults on {address}\n");
     }
     // Whoever started the broker may have closed the pipe; the broker serves all the same.
     let mut stdout = std::io::stdout();
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+    let mut temporary = extras.temporary;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = stop.notified() => temporary.take().into_iter().for_each(Temporary::keep),
         () = async {
             match stdin_closed {
                 Some(closed) => drop(closed.await),
@@ -186,7 +191,7 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         } => {}
     }
     tracing::info!("shutting down");
-    if extras.temporary.is_some() {
+    if temporary.is_some() {
         running.kill().await;
         return Ok(());
     }
@@ -194,11 +199,15 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
 }
 
 /// Opens the port for faults, on this machine only; answers where.
-async fn open_faults(running: &RunningBroker, port: u16) -> Result<String, String> {
+async fn open_faults(
+    running: &RunningBroker,
+    port: u16,
+    stop: Arc<Notify>,
+) -> Result<String, String> {
     let failed = |error| format!("cannot listen on 127.0.0.1:{port} for --chaos: {error}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    drop(tokio::spawn(admin::serve(listener, running.faults())));
+    drop(tokio::spawn(admin::serve(listener, running.faults(), stop)));
     Ok(address.to_string())
 }
 

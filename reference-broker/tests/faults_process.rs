@@ -67,7 +67,8 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Not killed: a killed broker would leave its folder.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
@@ -178,6 +179,20 @@ fn a_killed_broker_leaves_its_folder_to_the_next_one() {
     assert_eq!(records, [(0, b"kept".to_vec())]);
     next.close_stdin();
     eventually("the folder is removed", || !data.exists());
+}
+
+#[test]
+fn a_broker_that_is_told_to_stop_leaves_its_folder_to_the_next_one() {
+    let mut broker = Scripted::start(&["--temporary"]);
+    let data = broker.data.clone();
+    Client::connect(broker.address).create_topic("t", 1, &[]);
+    broker.command(&json!({"command": "pause"}));
+    assert_eq!(broker.command(&json!({"command": "stop"}))["ok"], true);
+    assert!(broker.child.wait().unwrap().success());
+    let mut next = Scripted::start(&["--temporary", "--data-dir", data.to_str().unwrap()]);
+    assert_eq!(Client::connect(next.address).read_all("t", 0), []);
+    next.close_stdin();
+    assert!(!data.exists());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ottla_protocol::messages::ApiKey;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::{Cut, Effect, Fault, FaultError, Faults, Filter, Status};
@@ -31,6 +32,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("delay", &["api", "ms", "times", "topic", "partition", "group", "after"]),
     ("drop", &["api", "when", "bytes", "times", "topic", "partition", "group"]),
     ("throttle", &["api", "ms", "times", "topic", "partition", "group"]),
+    ("stop", &[]),
     ("pause", &[]),
     ("resume", &[]),
     ("faults", &[]),
@@ -38,13 +40,17 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("requests", &[]),
 ];
 
-/// Serves the port until the future is dropped. The listener should be on a loopback address.
-pub async fn serve(listener: TcpListener, faults: Arc<Faults>) {
+/// Serves the port until the future is dropped. The listener should be on a loopback address;
+/// `stop` is told when the broker shall stop.
+pub async fn serve(listener: TcpListener, faults: Arc<Faults>, stop: Arc<Notify>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(converse(stream, Arc::clone(&faults)))),
+                Ok((stream, _)) => {
+                    let (faults, stop) = (Arc::clone(&faults), Arc::clone(&stop));
+                    connections.spawn(converse(stream, faults, stop));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection to the faults");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -55,7 +61,7 @@ pub async fn serve(listener: TcpListener, faults: Arc<Faults>) {
     }
 }
 
-async fn converse(mut stream: TcpStream, faults: Arc<Faults>) {
+async fn converse(mut stream: TcpStream, faults: Arc<Faults>, stop: Arc<Notify>) {
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read);
     loop {
@@ -70,7 +76,12 @@ async fn converse(mut stream: TcpStream, faults: Arc<Faults>) {
             Err(error) => (Err(refusal(format!("a line is no JSON object: {error}"))), false),
         };
         let answer = answer.unwrap_or_else(|error| json!({"ok": false, "error": error.0}));
-        if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() || !goes_on {
+        let written = write.write_all(format!("{answer}\n").as_bytes()).await;
+        // After the answer, which the end would overtake.
+        if answer["stops"] == true {
+            stop.notify_one();
+        }
+        if written.is_err() || !goes_on {
             return;
         }
     }
@@ -113,6 +124,7 @@ fn answer(faults: &Faults, command: &Map<String, Value>) -> Result<Value, FaultE
 
 fn other(faults: &Faults, name: &str, id: Option<u64>) -> Value {
     match name {
+        "stop" => return json!({"ok": true, "stops": true}),
         "pause" => faults.pause(),
         "resume" => faults.resume(),
         "clear" => return json!({"ok": true, "cleared": faults.clear(id)}),

@@ -38,6 +38,11 @@ impl Temporary {
         Ok(Self { path })
     }
 
+    /// Leaves it to the next broker.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
