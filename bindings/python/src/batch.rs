@@ -283,17 +283,31 @@ impl Batch {
         format!("<Batch {topic}-{partition} offsets {base} to {last}, {} records>", self.__len__())
     }
 
-    /// Columns for Arrow: offsets, timestamps, then keys and values as data and ends.
+    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("ottla._arrow")?.call_method1("to_arrow", (slf,))
+    }
+
+    /// Columns in Arrow's layout: offsets, timestamps, keys, values, headers.
     fn _columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let range = self.first..self.shared.len();
+        let shared = &self.shared;
+        let range = self.first..shared.len();
         let offsets: Vec<u8> =
-            range.clone().flat_map(|at| self.shared.offset(at).to_ne_bytes()).collect();
+            range.clone().flat_map(|at| shared.offset(at).to_ne_bytes()).collect();
         let timestamps: Vec<u8> =
-            range.clone().flat_map(|at| self.shared.timestamp(at).to_ne_bytes()).collect();
-        let keys = packed(py, range.clone().map(|at| self.shared.key(at)));
-        let values = packed(py, range.map(|at| self.shared.value(at)));
+            range.clone().flat_map(|at| shared.timestamp(at).to_ne_bytes()).collect();
+        let keys = packed(py, range.clone().map(|at| shared.key(at)));
+        let values = packed(py, range.clone().map(|at| shared.value(at)));
+        let mut ends = Vec::from(0_i32.to_ne_bytes());
+        let mut headers = Vec::new();
+        for at in range {
+            headers.extend(shared.headers(at));
+            ends.extend((headers.len() as i32).to_ne_bytes());
+        }
+        let names = packed(py, headers.iter().map(|(name, _)| Some(name.as_bytes())));
+        let contents = packed(py, headers.iter().map(|(_, value)| *value));
         let plain = |bytes: &[u8]| PyBytes::new(py, bytes);
-        (plain(&offsets), plain(&timestamps), keys, values).into_bound_py_any(py)
+        let headers = (plain(&ends), names, contents);
+        (plain(&offsets), plain(&timestamps), keys, values, headers).into_bound_py_any(py)
     }
 }
 

@@ -7,6 +7,7 @@ mod consumer;
 mod delivery;
 mod errors;
 mod handle;
+mod many;
 mod op;
 mod producer;
 mod settings;
@@ -29,12 +30,16 @@ mod _native {
     #[pymodule_export]
     use crate::delivery::{Delivery, RecordMetadata};
     #[pymodule_export]
+    use crate::many::Deliveries;
+    #[pymodule_export]
     use crate::producer::Producer;
 
     /// The clients for event loops.
     #[pymodule]
     mod aio {
         #[pymodule_export]
-        use crate::aio::{Admin, Batches, Call, Consumer, Delivery, Next, Producer, Sending};
+        use crate::aio::{
+            Admin, Batches, Call, Consumer, Deliveries, Delivery, Next, Producer, Sending,
+        };
     }
 }

@@ -3,6 +3,7 @@
 use crate::delivery::Delivery;
 use crate::errors::{to_py, wrong_type};
 use crate::handle::Handle;
+use crate::many::{self, Columns, Deliveries};
 use crate::op::{Op, nothing, op, plain, run, run_within};
 use crate::settings::config;
 use crate::types::untracked;
@@ -67,13 +68,16 @@ pub(crate) struct Arguments<'a, 'py> {
 pub(crate) enum Sent {
     Done(ottla::Delivery),
     Later(OwnedRecord),
+    Refused(Error),
 }
 
-/// Sends without waiting. The record is encoded before it returns, so that nothing is copied twice.
+/// Sends without waiting, unless it shall wait for others. The record is encoded before it returns,
+/// so that nothing is copied twice.
 pub(crate) fn try_send(
     producer: &Handle<ottla::Producer>,
     serializers: &Serializers,
     given: &Arguments<'_, '_>,
+    is_behind_others: bool,
 ) -> PyResult<Sent> {
     let producer = producer.get()?;
     let serialized = |function: &Option<Py<PyAny>>, given: Option<&Bound<'_, PyAny>>| {
@@ -105,11 +109,14 @@ pub(crate) fn try_send(
         headers: given.headers.map(headers).transpose()?.unwrap_or_default(),
         timestamp: optional_integer("timestamp", given.timestamp)?,
     };
-    match producer.try_send(fields.record()) {
-        Ok(delivery) => Ok(Sent::Done(delivery)),
-        Err(error) if error.kind() == ErrorKind::Full => Ok(Sent::Later(fields.into_owned())),
-        Err(error) => Err(to_py(error)),
+    if is_behind_others {
+        return Ok(Sent::Later(fields.into_owned()));
     }
+    Ok(match producer.try_send(fields.record()) {
+        Ok(delivery) => Sent::Done(delivery),
+        Err(error) if error.kind() == ErrorKind::Full => Sent::Later(fields.into_owned()),
+        Err(error) => Sent::Refused(error),
+    })
 }
 
 /// Sends after waiting for what was missing.
@@ -187,14 +194,38 @@ impl Producer {
         timestamp: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Delivery>> {
         let given = Arguments { topic, value, key, partition, headers, timestamp };
-        match try_send(&self.shared, &self.serializers, &given)? {
+        match try_send(&self.shared, &self.serializers, &given, false)? {
             Sent::Done(delivery) => untracked(py, Delivery::new(delivery)),
+            Sent::Refused(error) => Err(to_py(error)),
             Sent::Later(record) => {
                 let sent = wait(py, None, send_later(self.shared.clone(), record))?;
                 let delivery = sent.expect("it waits without an end").map_err(to_py)?;
                 untracked(py, Delivery::new(delivery))
             }
         }
+    }
+
+    #[pyo3(signature = (
+        topic, values, *, keys=None, partition=None, headers=None, timestamp=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "records' fields")]
+    fn send_many(
+        &self,
+        py: Python<'_>,
+        topic: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        keys: Option<&Bound<'_, PyAny>>,
+        partition: Option<&Bound<'_, PyAny>>,
+        headers: Option<&Bound<'_, PyAny>>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Deliveries> {
+        let given = Columns { topic, values, keys, partition, headers, timestamp };
+        let begun = many::begin(&self.shared, &self.serializers, &given)?;
+        if !begun.has_rest() {
+            return Ok(Deliveries::new(begun.into_many()));
+        }
+        let sent = wait(py, None, begun.finish(self.shared.clone()))?;
+        sent.expect("it waits without an end").map(Deliveries::new).map_err(to_py)
     }
 
     #[pyo3(signature = (timeout=None))]

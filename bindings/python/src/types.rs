@@ -4,7 +4,7 @@ use ottla::{OffsetAndMetadata, OffsetAndTimestamp, TopicPartition};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
-use pyo3::{IntoPyObjectExt, PyClass, ffi};
+use pyo3::{IntoPyObjectExt, PyClass, PyClassInitializer, ffi};
 use std::collections::BTreeMap;
 
 /// Makes one of `ottla/_types.py`'s values of its fields.
@@ -23,7 +23,7 @@ pub(crate) fn make<'py>(
 /// of Python's objects, or none that the collector is shown.
 pub(crate) fn untracked<T>(py: Python<'_>, value: T) -> PyResult<Bound<'_, T>>
 where
-    T: PyClass + Into<pyo3::PyClassInitializer<T>>,
+    T: PyClass + Into<PyClassInitializer<T>>,
 {
     let object = Bound::new(py, value)?;
     // SAFETY: it is alive, of a class that the collector knows, and this thread's alone so far.

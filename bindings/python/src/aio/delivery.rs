@@ -1,10 +1,12 @@
 //! What became of a record, for event loops.
 
-use super::call::{new_future, stop};
+use super::call::{Call, new_future, stop};
 use super::hub::Hub;
 use crate::delivery::{Checked, shown};
+use crate::many::{self, Many};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 /// The future of one record. It is its own iterator: what it waits for is the event loop's.
 #[pyclass(frozen, weakref, module = "ottla.aio")]
@@ -60,5 +62,40 @@ impl Delivery {
 
     fn __repr__(&self) -> String {
         self.0.describe("Delivery")
+    }
+}
+
+/// The futures of records that were sent in one call.
+#[pyclass(frozen, weakref, module = "ottla.aio")]
+pub(crate) struct Deliveries(Arc<Many>);
+
+impl Deliveries {
+    pub(crate) fn new(many: Arc<Many>) -> Self {
+        Self(many)
+    }
+}
+
+#[pymethods]
+impl Deliveries {
+    fn __len__(&self) -> usize {
+        many::len(&self.0)
+    }
+
+    fn done(&self) -> PyResult<bool> {
+        many::is_done(&self.0)
+    }
+
+    fn __await__(&self) -> Call {
+        self.result(false)
+    }
+
+    #[pyo3(signature = (*, return_exceptions=false))]
+    fn result(&self, return_exceptions: bool) -> Call {
+        let many = self.0.clone();
+        Call::once("Deliveries.result", move |_| many::results(&many, return_exceptions))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<{} deliveries>", many::len(&self.0))
     }
 }

@@ -10,7 +10,7 @@ mod producer;
 pub(crate) use admin::Admin;
 pub(crate) use call::Call;
 pub(crate) use consumer::{Batches, Consumer, Next};
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Deliveries, Delivery};
 pub(crate) use producer::{Producer, Sending};
 
 use crate::errors::to_py;

@@ -1,10 +1,11 @@
 //! The producer for event loops.
 
 use super::call::{Began, Call, stop, thrown, warn_never_awaited};
-use super::delivery::Delivery;
+use super::delivery::{Deliveries, Delivery};
 use super::{Slot, connected, connecting};
 use crate::errors::to_py;
 use crate::handle::Handle;
+use crate::many::{self, Columns};
 use crate::op::op;
 use crate::producer::{self, Arguments, Sent, Serializers, describe, send_later, try_send};
 use crate::values::timeout;
@@ -105,11 +106,46 @@ impl Producer {
             let written = async move {
                 match sent {
                     Sent::Done(delivery) => delivery.await,
+                    Sent::Refused(error) => Err(error),
                     Sent::Later(record) => send_later(shared, record).await?.await,
                 }
             };
             Ok(op(written, |py, written| crate::delivery::shown(Ok(written))?.into_py_any(py)))
         })
+    }
+
+    #[pyo3(signature = (
+        topic, values, *, keys=None, partition=None, headers=None, timestamp=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "records' fields")]
+    fn send_many(
+        &self,
+        topic: Py<PyAny>,
+        values: Py<PyAny>,
+        keys: Option<Py<PyAny>>,
+        partition: Option<Py<PyAny>>,
+        headers: Option<Py<PyAny>>,
+        timestamp: Option<Py<PyAny>>,
+    ) -> Call {
+        let inner = self.inner.clone();
+        let begin = move |py: Python<'_>| {
+            let shared = inner.shared()?.clone();
+            let given = Columns {
+                topic: topic.bind(py),
+                values: values.bind(py),
+                keys: keys.as_ref().map(|keys| keys.bind(py)),
+                partition: partition.as_ref().map(|partition| partition.bind(py)),
+                headers: headers.as_ref().map(|headers| headers.bind(py)),
+                timestamp: timestamp.as_ref().map(|timestamp| timestamp.bind(py)),
+            };
+            let begun = many::begin(&shared, &inner.serializers, &given)?;
+            if !begun.has_rest() {
+                return Ok(Began::Ready(Deliveries::new(begun.into_many()).into_py_any(py)?));
+            }
+            let show = |py: Python<'_>, many| Deliveries::new(many).into_py_any(py);
+            Ok(Began::Pending(op(begun.finish(shared), show)))
+        };
+        Call::new("Producer.send_many", Box::new(begin))
     }
 
     #[pyo3(signature = (timeout=None))]
@@ -179,7 +215,7 @@ impl Given {
             headers: self.headers.as_ref().map(|headers| headers.bind(py)),
             timestamp: self.timestamp.as_ref().map(|timestamp| timestamp.bind(py)),
         };
-        try_send(inner.shared()?, &inner.serializers, &given)
+        try_send(inner.shared()?, &inner.serializers, &given, false)
     }
 }
 
@@ -229,6 +265,7 @@ impl Sending {
         }
         match given.try_send(py, inner)? {
             Sent::Done(delivery) => Err(stop(Delivery::new(delivery).into_py_any(py)?)),
+            Sent::Refused(error) => Err(to_py(error)),
             Sent::Later(record) => {
                 let shared = inner.shared()?.clone();
                 let call = Call::once("Producer.send", move |_| {
