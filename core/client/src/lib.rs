@@ -25,6 +25,7 @@ mod admin;
 mod consumer;
 mod network;
 mod producer;
+mod settings;
 
 pub use admin::{Admin, AdminBuilder};
 pub use consumer::{

@@ -2,7 +2,8 @@
 
 use super::{Consumer, RebalanceEvent, TopicPartition, driver};
 use crate::network::{Network, NetworkConfig};
-use ottla_engine::config::{Config, ConfigError, ConsumerConfig};
+use crate::settings::{Settings, settings_methods};
+use ottla_engine::config::{Config, ConsumerConfig};
 use ottla_engine::error::{Error, ErrorKind};
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -15,8 +16,7 @@ pub(super) type Listener = Box<dyn Fn(&RebalanceEvent) + Send + Sync>;
 #[derive(Default)]
 #[must_use]
 pub struct ConsumerBuilder {
-    config: Config,
-    failure: Option<ConfigError>,
+    settings: Settings,
     topics: Vec<Arc<str>>,
     partitions: Vec<TopicPartition>,
     listener: Option<Listener>,
@@ -25,7 +25,7 @@ pub struct ConsumerBuilder {
 impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBuilder")
-            .field("config", &self.config)
+            .field("settings", &self.settings)
             .field("topics", &self.topics)
             .field("partitions", &self.partitions)
             .finish_non_exhaustive()
@@ -33,15 +33,7 @@ impl fmt::Debug for ConsumerBuilder {
 }
 
 impl ConsumerBuilder {
-    /// Where to find the cluster: `host:port`, several separated by commas.
-    pub fn bootstrap_servers(self, servers: impl Display) -> Self {
-        self.with("bootstrap.servers", servers)
-    }
-
-    /// The name that brokers log.
-    pub fn client_id(self, id: impl Display) -> Self {
-        self.with("client.id", id)
-    }
+    settings_methods!();
 
     /// The group: its members share the topics' partitions, its offsets are kept by the cluster.
     pub fn group_id(self, id: impl Display) -> Self {
@@ -105,23 +97,6 @@ impl ConsumerBuilder {
         self.with("max.poll.interval.ms", interval.as_millis())
     }
 
-    /// Any setting by Kafka's dotted name.
-    ///
-    /// # Errors
-    ///
-    /// An unknown name, or a value that the setting does not take.
-    pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
-        self.config.insert(name, value)?;
-        Ok(self)
-    }
-
-    /// Takes all settings of `config`; those made here before stay.
-    pub fn config(mut self, config: Config) -> Self {
-        let earlier = std::mem::replace(&mut self.config, config);
-        self.config.merge(&earlier);
-        self
-    }
-
     /// Is called with every change of the assignment, on the consumer's own task: it must not
     /// block, nor call the consumer.
     pub fn on_rebalance(
@@ -132,14 +107,6 @@ impl ConsumerBuilder {
         self
     }
 
-    /// A typed setter's value that the table refuses is reported by `build`.
-    fn with(mut self, name: &str, value: impl Display) -> Self {
-        if let Err(error) = self.config.insert(name, value) {
-            self.failure.get_or_insert(error);
-        }
-        self
-    }
-
     /// Connects to one of the bootstrap servers and starts: joining, fetching ahead.
     ///
     /// # Errors
@@ -147,10 +114,7 @@ impl ConsumerBuilder {
     /// A setting that is missing or refused; topics without a group; no server that could be
     /// reached.
     pub async fn build(self) -> Result<Consumer, Error> {
-        if let Some(failure) = self.failure {
-            return Err(failure.into());
-        }
-        let config = self.config.consumer()?;
+        let config = self.settings.finish()?.consumer()?;
         check(&config, &self.topics, &self.partitions)?;
         let mut network_config = NetworkConfig::new(&config.common);
         network_config.allow_auto_create = config.allow_auto_create_topics;

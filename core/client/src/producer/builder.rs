@@ -2,7 +2,8 @@
 
 use super::Producer;
 use crate::network::{Network, NetworkConfig};
-use ottla_engine::config::{Acks, Config, ConfigError};
+use crate::settings::{Settings, settings_methods};
+use ottla_engine::config::{Acks, Config};
 use ottla_engine::error::Error;
 use ottla_engine::producer::partitioner::Partitioner;
 use ottla_protocol::records::Compression;
@@ -14,27 +15,18 @@ use std::time::Duration;
 #[derive(Default)]
 #[must_use]
 pub struct ProducerBuilder {
-    config: Config,
-    failure: Option<ConfigError>,
+    settings: Settings,
     partitioner: Option<Arc<dyn Partitioner>>,
 }
 
 impl fmt::Debug for ProducerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProducerBuilder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("ProducerBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
 impl ProducerBuilder {
-    /// Where to find the cluster: `host:port`, several separated by commas.
-    pub fn bootstrap_servers(self, servers: impl Display) -> Self {
-        self.with("bootstrap.servers", servers)
-    }
-
-    /// The name that brokers log.
-    pub fn client_id(self, id: impl Display) -> Self {
-        self.with("client.id", id)
-    }
+    settings_methods!();
 
     /// Who must have a record before its delivery succeeds.
     pub fn acks(self, acks: Acks) -> Self {
@@ -90,29 +82,6 @@ impl ProducerBuilder {
         self
     }
 
-    /// Any setting by Kafka's dotted name.
-    ///
-    /// # Errors
-    ///
-    /// `Config` for a name that the table does not know, with the nearest that it does, and for a
-    /// value out of range.
-    pub fn set(mut self, name: &str, value: impl Display) -> Result<Self, Error> {
-        self.config.insert(name, value)?;
-        Ok(self)
-    }
-
-    pub(super) fn from_config(config: Config) -> Self {
-        Self { config, ..Self::default() }
-    }
-
-    /// A typed setter's value that the table refuses is reported by `build`.
-    fn with(mut self, name: &str, value: impl Display) -> Self {
-        if let Err(error) = self.config.insert(name, value) {
-            self.failure.get_or_insert(error);
-        }
-        self
-    }
-
     /// Connects to one of the bootstrap servers and starts the producer. Call it within a tokio
     /// runtime, whose tasks do the work.
     ///
@@ -121,10 +90,7 @@ impl ProducerBuilder {
     /// `Config` for a setting that is missing or refused; `Unreachable` where no bootstrap server
     /// answers, naming each with the reason.
     pub async fn build(self) -> Result<Producer, Error> {
-        if let Some(failure) = self.failure {
-            return Err(failure.into());
-        }
-        let config = self.config.producer()?;
+        let config = self.settings.finish()?.producer()?;
         let network = Network::connect(NetworkConfig::new(&config.common)).await?;
         Ok(Producer::start(network, &config, self.partitioner))
     }

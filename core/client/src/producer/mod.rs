@@ -114,7 +114,7 @@ impl Producer {
     ///
     /// As [`ProducerBuilder::build`].
     pub async fn from_config(config: Config) -> Result<Self, Error> {
-        ProducerBuilder::from_config(config).build().await
+        Self::builder().config(config).build().await
     }
 
     fn start(
