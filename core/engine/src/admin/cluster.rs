@@ -1,6 +1,6 @@
 //! What the cluster is made of: DescribeCluster, and topics by Metadata.
 
-use super::items::Items;
+use super::items::{Items, item_by_item};
 use super::{Operation, Outcomes, is_transient, unexpected};
 use crate::call::Target;
 use crate::cluster::{BrokerAddress, Metadata, TopicMetadata};
@@ -176,11 +176,5 @@ impl Operation for DescribeTopics {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }

@@ -1,6 +1,6 @@
 //! DescribeConfigs and IncrementalAlterConfigs, of topics and brokers.
 
-use super::items::Items;
+use super::items::{Items, item_by_item};
 use super::{Operation, Outcomes, unexpected};
 use crate::call::Target;
 use crate::cluster::Metadata;
@@ -211,13 +211,7 @@ impl Operation for DescribeConfigs {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
 
 /// Changes configurations (API key 44); values that are not named stay as they are.
@@ -277,11 +271,5 @@ impl Operation for AlterConfigs {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }

@@ -1,7 +1,7 @@
 //! ListGroups (asked of every broker), DescribeGroups and DeleteGroups (asked of each group's
 //! coordinator).
 
-use super::items::Items;
+use super::items::{Items, item_by_item};
 use super::{Operation, Outcomes, Partition, is_transient, unexpected};
 use crate::call::Target;
 use crate::cluster::Metadata;
@@ -176,13 +176,7 @@ impl Operation for DescribeGroups {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
 
 /// Deletes groups that have no members, with their offsets (API key 42).
@@ -231,11 +225,5 @@ impl Operation for DeleteGroups {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }

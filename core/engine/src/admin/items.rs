@@ -65,3 +65,17 @@ impl<K: Ord + Clone, S, T> Items<K, S, T> {
         std::mem::take(&mut self.settled)
     }
 }
+
+/// `answer` and `give_up` of an operation that has an outcome for each of its `items`.
+macro_rules! item_by_item {
+    () => {
+        fn answer(&mut self) -> Option<Self::Answer> {
+            self.items.finished()
+        }
+
+        fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
+            Ok(self.items.give_up(&why))
+        }
+    };
+}
+pub(super) use item_by_item;

@@ -1,6 +1,6 @@
 //! ListOffsets (asked of each partition's leader) and a group's committed offsets.
 
-use super::items::Items;
+use super::items::{Items, item_by_item};
 use super::{Operation, Outcomes, Partition, is_transient, unexpected};
 use crate::call::Target;
 use crate::cluster::Metadata;
@@ -132,13 +132,7 @@ impl Operation for ListOffsets {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
 
 /// What a group committed for a partition.

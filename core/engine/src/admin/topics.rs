@@ -1,6 +1,6 @@
 //! CreateTopics, DeleteTopics and CreatePartitions, by the controller.
 
-use super::items::Items;
+use super::items::{Items, item_by_item};
 use super::{Operation, Outcomes, unexpected};
 use crate::call::Target;
 use crate::cluster::Metadata;
@@ -148,13 +148,7 @@ impl Operation for CreateTopics {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
 
 /// Deletes topics by name (API key 20).
@@ -206,13 +200,7 @@ impl Operation for DeleteTopics {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
 
 /// Raises the number of partitions of topics (API key 37).
@@ -271,11 +259,5 @@ impl Operation for CreatePartitions {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<Self::Answer> {
-        self.items.finished()
-    }
-
-    fn give_up(&mut self, why: Error) -> Result<Self::Answer, Error> {
-        Ok(self.items.give_up(&why))
-    }
+    item_by_item!();
 }
