@@ -115,7 +115,7 @@ impl<E: Entry> IndexFile<E> {
     }
 
     /// How many entries at the front satisfy `before` (which must hold for a prefix).
-    pub(crate) fn partition_point(&self, before: impl Fn(&E) -> bool) -> Result<usize> {
+    fn partition_point(&self, before: impl Fn(&E) -> bool) -> Result<usize> {
         if let Some(entries) = &self.entries {
             return Ok(entries.partition_point(before));
         }
@@ -128,6 +128,11 @@ impl<E: Entry> IndexFile<E> {
             }
         }
         Ok(low)
+    }
+
+    /// The last entry of those at the front that satisfy `before`.
+    pub(crate) fn last_while(&self, before: impl Fn(&E) -> bool) -> Result<Option<E>> {
+        self.partition_point(before)?.checked_sub(1).map(|last| self.at(last)).transpose()
     }
 
     /// Adds an entry. The index must not be sealed.
@@ -196,8 +201,13 @@ impl<E: Entry> IndexFile<E> {
         Ok(())
     }
 
-    /// Keeps the first `count` entries. The index must not be sealed.
-    pub(crate) fn truncate(&mut self, count: usize) -> io::Result<()> {
+    /// Keeps the entries at the front that satisfy `before`. The index must not be sealed.
+    pub(crate) fn keep_while(&mut self, before: impl Fn(&E) -> bool) -> Result<()> {
+        let count = self.partition_point(before)?;
+        self.truncate(count).map_err(LogError::io("truncate", &self.path))
+    }
+
+    fn truncate(&mut self, count: usize) -> io::Result<()> {
         let entries = self.entries.as_mut().expect("invariant: only an unsealed index is cut");
         entries.truncate(count);
         self.count = entries.len();

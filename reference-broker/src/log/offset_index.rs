@@ -88,11 +88,8 @@ impl OffsetIndex {
     /// The last entry at or below `offset`.
     pub(crate) fn lookup(&self, offset: i64) -> Result<Option<OffsetPosition>> {
         let relative = i32::try_from(offset - self.base_offset).unwrap_or(i32::MAX);
-        let after = self.entries.partition_point(|entry| entry.relative_offset <= relative)?;
-        match after {
-            0 => Ok(None),
-            after => Ok(Some(self.resolve(self.entries.at(after - 1)?))),
-        }
+        let found = self.entries.last_while(|entry| entry.relative_offset <= relative)?;
+        Ok(found.map(|entry| self.resolve(entry)))
     }
 
     /// The last entry of all.
@@ -103,10 +100,8 @@ impl OffsetIndex {
     /// The last indexed position at or before `position`; 0 when there is none.
     pub(crate) fn position_before(&self, position: u64) -> Result<u64> {
         let limit = i32::try_from(position).unwrap_or(i32::MAX);
-        match self.entries.partition_point(|entry| entry.position <= limit)? {
-            0 => Ok(0),
-            after => Ok(self.resolve(self.entries.at(after - 1)?).position),
-        }
+        let found = self.entries.last_while(|entry| entry.position <= limit)?;
+        Ok(found.map_or(0, |entry| self.resolve(entry).position))
     }
 
     /// Adds the batch that ends with `offset` and starts at `position`.
@@ -121,8 +116,7 @@ impl OffsetIndex {
     /// Drops the entries at or above `offset`.
     pub(crate) fn truncate_to(&mut self, offset: i64) -> Result<()> {
         let relative = i32::try_from(offset - self.base_offset).unwrap_or(i32::MAX);
-        let keep = self.entries.partition_point(|entry| entry.relative_offset < relative)?;
-        self.entries.truncate(keep).map_err(super::LogError::io("truncate", self.entries.path()))
+        self.entries.keep_while(|entry| entry.relative_offset < relative)
     }
 
     fn resolve(&self, entry: OffsetEntry) -> OffsetPosition {

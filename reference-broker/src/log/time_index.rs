@@ -90,10 +90,8 @@ impl TimeIndex {
 
     /// The last entry at or before `timestamp`.
     pub(crate) fn lookup(&self, timestamp: i64) -> Result<Option<TimestampOffset>> {
-        match self.entries.partition_point(|entry| entry.timestamp <= timestamp)? {
-            0 => Ok(None),
-            after => Ok(Some(self.resolve(self.entries.at(after - 1)?))),
-        }
+        let found = self.entries.last_while(|entry| entry.timestamp <= timestamp)?;
+        Ok(found.map(|entry| self.resolve(entry)))
     }
 
     /// The last entry of all.
@@ -120,8 +118,7 @@ impl TimeIndex {
     /// Drops the entries at or above `offset`.
     pub(crate) fn truncate_to(&mut self, offset: i64) -> Result<()> {
         let relative = i32::try_from(offset - self.base_offset).unwrap_or(i32::MAX);
-        let keep = self.entries.partition_point(|entry| entry.relative_offset < relative)?;
-        self.entries.truncate(keep).map_err(super::LogError::io("truncate", self.entries.path()))
+        self.entries.keep_while(|entry| entry.relative_offset < relative)
     }
 
     fn resolve(&self, entry: TimeEntry) -> TimestampOffset {
