@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::Dist;
-use crate::packages::python::builder;
+use crate::packages::python::{builder, program, programs};
 use crate::task::{Failure, cargo, root};
 
-/// What the packages are built for.
-pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The oldest C library that they run with, as Debian 10, RHEL 8 and manylinux_2_28 have it.
+/// The oldest glibc that packages run with, as Debian 10, RHEL 8 and manylinux_2_28 have it.
 pub(super) const GLIBC: (u32, u32) = (2, 28);
+
+/// What stands between the folders of a search path.
+const PATHS: &str = if cfg!(windows) { ";" } else { ":" };
 
 /// What was built.
 pub(super) struct Native {
@@ -22,25 +23,34 @@ pub(super) struct Native {
 /// Builds everything that maturin does not.
 pub(super) fn native(dist: &Dist) -> Result<Native, Failure> {
     // The flags name the folders of the crates.
-    crate::task::run(cargo().args(["fetch", "--locked", "--target", TARGET]))?;
-    let builder = builder()?;
-    let mut build = Command::new(builder.join("bin/cargo-zigbuild"));
-    build.args(["zigbuild", "--release", "--locked", "--target"]);
-    build.arg(format!("{TARGET}.{}.{}", GLIBC.0, GLIBC.1));
+    let Dist { platform, .. } = dist;
+    crate::task::run(cargo().args(["fetch", "--locked", "--target", platform.target]))?;
+    let mut build = match platform.zig {
+        Some(version) => {
+            let mut build = Command::new(program(&builder()?, "cargo-zigbuild"));
+            build.arg("zigbuild").arg(format!("--target={}{version}", platform.target));
+            build
+        }
+        None => {
+            let mut build = cargo();
+            build.arg("build").arg(format!("--target={}", platform.target));
+            build
+        }
+    };
+    build.args(["--release", "--locked"]);
     build.args(["-p", "ottla-broker", "-p", "ottla-node", "-p", "ottla-swift"]);
-    build.current_dir(root()).envs(environment(dist)?);
-    crate::task::run(&mut build)?;
-    let built = dist.work.join("target").join(TARGET).join("release");
+    crate::task::run(build.current_dir(root()).envs(environment(dist)?))?;
+    let built = dist.work.join("target").join(platform.target).join("release");
     Ok(Native {
-        broker: built.join("ottla-broker"),
-        node: built.join("libottla_node.so"),
-        swift: built.join("libottla_swift.so"),
+        broker: built.join(platform.program("ottla-broker")),
+        node: built.join(platform.library("ottla_node")),
+        swift: built.join(platform.library("ottla_swift")),
     })
 }
 
 /// The environment of every build here: a target folder of its own (the flags differ from those of
 /// the daily builds), no debugging symbols, no paths of this machine, the tools of Zig.
-pub(super) fn environment(dist: &Dist) -> Result<Vec<(&'static str, String)>, Failure> {
+pub(super) fn environment(dist: &Dist) -> Result<Vec<(String, String)>, Failure> {
     let builder = builder()?;
     let path = std::env::var("PATH").unwrap_or_default();
     let home = cargo_home();
@@ -50,16 +60,25 @@ pub(super) fn environment(dist: &Dist) -> Result<Vec<(&'static str, String)>, Fa
         flags.push(format!("--remap-path-prefix={}=crates", registry.path().display()));
     }
     flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    if dist.platform.is_musl() {
+        // What an interpreter loads cannot bring a C library of its own.
+        flags.push("-Ctarget-feature=-crt-static".to_owned());
+    }
     // C sources have their paths in assertions.
     let c_flags = format!("-ffile-prefix-map={}=cargo -DNDEBUG", home.display());
     Ok(vec![
-        ("PATH", format!("{}:{path}", builder.join("bin").display())),
-        ("CARGO_TARGET_DIR", dist.work.join("target").display().to_string()),
-        ("CARGO_PROFILE_RELEASE_DEBUG", "false".to_owned()),
-        ("CARGO_PROFILE_RELEASE_STRIP", "symbols".to_owned()),
-        ("RUSTFLAGS", flags.join(" ")),
-        ("CFLAGS_x86_64_unknown_linux_gnu", c_flags),
+        ("PATH".to_owned(), format!("{}{PATHS}{path}", programs(&builder).display())),
+        ("CARGO_TARGET_DIR".to_owned(), dist.work.join("target").display().to_string()),
+        ("CARGO_PROFILE_RELEASE_DEBUG".to_owned(), "false".to_owned()),
+        ("CARGO_PROFILE_RELEASE_STRIP".to_owned(), "symbols".to_owned()),
+        ("RUSTFLAGS".to_owned(), flags.join(" ")),
+        (c_name(dist.platform.target), c_flags),
     ])
+}
+
+/// The variable with flags for C: the build scripts' own, which run here, need none.
+fn c_name(target: &str) -> String {
+    format!("CFLAGS_{}", target.replace('-', "_"))
 }
 
 fn cargo_home() -> PathBuf {

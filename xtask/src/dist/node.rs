@@ -5,33 +5,37 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::build::Native;
+use super::platform::{PLATFORMS, Platform};
 use super::room::{Room, folder_of};
 use super::{Dist, VERSION, first_block, unpack};
 use crate::task::{Failure, root, run_quietly};
-
-/// The platform as the packages' names have it.
-const PLATFORM: &str = "linux-x64-gnu";
 
 /// A package and its native part.
 struct Package {
     name: &'static str,
     folder: &'static str,
-    /// The native part's name in the platform's package.
-    native: &'static str,
     description: &'static str,
+}
+
+impl Package {
+    /// The native part's name in the platform's package.
+    fn native(&self, platform: &Platform) -> String {
+        match self.name {
+            "ottla" => format!("ottla.{}.node", platform.name),
+            _ => platform.program("ottla-broker"),
+        }
+    }
 }
 
 const PACKAGES: [Package; 2] = [
     Package {
         name: "ottla",
         folder: "bindings/node",
-        native: "ottla.linux-x64-gnu.node",
         description: "The native module of the package ottla",
     },
     Package {
         name: "ottla-testing",
         folder: "bindings/testing/node",
-        native: "ottla-broker",
         description: "The broker of the package ottla-testing",
     },
 ];
@@ -41,32 +45,37 @@ pub(super) fn pack(dist: &Dist, native: &Native) -> Result<(), Failure> {
     for package in &PACKAGES {
         let library = if package.name == "ottla" { &native.node } else { &native.broker };
         pack_platform(dist, package, library)?;
-        pack_main(dist, package)?;
+        // The same for all platforms.
+        if dist.platform.is_tried_out() {
+            pack_main(dist, package)?;
+        }
     }
     Ok(())
 }
 
 fn pack_platform(dist: &Dist, package: &Package, library: &Path) -> Result<(), Failure> {
-    let Package { name, native, description, .. } = package;
-    let folder = dist.fresh(&format!("{name}-{PLATFORM}"))?;
-    fs::copy(library, folder.join(native))?;
+    let Package { name, description, .. } = package;
+    let Platform { name: platform, npm: (system, cpu, libc), .. } = dist.platform;
+    let native = package.native(dist.platform);
+    let folder = dist.fresh(&format!("{name}-{platform}"))?;
+    fs::copy(library, folder.join(&native))?;
     let readme = format!(
-        "# {name}-{PLATFORM}\n\n{description} for Linux on x86-64 with glibc 2.28 or later. \
-         `npm install {name}` brings it.\n"
+        "# {name}-{platform}\n\n{description} for {platform}. `npm install {name}` brings it.\n"
     );
     fs::write(folder.join("README.md"), readme)?;
+    let libc = libc.map(|libc| format!("  \"libc\": [\"{libc}\"],\n")).unwrap_or_default();
     let manifest = format!(
-        "{{\n  \"name\": \"{name}-{PLATFORM}\",\n  \"version\": \"{VERSION}\",\n  \
-         \"description\": \"{description} ({PLATFORM})\",\n  \"license\": \"Apache-2.0\",\n  \
-         \"main\": \"{native}\",\n  \"files\": [\"{native}\"],\n  \"os\": [\"linux\"],\n  \
-         \"cpu\": [\"x64\"],\n  \"libc\": [\"glibc\"],\n  \"engines\": {{ \"node\": \">=20.4\" }}\n}}\n"
+        "{{\n  \"name\": \"{name}-{platform}\",\n  \"version\": \"{VERSION}\",\n  \
+         \"description\": \"{description} ({platform})\",\n  \"license\": \"Apache-2.0\",\n  \
+         \"main\": \"{native}\",\n  \"files\": [\"{native}\"],\n  \"os\": [\"{system}\"],\n  \
+         \"cpu\": [\"{cpu}\"],\n{libc}  \"engines\": {{ \"node\": \">=20.4\" }}\n}}\n"
     );
     fs::write(folder.join("package.json"), manifest)?;
     pack_folder(dist, &folder)
 }
 
-/// The package's own files, with the platform's package as an optional dependency. In the
-/// repository it is none: nothing published could satisfy it there.
+/// The package's own files, with the platforms' packages as optional dependencies. In the
+/// repository they are none: nothing published could satisfy them there.
 fn pack_main(dist: &Dist, package: &Package) -> Result<(), Failure> {
     let work = dist.fresh(&format!("{}-main", package.name))?;
     let mut npm = npm(&root().join(package.folder));
@@ -74,8 +83,10 @@ fn pack_main(dist: &Dist, package: &Package) -> Result<(), Failure> {
     let archive = crate::packages::file_in(&work, ".tgz")?;
     unpack(&archive, &work)?;
     let folder = work.join("package");
-    let dependency = format!("optionalDependencies.{}-{PLATFORM}={VERSION}", package.name);
-    run_quietly(self::npm(&folder).args(["pkg", "set", &dependency]))?;
+    let dependencies = PLATFORMS.map(|platform| {
+        format!("optionalDependencies.{}-{}={VERSION}", package.name, platform.name)
+    });
+    run_quietly(self::npm(&folder).args(["pkg", "set"]).args(dependencies))?;
     let of_developers = ["pkg", "delete", "devDependencies", "scripts", "napi"];
     run_quietly(self::npm(&folder).args(of_developers))?;
     pack_folder(dist, &folder)
@@ -88,7 +99,7 @@ fn pack_folder(dist: &Dist, folder: &Path) -> Result<(), Failure> {
 }
 
 fn npm(folder: &Path) -> Command {
-    let mut npm = Command::new("npm");
+    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     npm.current_dir(folder);
     npm
 }

@@ -13,7 +13,7 @@ use crate::tools;
 /// What of `bindings/swift` is the package.
 const PARTS: [&str; 3] = ["Package.swift", "README.md", "Sources"];
 
-/// `ottla-swift-VERSION-linux-x86_64.tar.gz`: the package, and in `lib` the library and the
+/// `ottla-swift-VERSION-PLATFORM.tar.gz`: the package, and in `lib` the library and the
 /// `ottla.pc` by which SwiftPM finds it, wherever the folder is put.
 pub(super) fn pack(dist: &Dist, native: &Native) -> Result<(), Failure> {
     let name = format!("ottla-swift-{VERSION}");
@@ -26,12 +26,13 @@ pub(super) fn pack(dist: &Dist, native: &Native) -> Result<(), Failure> {
         run_quietly(Command::new("cp").arg("-R").arg(from).arg(&folder))?;
     }
     fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
-    fs::copy(&native.swift, folder.join("lib/libottla_swift.so"))?;
+    let library = dist.platform.library("ottla_swift");
+    fs::copy(&native.swift, folder.join("lib").join(library))?;
     let script = root().join("bindings/swift/ottla.pc.sh");
     let description = run_quietly(Command::new(script).arg("${pcfiledir}/.."))?;
     fs::write(libraries.join("ottla.pc"), &description)?;
     without_tests(&folder.join("Package.swift"))?;
-    let archive = dist.packages.join(format!("{name}-linux-x86_64.tar.gz"));
+    let archive = dist.packages.join(format!("{name}-{}.tar.gz", dist.platform.name));
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-czf"]);
     run_quietly(tar.arg(archive).arg("-C").arg(&work).arg(&name)).map(drop)

@@ -13,9 +13,22 @@ use crate::tools;
 const BUILDERS: [&str; 4] =
     ["maturin==1.16.0", "ziglang==0.16.0", "cargo-zigbuild==0.24.0", "twine==7.0.0"];
 
+/// The interpreter that makes environments.
+const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
+
 /// The interpreter of an environment.
 pub(crate) fn interpreter(environment: &Path) -> PathBuf {
-    environment.join("bin/python")
+    program(environment, "python")
+}
+
+/// A program that was installed into an environment.
+pub(crate) fn program(environment: &Path, name: &str) -> PathBuf {
+    programs(environment).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The folder of an environment's programs.
+pub(crate) fn programs(environment: &Path) -> PathBuf {
+    environment.join(if cfg!(windows) { "Scripts" } else { "bin" })
 }
 
 /// The environment with what builds wheels.
@@ -35,7 +48,7 @@ pub(crate) fn environment(name: &str, list: &str, packages: &[String]) -> Result
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run_quietly(Command::new(PYTHON).args(["-m", "venv"]).arg(&folder))?;
         run_quietly(pip(&interpreter(&folder)).args(packages))?;
         Ok(fs::write(&stamp, list)?)
     })?;
@@ -55,7 +68,7 @@ pub(crate) fn wheel() -> Result<PathBuf, Failure> {
     let folder = made_once("wheel", &made_from, |folder| {
         task::step("build the Python wheel", "maturin, release mode", || {
             let builder = builder()?;
-            let mut maturin = Command::new(builder.join("bin/maturin"));
+            let mut maturin = Command::new(program(&builder, "maturin"));
             maturin.args(["build", "--release", "--locked", "--compatibility", "linux", "--out"]);
             maturin.arg(folder).args(["--manifest-path", "bindings/python/Cargo.toml"]);
             maturin.arg("--interpreter").arg(interpreter(&builder));
