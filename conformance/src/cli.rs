@@ -6,6 +6,7 @@ use ottla_conformance::case::{Profile, Test, matches};
 use ottla_conformance::codec::{self, Direction, Subject, hex};
 use ottla_conformance::report::{Report, counts_text, to_junit, to_markdown};
 use ottla_conformance::runner::{self, Options, Outcome};
+use ottla_conformance::statement;
 use ottla_conformance::suites;
 use ottla_conformance::target::Target;
 use ottla_conformance::verdict::Verdict;
@@ -29,6 +30,11 @@ enum Command {
     Run(Run),
     /// List the tests.
     List(Select),
+    /// Show a statement: what it says, where it comes from, which tests decide it.
+    Explain {
+        /// Its id, such as K-FETCH-003.
+        id: String,
+    },
     /// Run the tests that match, one after the other, and show every frame.
     One(One),
     /// Bytes to JSON: arguments for one message, or none for lines of
@@ -104,15 +110,16 @@ struct CannotRun(String);
 
 /// A line on standard output. Who reads may stop early, as `head` does: the verdict is the status.
 macro_rules! say {
-    ($($text:tt)*) => {
+    ($($text:tt)*) => {{
         let _ = writeln!(std::io::stdout(), $($text)*);
-    };
+    }};
 }
 
 pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run(&arguments),
         Command::List(select) => list(&select),
+        Command::Explain { id } => explain(&id),
         Command::One(arguments) => one(&arguments),
         Command::Decode(arguments) => convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert(Direction::Encode, arguments),
@@ -141,6 +148,30 @@ fn tests(select: &Select) -> Result<Vec<Test>, CannotRun> {
 fn list(select: &Select) -> Result<ExitCode, CannotRun> {
     for test in tests(select)? {
         say!("{:<10} {:<44} {}", test.case.profile, test.id(), test.case.statements.join(" "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(id: &str) -> Result<ExitCode, CannotRun> {
+    let id = id.to_ascii_uppercase();
+    let Some(found) = statement::all().get(&id) else {
+        let area = id.rsplit_once('-').map_or(id.as_str(), |(area, _)| area);
+        let near = statement::all().keys().filter(|known| known.starts_with(area));
+        let near: Vec<&str> = near.map(String::as_str).collect();
+        let ids = match (near.first(), near.last()) {
+            (Some(first), Some(last)) => format!("its area has {first} to {last}"),
+            _ => "see protocol/statements".to_owned(),
+        };
+        return Err(CannotRun(format!("no statement has the id {id}: {ids}")));
+    };
+    say!("{} {} ({}, profile {})", found.id, found.level, found.kind, found.profile);
+    say!("  {}", found.text);
+    say!("  {} of {}", found.versions, found.api.join(", "));
+    say!("  binds the {}; from {}", found.role, found.source.join(", "));
+    match &found.untestable {
+        Some(reason) => say!("  untestable: {reason}"),
+        None if found.tests.is_empty() => say!("  no test yet"),
+        None => say!("  decided by {}", found.tests.join(", ")),
     }
     Ok(ExitCode::SUCCESS)
 }

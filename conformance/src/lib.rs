@@ -14,6 +14,7 @@ pub mod codec;
 pub mod context;
 pub mod report;
 pub mod runner;
+pub mod statement;
 pub mod suites;
 pub mod target;
 pub mod verdict;

@@ -1,0 +1,86 @@
+//! Statements and tests point at each other. `OTTLA_CODEGEN=write` writes the tests' side into the
+//! statements; without it the test fails when they differ.
+
+use ottla_conformance::statement;
+use ottla_conformance::suites;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Case names by statement.
+fn cases() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut by_statement: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for case in suites::all() {
+        for statement in case.statements {
+            by_statement.entry(*statement).or_default().insert(case.name);
+        }
+    }
+    by_statement
+}
+
+/// A file of statements with these tests in it.
+fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
+    let mut out = Vec::new();
+    let mut id = "";
+    let mut is_dropped = false;
+    for line in text.lines() {
+        if is_dropped {
+            is_dropped = !line.ends_with("\"\"\"");
+            continue;
+        }
+        if let Some(named) = line.strip_prefix("id = \"") {
+            id = named.trim_end_matches('"');
+        }
+        let tests = cases.get(id);
+        if line.starts_with("tests = ") {
+            let names = tests.into_iter().flatten().map(|name| format!("\"{name}\""));
+            out.push(format!("tests = [{}]", names.collect::<Vec<_>>().join(", ")));
+        } else if tests.is_some() && line.starts_with("untestable = ") {
+            // The reason may go over several lines.
+            is_dropped = line.ends_with("\"\"\"\\");
+        } else if tests.is_none() || line != "planned = true" {
+            out.push(line.to_owned());
+        }
+    }
+    out.join("\n") + "\n"
+}
+
+#[test]
+fn every_statement_that_a_test_names_exists() {
+    let known = statement::all();
+    let unknown: Vec<_> = cases().into_keys().filter(|id| !known.contains_key(*id)).collect();
+    assert!(unknown.is_empty(), "no statement is named {unknown:?}");
+}
+
+#[test]
+fn statements_name_the_tests_that_decide_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/statements");
+    let write = std::env::var("OTTLA_CODEGEN").is_ok_and(|mode| mode == "write");
+    let cases = cases();
+    for entry in fs::read_dir(folder).expect("statements are part of the project") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let wanted = with_tests(&text, &cases);
+        if write {
+            fs::write(&path, &wanted).expect("a writable file");
+        } else {
+            assert!(text == wanted, "{} is stale: run cargo xtask codegen", path.display());
+        }
+    }
+}
+
+#[test]
+fn names_of_tests_are_unique_and_of_their_form() {
+    let mut seen = BTreeSet::new();
+    for case in suites::all() {
+        let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        let parts: Vec<&str> = case.name.split('/').collect();
+        let is_plain = |part: &&str| part.chars().all(|letter| fits(letter) || letter == '-');
+        assert!(parts.len() == 2 && parts.iter().all(is_plain), "{}", case.name);
+        assert!(seen.insert(case.name), "{} is there twice", case.name);
+        assert!(!case.statements.is_empty(), "{} decides nothing", case.name);
+    }
+}
