@@ -23,7 +23,9 @@ pub(crate) fn documents(write: bool) -> Result<(), Failure> {
     let settings = "config::guide::guide_is_what_the_table_says";
     document(write, &["-p", "ottla-engine", "--lib", "--", "--exact", settings])?;
     let errors = "errors_of_the_readme_are_the_classes";
-    document(write, &["-p", "ottla-bindings", "--test", "readme", "--", "--exact", errors])
+    document(write, &["-p", "ottla-bindings", "--test", "readme", "--", "--exact", errors])?;
+    let tests = "statements_name_the_tests_that_decide_them";
+    document(write, &["-p", "ottla-conformance", "--test", "statements", "--", "--exact", tests])
 }
 
 fn document(write: bool, test: &[&str]) -> Result<(), Failure> {
