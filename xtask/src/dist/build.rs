@@ -59,26 +59,17 @@ pub(super) fn environment(dist: &Dist) -> Result<Vec<(String, String)>, Failure>
     for registry in std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten() {
         flags.push(format!("--remap-path-prefix={}=crates", registry.path().display()));
     }
-    flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     if dist.platform.is_musl() {
         // What an interpreter loads cannot bring a C library of its own.
         flags.push("-Ctarget-feature=-crt-static".to_owned());
     }
-    // C sources have their paths in assertions.
-    let c_flags = format!("-ffile-prefix-map={}=cargo -DNDEBUG", home.display());
     Ok(vec![
         ("PATH".to_owned(), format!("{}{PATHS}{path}", programs(&builder).display())),
         ("CARGO_TARGET_DIR".to_owned(), dist.work.join("target").display().to_string()),
         ("CARGO_PROFILE_RELEASE_DEBUG".to_owned(), "false".to_owned()),
         ("CARGO_PROFILE_RELEASE_STRIP".to_owned(), "symbols".to_owned()),
         ("RUSTFLAGS".to_owned(), flags.join(" ")),
-        (c_name(dist.platform.target), c_flags),
     ])
-}
-
-/// The variable with flags for C: the build scripts' own, which run here, need none.
-fn c_name(target: &str) -> String {
-    format!("CFLAGS_{}", target.replace('-', "_"))
 }
 
 fn cargo_home() -> PathBuf {

@@ -395,7 +395,8 @@ mod tests {
                readonly memoryUsed: number\n  get lag(): bigint\n\
                [Symbol.asyncDispose](): Promise<void>\n}\n\
              export interface Record { key?: Buffer | null; headers: { name: string }[] }\n\
-             export const version: string\nexport function connect(): void\ninterface Hidden { x: 1 }\n\
+             export const version: string\nexport function connect(): void\n\
+             interface Hidden { x: 1 }\n\
              export namespace testing { class Broker { kill(): void } }\n\
              declare class Late { end(): void }\nexport {\n  Late as Shown,\n}\n\
              export type Options = { linger: number }\nexport type Name = string\n",
@@ -447,7 +448,8 @@ mod tests {
              public extension Producer { func close() {} }\n\
              public enum Kind: String, Sendable {\n  case config, notFound\n  case closed(Int)\n}\n\
              @frozen public struct Batch: AsyncSequence {\n  public struct Iterator {\n    public \
-             mutating func next() {}\n  }\n  @discardableResult public func records() {}\n  public subscript(i: Int) -> Int { 1 }\n}\n",
+             mutating func next() {}\n  }\n  @discardableResult public func records() {}\n  \
+             public subscript(i: Int) -> Int { 1 }\n}\n",
         );
         assert_names(
             &symbols,

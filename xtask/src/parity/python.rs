@@ -13,6 +13,11 @@ pub(crate) fn read(symbols: &mut Symbols, module: &str, text: &str) {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();
         if function_at.is_some_and(|at| indent > at) {
+            // But for the attributes that methods give their object.
+            if let (Some(attribute), Some((_, class))) = (line.strip_prefix("self."), around.last())
+            {
+                assign(symbols, class, attribute);
+            }
             continue;
         }
         function_at = None;
@@ -188,6 +193,10 @@ class Producer(_Handle):
     ) -> Delivery: ...
     @property
     def memory_used(self) -> int: ...
+    def __init__(self) -> None:
+        self.linger = 5
+        self.other.name = 5
+        self.call()
     class Options(dict[str, str], metaclass=M):
         x = 1
 def connect() -> None:
@@ -218,6 +227,7 @@ def connect() -> None:
             "Producer.memory_used",
             "Producer.close",
             "Producer.Options.x",
+            "Producer.linger",
             "aio.Producer.flush",
             "aio.Producer.send",
             "aio.Client.close",
@@ -237,6 +247,8 @@ def connect() -> None:
             "Producer.docstring",
             "Producer.comment",
             "Producer.inner",
+            "Producer.other",
+            "Producer.call",
             "aio.connect",
             "aio.no",
             "inner",

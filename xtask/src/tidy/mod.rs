@@ -31,10 +31,11 @@ impl File {
 
     /// Written by a program or kept as it came: not for people to edit.
     pub(crate) fn is_generated(&self) -> bool {
-        const GENERATED: [&str; 4] = [
+        const GENERATED: [&str; 5] = [
             "protocol/src/messages/",
             "protocol/src/error_code.rs",
             "protocol/vectors/",
+            "bindings/swift/Sources/OttlaFFI/",
             "Cargo.lock",
         ];
         GENERATED.iter().any(|prefix| self.path.starts_with(prefix))
