@@ -424,11 +424,13 @@ impl Log {
         }
     }
 
-    /// Whether `flush.messages` or `flush.ms` asks for a flush now.
+    /// Whether `flush.messages` or `flush.ms` asks for a flush now, or a segment that is full was
+    /// not flushed: recovery would read it again.
     pub fn flush_due(&self) -> bool {
         let unflushed = u64::try_from(self.log_end_offset() - self.recovery_point).unwrap_or(0);
         unflushed > 0
-            && (unflushed >= self.config.flush_messages
+            && (self.recovery_point < self.active().base_offset
+                || unflushed >= self.config.flush_messages
                 || self.storage.now_ms() - self.flushed_ms >= self.config.flush_ms)
     }
 

@@ -98,8 +98,7 @@ impl Partition {
         })?;
         let end = state.log.log_end_offset();
         let advanced = state.leadership.on_append(end);
-        // A segment that is full is synced, so that recovery need not read it again.
-        let flush = !state.flushing && (info.rolled || state.log.flush_due());
+        let flush = !state.flushing && state.log.flush_due();
         state.flushing |= flush;
         self.publish(state, advanced);
         if flush {

@@ -133,3 +133,24 @@ fn flush_is_due_by_messages_and_by_time() {
     storage.set_now_ms(crate::support::NOW_MS + 100);
     assert!(log.flush_due());
 }
+
+/// So recovery reads the active segment and no other.
+#[test]
+fn a_full_segment_is_flushed_also_if_it_filled_during_a_flush() {
+    let (storage, mut log) = fresh(&small());
+    append(&mut log, &batch(3));
+    let task = log.prepare_flush().unwrap();
+    task.run().unwrap();
+    for _ in 0..60 {
+        append(&mut log, &batch(3));
+    }
+    log.complete_flush(&task);
+    assert_eq!(log.durable_end_offset(), 3);
+    assert!(log.flush_due(), "full segments are not flushed");
+    log.flush().unwrap();
+    assert!(!log.flush_due());
+    log.log_dir().write_checkpoints().unwrap();
+    drop(log);
+    let (log, report) = open(&storage, &small(), Startup::AfterCrash);
+    assert_eq!((log.log_end_offset(), report.segments_verified), (183, 1));
+}
