@@ -188,6 +188,23 @@ fn a_damaged_offsets_partition_leaves_its_groups_without_a_coordinator() {
     assert_eq!(client.produce("t", 0, -1, batch(&[b"y"])).base_offset, 0);
 }
 
+/// A folder that is no partition's is kept, out of the way, and named at every start.
+#[test]
+fn a_stray_folder_is_set_aside_and_named() {
+    let (holder, data) = folder();
+    std::fs::create_dir_all(data.join("ghost-0")).unwrap();
+    for round in 0..2 {
+        let log = holder.path().join(format!("stderr-{round}"));
+        let stderr = Stdio::from(std::fs::File::create(&log).unwrap());
+        drop(Process::start_with(command(&data, &[]).stderr(stderr)));
+        let stray = data.join("ghost-0.00000000-stray");
+        assert!(stray.is_dir());
+        let text = std::fs::read_to_string(&log).unwrap();
+        let named = |line: &str| line.contains("WARN") && line.contains(stray.to_str().unwrap());
+        assert!(text.lines().any(named), "{text}");
+    }
+}
+
 /// The broker may be killed when a topic is decided on and only some of its folders are made.
 #[test]
 fn a_partition_without_a_folder_is_made_at_the_next_start() {

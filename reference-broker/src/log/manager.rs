@@ -148,6 +148,15 @@ impl LogManager {
         Ok(found)
     }
 
+    /// The folders that were set aside as strays, now or earlier. They are never removed here: what
+    /// is in them may be missed by somebody.
+    pub fn strays(&self) -> Result<Vec<PathBuf>> {
+        let dir = self.log_dir.path();
+        let entries = self.log_dir.storage().read_dir(dir).map_err(LogError::io("list", dir))?;
+        let strays = entries.iter().filter(|entry| entry.name.ends_with(STRAY_SUFFIX));
+        Ok(strays.map(|entry| dir.join(&entry.name)).collect())
+    }
+
     /// Makes a new partition's log, with its topic id beside it. What is there under that name
     /// already must have the same id; a folder of another topic of that name is set aside.
     pub fn create(

@@ -120,6 +120,10 @@ impl Partitions {
             }
             work.push(Work { topic: Arc::clone(image), index, log: Some(log) });
         }
+        for folder in manager.strays()? {
+            let folder = folder.display();
+            tracing::warn!(%folder, "no partition of this cluster; remove it if nobody misses it");
+        }
         let partitions = Self {
             manager,
             node_id,
