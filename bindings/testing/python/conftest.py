@@ -11,9 +11,9 @@ try:
 except PackageNotFoundError:
     # An installed package is found by its entry point and has its program.
     pytest_plugins = ["ottla_testing.pytest_plugin"]
-    for profile in ("debug", "release"):
-        program = ROOT / "target" / profile / "ottla-broker"
-        if program.exists() and "OTTLA_BROKER_BIN" not in os.environ:
-            os.environ["OTTLA_BROKER_BIN"] = str(program)
+    builds = [path for path in ROOT.glob("target/*/ottla-broker") if path.is_file()]
+    if builds:
+        newest = max(builds, key=lambda path: path.stat().st_mtime)
+        os.environ.setdefault("OTTLA_BROKER_BIN", str(newest))
     source = str(Path(__file__).parent / "src")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))

@@ -1,0 +1,3 @@
+export * from './index.js';
+import testing = require('./index.js');
+export default testing;

@@ -1,0 +1,5 @@
+import testing from './index.cjs';
+
+export const { Broker, BrokerError, FaultError } = testing;
+
+export default testing;
