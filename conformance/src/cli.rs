@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use ottla_conformance::baseline::Baseline;
 use ottla_conformance::case::{Profile, Test, matches};
+use ottla_conformance::clean;
 use ottla_conformance::codec::{self, Direction, Subject, hex};
 use ottla_conformance::report::{Report, counts_text, to_junit, to_markdown};
 use ottla_conformance::runner::{self, Options, Outcome};
@@ -12,7 +14,7 @@ use ottla_conformance::target::Target;
 use ottla_conformance::verdict::Verdict;
 use ottla_conformance::wire::Way;
 use std::io::{BufReader, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,6 +39,8 @@ enum Command {
     },
     /// Run the tests that match, one after the other, and show every frame.
     One(One),
+    /// Remove the topics and groups that runs have left.
+    Clean(Clean),
     /// Bytes to JSON: arguments for one message, or none for lines of
     /// `api_key name kind version hex` with tabs between on standard input.
     Decode(Convert),
@@ -71,6 +75,20 @@ struct Run {
     /// Tests at a time.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
+    /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit status
+    /// is 1 for a failure that is not listed, and for a line that no failure answers to any more.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Leave the topics and groups that were made.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Args)]
+struct Clean {
+    /// The broker, as host:port.
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: String,
 }
 
 #[derive(Args)]
@@ -105,6 +123,9 @@ fn profile(name: &str) -> Result<Profile, String> {
     Profile::named(name).ok_or_else(|| format!("expected one of {names}"))
 }
 
+/// What the names of all runs begin with.
+const RUN_PREFIX: &str = "ottla-conformance-";
+
 /// What ends the program with status 2.
 struct CannotRun(String);
 
@@ -121,6 +142,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(select) => list(&select),
         Command::Explain { id } => explain(&id),
         Command::One(arguments) => one(&arguments),
+        Command::Clean(arguments) => clean(&arguments.bootstrap),
         Command::Decode(arguments) => convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert(Direction::Encode, arguments),
     };
@@ -184,12 +206,18 @@ fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     let tests = tests(&arguments.select)?;
     let reports = arguments.report.iter().map(|text| report_kind(text));
     let reports = reports.collect::<Result<Vec<_>, _>>()?;
+    let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
     let target = reach(&arguments.bootstrap)?;
     let options = Options { parallel: arguments.parallel, run: run_name() };
     let began = Instant::now();
     let bar = progress(tests.len() as u64);
     let outcomes = runner::run(&target, &tests, &options, |outcome| show(&bar, outcome));
     bar.finish_and_clear();
+    if !arguments.keep
+        && let Err(why) = clean::clean(&target, &options.run)
+    {
+        eprintln!("ottla-conformance: the topics of this run are left: {why}");
+    }
     let report = Report {
         suite: format!("ottla-conformance {}", env!("CARGO_PKG_VERSION")),
         target: arguments.name.clone().unwrap_or_else(|| arguments.bootstrap.clone()),
@@ -214,7 +242,34 @@ fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
         say!("{profile:<12} {}", counts_text(&counts));
     }
     say!("{} tests in {:.1} s", report.outcomes.len(), report.took_ms as f64 / 1000.0);
-    Ok(ExitCode::from(u8::from(report.has_failed())))
+    let Some(baseline) = baseline else {
+        return Ok(ExitCode::from(u8::from(report.has_failed())));
+    };
+    let compared = baseline.compare(&report.outcomes);
+    for stale in &compared.stale {
+        say!("STALE          {stale} is listed as a known failure, and passed: take it out");
+    }
+    say!("{} failures are known, {} are not", compared.known.len(), compared.new.len());
+    let is_bad = !(compared.new.is_empty() && compared.stale.is_empty());
+    Ok(ExitCode::from(u8::from(is_bad)))
+}
+
+fn read_baseline(file: &Path) -> Result<Baseline, CannotRun> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CannotRun(format!("reading {shown}: {error}")))?;
+    Baseline::parse(&text).map_err(|error| CannotRun(format!("{shown}: {error}")))
+}
+
+fn clean(bootstrap: &str) -> Result<ExitCode, CannotRun> {
+    let target = reach(bootstrap)?;
+    let cleaned = clean::clean(&target, RUN_PREFIX).map_err(|why| CannotRun(why.to_string()))?;
+    say!("{} topics and {} groups are removed", cleaned.topics, cleaned.groups);
+    if cleaned.left.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!("left: {}", cleaned.left.join(", "));
+    Ok(ExitCode::FAILURE)
 }
 
 fn report_kind(text: &str) -> Result<(&str, PathBuf), CannotRun> {
@@ -266,6 +321,7 @@ fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
         failed |=
             matches!(outcome.verdict, Verdict::Fail | Verdict::HarnessError | Verdict::Blocked);
     }
+    let _ = clean::clean(&target, &run); // what is left goes with `clean`
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -313,7 +369,7 @@ fn convert(direction: Direction, arguments: Convert) -> Result<ExitCode, CannotR
 
 /// Unique to the run, and sorted by time.
 fn run_name() -> String {
-    format!("ottla-conformance-{:x}-{:x}", since_1970_ms(), std::process::id())
+    format!("{RUN_PREFIX}{:x}-{:x}", since_1970_ms(), std::process::id())
 }
 
 fn since_1970_ms() -> u64 {

@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod baseline;
 pub mod case;
+pub mod clean;
 pub mod codec;
 pub mod context;
 pub mod report;
