@@ -40,17 +40,17 @@ async fn a_clean_stop_answers_a_waiting_fetch_and_closes() {
     let (_folder, data) = folder();
     let broker = start(&data).await.unwrap();
     let address = broker.addr();
-    let (waiting, is_waiting) = tokio::sync::oneshot::channel();
     let client = tokio::task::spawn_blocking(move || {
         let mut client = Client::connect(address);
         client.create_topic("t", 1, &[]);
         let request = support::fetch_request("t", 0, 0, 15_000, 1 << 20).into();
         let correlation_id = client.send(11, &request);
-        waiting.send(()).unwrap();
         client.receive(ottla_protocol::messages::ApiKey::Fetch, 11, correlation_id);
         assert!(client.is_closed());
     });
-    is_waiting.await.unwrap();
+    // Only a fetch that the broker has read is answered.
+    let waiting = || broker.broker().partition("t", 0).is_ok_and(|topic| topic.waiting() > 0);
+    tokio::task::block_in_place(|| support::eventually("the fetch waits", waiting));
     let started = std::time::Instant::now();
     broker.shutdown().await.unwrap();
     client.await.unwrap();

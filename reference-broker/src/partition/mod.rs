@@ -164,6 +164,11 @@ impl Partition {
         waiters.push(Arc::downgrade(waiter));
     }
 
+    /// How many wait for the high watermark, some of whom may have given up.
+    pub fn waiting(&self) -> usize {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn wake(&self) {
         let waiters = {
             let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
