@@ -13,6 +13,7 @@ mod metadata;
 mod produce;
 mod produce_validation;
 mod records;
+mod round_trips;
 
 const SUITES: &[&[Case]] = &[
     framing::CASES,
@@ -23,6 +24,7 @@ const SUITES: &[&[Case]] = &[
     idempotence::CASES,
     fetch::CASES,
     list_offsets::CASES,
+    round_trips::CASES,
 ];
 
 /// Every test of every suite.
