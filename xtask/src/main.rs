@@ -1,5 +1,6 @@
 //! Every task of the project: `cargo xtask TASK`.
 
+mod asan;
 mod bench;
 mod codegen;
 mod dist;
@@ -25,6 +26,7 @@ usage: cargo xtask TASK
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
+  asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "bench" => bench::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),
+        "asan" => asan::run(rest),
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => match rest {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages::copy_folder;
+use crate::packages::node::module_name;
 use crate::programs::program;
 use crate::task::{self, Failure, cargo, root, run_quietly};
 use crate::tools;
@@ -84,9 +85,7 @@ fn stage_node(folder: &Path) -> Result<PathBuf, Failure> {
     let is_package = |name: &str| [".cjs", ".mjs"].iter().any(|end| name.ends_with(end));
     copy_folder(&sources, &package, |name| is_package(name) || name == "package.json")?;
     copy_folder(&sources.join("lib"), &package.join("lib"), is_package)?;
-    let name = "import('./scripts/platform.mjs').then((p) => console.log(p.moduleName()))";
-    let name = run_quietly(Command::new("node").args(["-e", name]).current_dir(&sources))?;
-    copy_library("ottla_node", &package.join(name.trim()))?;
+    copy_library("ottla_node", &package.join(module_name()?))?;
     stage_program(folder, "read.mjs")
 }
 

@@ -22,7 +22,7 @@ impl Package {
     fn native(&self, platform: &Platform) -> String {
         match self.name {
             "ottla" => format!("ottla.{}.node", platform.name),
-            _ => platform.program("ottla-broker"),
+            _ => format!("bin/{}", platform.program("ottla-broker")),
         }
     }
 }
@@ -58,7 +58,13 @@ fn pack_platform(dist: &Dist, package: &Package, library: &Path) -> Result<(), F
     let Platform { name: platform, npm: (system, cpu, libc), .. } = dist.platform;
     let native = package.native(dist.platform);
     let folder = dist.fresh(&format!("{name}-{platform}"))?;
+    fs::create_dir_all(folder.join("bin"))?;
     fs::copy(library, folder.join(&native))?;
+    // A program is found by the place of the manifest, a module is loaded by the package's name.
+    let entry = match package.name {
+        "ottla" => format!("\"main\": \"{native}\""),
+        _ => "\"exports\": { \"./package.json\": \"./package.json\" }".to_owned(),
+    };
     let readme = format!(
         "# {name}-{platform}\n\n{description} for {platform}. `npm install {name}` brings it.\n"
     );
@@ -67,7 +73,7 @@ fn pack_platform(dist: &Dist, package: &Package, library: &Path) -> Result<(), F
     let manifest = format!(
         "{{\n  \"name\": \"{name}-{platform}\",\n  \"version\": \"{VERSION}\",\n  \
          \"description\": \"{description} ({platform})\",\n  \"license\": \"Apache-2.0\",\n  \
-         \"main\": \"{native}\",\n  \"files\": [\"{native}\"],\n  \"os\": [\"{system}\"],\n  \
+         {entry},\n  \"files\": [\"{native}\"],\n  \"os\": [\"{system}\"],\n  \
          \"cpu\": [\"{cpu}\"],\n{libc}  \"engines\": {{ \"node\": \">=20.4\" }}\n}}\n"
     );
     fs::write(folder.join("package.json"), manifest)?;

@@ -19,3 +19,10 @@ pub(crate) fn build() -> Result<(), Failure> {
     npm(&["ci", "--no-audit", "--no-fund"])?;
     npm(&["run", "build"])
 }
+
+/// The native module's name for this platform, as the package looks for it.
+pub(crate) fn module_name() -> Result<String, Failure> {
+    let name = "import('./scripts/platform.mjs').then((p) => console.log(p.moduleName()))";
+    let mut node = Command::new("node");
+    Ok(run_quietly(node.args(["-e", name]).current_dir(folder()))?.trim().to_owned())
+}

@@ -62,17 +62,33 @@ pub(crate) fn pip(python: &Path) -> Command {
     pip
 }
 
-/// The wheel of `ottla` for this machine, built by maturin; kept until a source changes.
-pub(crate) fn wheel() -> Result<PathBuf, Failure> {
-    let made_from = fingerprint(&["bindings/python"])?;
-    let folder = made_once("wheel", &made_from, |folder| {
-        task::step("build the Python wheel", "maturin, release mode", || {
+/// The environment of the Python suites, without the packages that they test.
+pub(crate) fn suite() -> Result<PathBuf, Failure> {
+    let requirements = root().join(REQUIREMENTS);
+    let list = fs::read_to_string(&requirements)?;
+    let file = requirements.to_string_lossy().into_owned();
+    environment("python-suite", &list, &["-r".to_owned(), file])
+}
+
+/// What [`suite`] has.
+pub(crate) const REQUIREMENTS: &str = "bindings/python/tests/requirements.txt";
+
+/// The wheels of `ottla` and `ottla-testing` for this machine, built by maturin; kept until a
+/// source changes.
+pub(crate) fn wheels() -> Result<[PathBuf; 2], Failure> {
+    let ottla = wheel("wheel", "bindings/python", &["bindings/python"])?;
+    let sources = ["bindings/testing/python", "reference-broker"];
+    Ok([ottla, wheel("testing-wheel", "bindings/testing/python", &sources)?])
+}
+
+fn wheel(name: &str, package: &str, sources: &[&str]) -> Result<PathBuf, Failure> {
+    let folder = made_once(name, &fingerprint(sources)?, |folder| {
+        task::step(&format!("build a wheel of {package}"), "maturin, release mode", || {
             let builder = builder()?;
             let mut maturin = Command::new(program(&builder, "maturin"));
             maturin.args(["build", "--release", "--locked", "--compatibility", "linux", "--out"]);
-            maturin.arg(folder).args(["--manifest-path", "bindings/python/Cargo.toml"]);
-            maturin.arg("--interpreter").arg(interpreter(&builder));
-            run_quietly(maturin.current_dir(root())).map(drop)
+            maturin.arg(folder).arg("--interpreter").arg(interpreter(&builder));
+            run_quietly(maturin.current_dir(root().join(package))).map(drop)
         })
     })?;
     file_in(&folder, ".whl")

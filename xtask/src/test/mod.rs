@@ -16,7 +16,7 @@ use crate::parity;
 use crate::programs::program;
 use crate::task::{self, Failure, cargo, root};
 use crate::tools;
-use servers::Servers;
+pub(crate) use servers::Servers;
 use sum::{Runner, SKIP_MARK, Sum};
 
 /// The parts that a run can be narrowed to.

@@ -1,57 +1,65 @@
-//! The Node suite, on the machine's Node and on the newest, and the checks of its declarations.
+//! The Node suites, on the machine's Node and on the newest, and the checks of their declarations.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::sum::Runner;
 use super::{Context, Run, joined};
 use crate::packages::node;
-use crate::task::run_quietly;
+use crate::task::{root, run_quietly};
 use crate::tools;
 
-/// Runs everything about the Node package.
+/// Runs everything about the Node packages.
 pub(super) fn run(run: &mut Run, context: &Context) {
     let built = run.step("Node package", "npm ci, npm run build", node::build);
     if built.is_none() {
         return;
     }
-    let sum = run.suite("Node tests", Runner::Node, &mut suite(run, context, None));
-    run.expect_common("node", &sum);
+    suites(run, context, "", None);
     if !run.filter.is_empty() {
         return;
     }
-    let mut tsc = Command::new("npm");
-    tsc.args(["run", "--silent", "types"]).current_dir(node::folder());
-    if run.step("tsc --strict", "", || run_quietly(&mut tsc)).is_some() {
-        run.sum.passed += 1;
-    }
+    types(run);
     match run.step("newest Node", "npm's packages of Node itself", tools::newest_node) {
-        Some(newest) => {
-            let sum = run.suite(
-                "Node tests, newest",
-                Runner::Node,
-                &mut suite(run, context, Some(newest)),
-            );
-            run.expect_common("node", &sum);
-        }
+        Some(newest) => suites(run, context, ", newest Node", Some(newest)),
         None => run.skip("newest Node", "it could not be installed"),
     }
 }
 
-/// `npm test`, with the folder of another Node first on the path.
-fn suite(run: &Run, context: &Context, node_folder: Option<PathBuf>) -> Command {
-    let mut npm = context.command("npm");
-    npm.args(["test", "--silent"]);
-    if !run.filter.is_empty() {
-        npm.arg("--").args(&run.filter);
-    }
+fn testing() -> PathBuf {
+    root().join("bindings/testing/node")
+}
+
+/// Both packages' tests; `node_folder` has another Node.
+fn suites(run: &mut Run, context: &Context, on: &str, node_folder: Option<PathBuf>) {
+    let mut path = OsString::new();
     if let Some(folder) = node_folder {
-        let mut path = OsString::from(folder);
+        path.push(folder);
         path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-        npm.env("PATH", path);
     }
-    npm.env("NO_COLOR", "1").current_dir(node::folder());
-    joined(&npm)
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let suite = |run: &Run, folder: &Path| {
+        let mut npm = context.command("npm");
+        npm.args(["test", "--silent", "--"]).args(&run.filter);
+        npm.env("PATH", &path).env("NO_COLOR", "1").current_dir(folder);
+        joined(&npm)
+    };
+    let mut tests = suite(run, &node::folder());
+    let sum = run.suite(&format!("Node tests{on}"), Runner::Node, &mut tests);
+    run.expect_common("node", &sum);
+    let mut tests = suite(run, &testing());
+    run.suite(&format!("Node tests of ottla-testing{on}"), Runner::Node, &mut tests);
+}
+
+/// The declarations, by the strictest settings; each package counts as a test.
+fn types(run: &mut Run) {
+    let compiler = node::folder().join("node_modules/.bin/tsc");
+    for folder in [node::folder(), testing()] {
+        let mut tsc = Command::new(&compiler);
+        tsc.args(["--project", "tsconfig.json"]).current_dir(&folder);
+        if run.step("tsc --strict", "", || run_quietly(&mut tsc)).is_some() {
+            run.sum.passed += 1;
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::sum::Runner;
 use super::{Context, Run, joined};
-use crate::packages::python::{environment, interpreter, pip, wheel};
+use crate::packages::python::{REQUIREMENTS, interpreter, pip, suite, wheels};
 use crate::task::{Failure, root, run_quietly};
 use crate::tools;
 
@@ -18,6 +18,11 @@ pub(super) fn run(run: &mut Run, context: &Context) {
     pytest.args(["-m", "pytest", "-vv", "-ra", "--color=no"]).args(&run.filter);
     let sum = run.suite("Python tests", Runner::Pytest, &mut in_suite(&pytest));
     run.expect_common("python", &sum);
+    let mut pytest = context.command(&python);
+    pytest.args(["-m", "pytest", "-vv", "-ra", "--color=no"]).args(&run.filter);
+    let mut pytest = joined(&pytest);
+    pytest.current_dir(root().join("bindings/testing/python"));
+    run.suite("Python tests of ottla-testing", Runner::Pytest, &mut pytest);
     if run.filter.is_empty() {
         types(run, &python);
         newer(run, context, &wheels);
@@ -35,13 +40,10 @@ fn in_suite(command: &Command) -> Command {
 }
 
 /// The environment's interpreter, with the wheels newly installed, and the wheels.
-fn installed() -> Result<(PathBuf, Vec<PathBuf>), Failure> {
-    let requirements = folder().join("tests/requirements.txt");
-    let list = fs::read_to_string(&requirements)?;
-    let file = requirements.to_string_lossy().into_owned();
-    let environment = environment("python-suite", &list, &["-r".to_owned(), file])?;
+fn installed() -> Result<(PathBuf, [PathBuf; 2]), Failure> {
+    let environment = suite()?;
     let python = interpreter(&environment);
-    let wheels = vec![wheel()?];
+    let wheels = wheels()?;
     run_quietly(pip(&python).args(["--force-reinstall", "--no-deps", "--no-index"]).args(&wheels))?;
     // Not the sources beside the tests.
     let place = run_quietly(
@@ -90,7 +92,7 @@ fn newer(run: &mut Run, context: &Context, wheels: &[PathBuf]) {
 
 /// Fills a folder with packages for Python 3.13; the interpreter itself need not run here.
 fn target(packages: &Path, wheels: &[PathBuf]) -> Result<(), Failure> {
-    let requirements = folder().join("tests/requirements.txt");
+    let requirements = root().join(REQUIREMENTS);
     let python = tools::folder().join("python-suite/bin/python");
     let install = || {
         let mut pip = pip(&python);

@@ -27,16 +27,16 @@ const AT_END: &str = r#"
 "#;
 
 /// Running brokers; gone when dropped.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     guards: Vec<Child>,
     folder: PathBuf,
     /// What suites read as `OTTLA_TEST_BROKERS`.
-    pub(super) brokers: String,
+    pub(crate) brokers: String,
 }
 
 impl Servers {
     /// Starts our broker and, if it is installed, Apache Kafka.
-    pub(super) fn start(broker: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(broker: &Path) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("ottla-test-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let mut servers = Self { guards: Vec::new(), folder, brokers: String::new() };
@@ -50,7 +50,7 @@ impl Servers {
     }
 
     /// Whether Apache Kafka is among them.
-    pub(super) fn have_apache(&self) -> bool {
+    pub(crate) fn have_apache(&self) -> bool {
         self.brokers.contains(APACHE.1)
     }
 
