@@ -398,6 +398,11 @@ fn errors_stand_where_clients_look_for_them() {
         let partition = answer.groups[0].topics.first().map(|t| t.partitions[0].error_code);
         assert_eq!(partition, at_partition);
     }
+    add(ApiKey::ApiVersions, ErrorCode::UnsupportedVersion).unwrap();
+    let correlation_id = fixture.client.send(3, &request(ApiKey::ApiVersions, 3, id));
+    let answer = fixture.client.receive(ApiKey::ApiVersions, 0, correlation_id);
+    let Response::ApiVersions(answer) = answer else { panic!() };
+    assert_eq!((answer.error_code, answer.api_keys.is_empty()), (35, false), "AV-02");
     // Who asks for the brokers alone has no place for an error, and is answered.
     add(ApiKey::Metadata, ErrorCode::LeaderNotAvailable).unwrap();
     let nothing = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
@@ -424,13 +429,18 @@ fn errors_come_in_their_order_and_requests_are_counted() {
 
 #[test]
 fn without_acks_an_error_ends_the_connection() {
-    for after in [false, true] {
+    let effects = [
+        (Effect::error(CODE), 0),
+        (Effect::Error { code: CODE, after: true }, 1),
+        (Effect::Drop(Cut::Bytes(9)), 1),
+    ];
+    for (effect, appended) in effects {
         let mut fixture = fixture();
-        fixture.faults.add(fixture.error(ApiKey::Produce, after)).unwrap();
+        fixture.faults.add(Fault::new(ApiKey::Produce, effect).times(1)).unwrap();
         fixture.client.send(9, &produce_request("t", 0, 0, batch(&[b"x"])).into());
         assert!(fixture.client.is_closed());
         let written = Client::connect(fixture.broker.addr()).fetch("t", 0, 0).high_watermark;
-        assert_eq!(written, i64::from(after));
+        assert_eq!(written, appended);
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn run(
             }
             Served::Last(chunks, reason) => {
                 let written = answer(shared, &mut stream, chunks).await;
-                return written.err().unwrap_or(Closed::Quietly(reason));
+                return written.err().unwrap_or_else(|| Closed::Refused(reason.into()));
             }
             Served::Silence => {}
             Served::Close(reason) => return Closed::Refused(reason),

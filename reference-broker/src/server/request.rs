@@ -63,12 +63,13 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         client_id: header.client_id,
         client_address: peer,
     };
-    let Outcome { answer, cut_after } = match context.broker.faults.get() {
+    let Outcome { answer, cut_after, version: instead } = match context.broker.faults.get() {
         None => api::dispatch(&context, request).await.into(),
         Some(faults) => faults.serve(&context, request).await,
     };
     match answer {
         Answer::Response(response) => {
+            let version = instead.unwrap_or(version);
             let served = encode(api, version, header.correlation_id, &response);
             match cut_after {
                 None => served,

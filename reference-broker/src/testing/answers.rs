@@ -14,7 +14,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::fault::Filter;
 use super::places::{Place, name};
-use crate::api::Answer;
+use crate::api::{Answer, api_versions};
 use crate::quorum::Image;
 
 /// In front of a name that is spoiled: no topic and no group of a client has it.
@@ -209,6 +209,9 @@ fn put(response: &mut Response, error: ErrorCode, filter: &Filter, image: &Image
         Response::ListGroups(r) => fail!(&mut **r, code, []),
         Response::InitProducerId(r) => {
             fail!(&mut **r, code, [], producer_id = -1, producer_epoch = -1);
+        }
+        Response::ApiVersions(r) if error == ErrorCode::UnsupportedVersion => {
+            **r = api_versions::unsupported_version();
         }
         Response::ApiVersions(r) => r.error_code = code,
         Response::DescribeCluster(r) => r.error_code = code,

@@ -59,11 +59,13 @@ pub(crate) struct Outcome {
     pub(crate) answer: Answer,
     /// The connection ends after this many bytes of the answer's frame.
     pub(crate) cut_after: Option<usize>,
+    /// The version that the answer is written in, if not the request's.
+    pub(crate) version: Option<i16>,
 }
 
 impl From<Answer> for Outcome {
     fn from(answer: Answer) -> Self {
-        Self { answer, cut_after: None }
+        Self { answer, cut_after: None, version: None }
     }
 }
 
@@ -132,8 +134,8 @@ impl Faults {
 
     /// Serves a request as [`api::dispatch`] does, with the faults that fit it.
     pub(crate) async fn serve(&self, context: &RequestContext, mut request: Request) -> Outcome {
-        let kind = (request.api_key().code(), context.api_version);
-        *self.state().requests.entry(kind).or_insert(0) += 1;
+        let api = request.api_key();
+        *self.state().requests.entry((api.code(), context.api_version)).or_insert(0) += 1;
         self.resumed(context).await;
         let image = context.broker.image();
         let plan = self.plan(&request, &image);
@@ -162,13 +164,19 @@ impl Faults {
         }
         unless_stopped(context, tokio::time::sleep(wait(true))).await;
         self.resumed(context).await;
-        match plan.cut {
-            Some(Cut::After) => {
-                Answer::Close("a fault drops the connection after the request".into()).into()
+        let cut_after = match (plan.cut, &answer) {
+            (Some(Cut::After), _) | (Some(Cut::Bytes(_)), Answer::Silence) => {
+                let reason = "a fault drops the connection after the request";
+                return Answer::Close(reason.into()).into();
             }
-            Some(Cut::Bytes(bytes)) => Outcome { answer, cut_after: Some(bytes) },
-            _ => answer.into(),
-        }
+            (Some(Cut::Bytes(bytes)), _) => Some(bytes),
+            _ => None,
+        };
+        // AV-02: who asks in a version that is not known is answered in version 0.
+        let unsupported =
+            plan.error.is_some_and(|(code, ..)| code == ErrorCode::UnsupportedVersion);
+        let version = (unsupported && api == ApiKey::ApiVersions).then_some(0);
+        Outcome { answer, cut_after, version }
     }
 
     /// Decides what happens to a request.
@@ -180,7 +188,9 @@ impl Faults {
             };
             let status = state.faults.iter_mut().find(fits)?;
             status.applied += 1;
-            Some(status.fault.clone())
+            let (api, fault) = (request.api_key().name(), &status.fault);
+            tracing::info!(id = status.id, api, effect = ?fault.effect, "a fault applies");
+            Some(fault.clone())
         };
         let mut plan = Plan::default();
         if let Some(Effect::Delay { delay, after }) =

@@ -2,7 +2,7 @@
 
 import os
 import random
-import select
+import selectors
 import subprocess
 import time
 from collections.abc import Sequence
@@ -56,16 +56,17 @@ class Process:
         stdout = self._child.stdout.fileno()
         deadline = time.monotonic() + PATIENCE
         text = b""
-        while text.count(b"\n") < 2:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([stdout], [], [], left)[0]:
-                late = f"ottla-broker was not ready in {PATIENCE:.0f} s"
-                raise BrokerError(late + self.last_words())
-            piece = os.read(stdout, 4096)
-            if not piece:
-                self._child.wait(PATIENCE)
-                raise BrokerError(f"ottla-broker did not start{self.last_words()}")
-            text += piece
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while text.count(b"\n") < 2:
+                if not selector.select(max(deadline - time.monotonic(), 0)):
+                    late = f"ottla-broker was not ready in {PATIENCE:.0f} s"
+                    raise BrokerError(late + self.last_words())
+                piece = os.read(stdout, 4096)
+                if not piece:
+                    self._child.wait(PATIENCE)
+                    raise BrokerError(f"ottla-broker did not start{self.last_words()}")
+                text += piece
         second = text.decode().splitlines()[1]
         return int(second.rpartition(":")[2])
 
