@@ -188,7 +188,10 @@ fn a_broker_that_is_told_to_stop_leaves_its_folder_to_the_next_one() {
     Client::connect(broker.address).create_topic("t", 1, &[]);
     broker.command(&json!({"command": "pause"}));
     assert_eq!(broker.command(&json!({"command": "stop"}))["ok"], true);
+    // `wait` closes the pipe, and a broker that sees that first removes its folder.
+    let pipe = broker.child.stdin.take();
     assert!(broker.child.wait().unwrap().success());
+    drop(pipe);
     let mut next = Scripted::start(&["--temporary", "--data-dir", data.to_str().unwrap()]);
     assert_eq!(Client::connect(next.address).read_all("t", 0), []);
     next.close_stdin();
