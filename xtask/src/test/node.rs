@@ -40,8 +40,11 @@ fn suites(run: &mut Run, context: &Context, on: &str, node_folder: Option<PathBu
     }
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let suite = |run: &Run, folder: &Path| {
-        let mut npm = context.command("npm");
-        npm.args(["test", "--silent", "--"]).args(&run.filter);
+        let mut npm = context.command(if run.filter.is_empty() { "npm" } else { "node" });
+        match run.filter.join(" ") {
+            none if none.is_empty() => npm.args(["test", "--silent"]),
+            name => npm.arg("--test").arg(format!("--test-name-pattern={name}")).arg("test/"),
+        };
         npm.env("PATH", &path).env("NO_COLOR", "1").current_dir(folder);
         joined(&npm)
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::sum::Runner;
+use super::sum::{Runner, Sum};
 use super::{Context, Run, joined};
 use crate::packages::python::{REQUIREMENTS, interpreter, pip, suite, wheels};
 use crate::task::{Failure, root, run_quietly};
@@ -14,15 +14,10 @@ use crate::tools;
 pub(super) fn run(run: &mut Run, context: &Context) {
     let why = "the suite runs on the installed wheel";
     let Some((python, wheels)) = run.step("Python environment", why, installed) else { return };
-    let mut pytest = context.command(&python);
-    pytest.args(["-m", "pytest", "-vv", "-ra", "--color=no"]).args(&run.filter);
-    let sum = run.suite("Python tests", Runner::Pytest, &mut in_suite(&pytest));
+    let sum = pytest(run, "Python tests", "bindings/python", &context.command(&python));
     run.expect_common("python", &sum);
-    let mut pytest = context.command(&python);
-    pytest.args(["-m", "pytest", "-vv", "-ra", "--color=no"]).args(&run.filter);
-    let mut pytest = joined(&pytest);
-    pytest.current_dir(root().join("bindings/testing/python"));
-    run.suite("Python tests of ottla-testing", Runner::Pytest, &mut pytest);
+    let of_testing = "Python tests of ottla-testing";
+    pytest(run, of_testing, "bindings/testing/python", &context.command(&python));
     if run.filter.is_empty() {
         types(run, &python);
         newer(run, context, &wheels);
@@ -33,10 +28,12 @@ fn folder() -> PathBuf {
     root().join("bindings/python")
 }
 
-fn in_suite(command: &Command) -> Command {
-    let mut command = joined(command);
-    command.current_dir(folder());
-    command
+/// Runs the tests of a package by an interpreter.
+fn pytest(run: &mut Run, what: &str, package: &str, interpreter: &Command) -> Sum {
+    let mut pytest = joined(interpreter);
+    pytest.args(["-m", "pytest", "-vv", "-ra", "--color=no"]);
+    pytest.args(run.filter.iter().flat_map(|name| ["-k", name]));
+    run.suite(what, Runner::Pytest, pytest.current_dir(root().join(package)))
 }
 
 /// The environment's interpreter, with the wheels newly installed, and the wheels.
@@ -83,10 +80,9 @@ fn newer(run: &mut Run, context: &Context, wheels: &[PathBuf]) {
     if made.is_none() {
         return;
     }
-    python.args(["-m", "pytest", "-vv", "-ra", "--color=no"]);
     python.env("PYTHONPATH", &packages).env("OTTLA_BROKER_BIN", &context.broker);
-    python.env("OTTLA_TEST_BROKERS", &context.brokers).current_dir(folder());
-    let sum = run.suite("Python tests on 3.13", Runner::Pytest, &mut in_suite(&python));
+    python.env("OTTLA_TEST_BROKERS", &context.brokers);
+    let sum = pytest(run, "Python tests on 3.13", "bindings/python", &python);
     run.expect_common("python", &sum);
 }
 
