@@ -51,8 +51,12 @@ class Consumer {
     const signal = args.signalOf(options);
     signal?.throwIfAborted();
     const open = this.#open;
+    if (open && open.given < open.batch.length) {
+      const rest = new Batch(open.parts, open.given);
+      open.given = open.batch.length;
+      return rest;
+    }
     this.#open = undefined;
-    if (open && open.given < open.batch.length) return new Batch(open.parts, open.given);
     const parts = await this.#ask(signal);
     return parts === null ? null : new Batch(parts);
   }

@@ -25,6 +25,9 @@ struct Inner {
     /// A batch that the core handed out and JavaScript did not take yet. Were it the result of a
     /// call instead, one that is cancelled at the last moment would lose it.
     handed: Mutex<Option<Batch>>,
+    /// Held while the core is asked: who asks after a call that is being cancelled sees what that
+    /// one was given at the last moment.
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// The offset to commit for a partition, with leader epoch and a note.
@@ -37,6 +40,7 @@ impl Inner {
 
     /// Waits until there is a batch to take; answers `false` once closed.
     async fn wait(self: Arc<Self>) -> Result<bool, Error> {
+        let _asking = self.asking.lock().await;
         if self.handed().is_some() {
             return Ok(true);
         }
@@ -49,7 +53,7 @@ impl Inner {
 
 impl NativeConsumer {
     pub(crate) fn new(consumer: Consumer, shared: Arc<Shared>) -> Self {
-        let inner = Arc::new(Inner { consumer, handed: Mutex::default() });
+        let inner = Arc::new(Inner { consumer, handed: Mutex::default(), asking: Default::default() });
         Self { inner, shared, base_offset: 0 }
     }
 }

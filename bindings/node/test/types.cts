@@ -1,0 +1,6 @@
+// The same for CommonJS.
+import ottla = require('ottla');
+
+export const connect = async (): Promise<ottla.Producer> => (
+  ottla.Producer.connect({ bootstrapServers: 'h:1' })
+);
