@@ -22,6 +22,7 @@ export function options() {
       payload: { type: 'string' },
       codec: { type: 'string', default: 'none' },
       by: { type: 'string', default: 'record' },
+      many: { type: 'boolean', default: false },
     },
   })
   return { ...values, command: positionals[0], records: Number(values.records) }

@@ -20,6 +20,8 @@ def options():
     parser.add_argument("--payload", help="lines that are the records' values")
     parser.add_argument("--codec", default="none")
     parser.add_argument("--by", choices=["record", "batch"], default="record")
+    parser.add_argument("--many", action="store_true", help="many records a call")
+    parser.add_argument("--uvloop", action="store_true")
     return parser.parse_args()
 
 

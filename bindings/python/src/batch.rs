@@ -455,8 +455,14 @@ impl ColumnIterator {
         let Some((place, len)) = self.shared.span(at, self.part) else {
             return Ok(Some(py.None().into_bound(py)));
         };
-        let span = PySlice::new(py, place as isize, (place + len) as isize, 1);
-        self.all.bind(py).get_item(span).map(Some)
+        // `PySlice::new` would leak the two numbers.
+        // SAFETY: the view is alive, and the answer is a new reference or an error.
+        let slice = unsafe {
+            let (start, end) = (place as isize, (place + len) as isize);
+            let slice = ffi::PySequence_GetSlice(self.all.as_ptr(), start, end);
+            Bound::from_owned_ptr_or_err(py, slice)?
+        };
+        Ok(Some(slice))
     }
 
     fn __length_hint__(&self) -> usize {
