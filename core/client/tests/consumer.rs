@@ -196,6 +196,16 @@ async fn closing_commits_what_a_view_said_is_finished() {
 }
 
 #[tokio::test]
+async fn committing_after_closing_fails_at_once() {
+    let cluster = Cluster::with_topic("t", 1).await;
+    let consumer = cluster.consumer().group_id("g").topics(["t"]).build().await.expect("up");
+    consumer.close().await.expect("closed");
+    let limit = Duration::from_secs(20);
+    let committed = tokio::time::timeout(limit, consumer.commit()).await.expect("it ends");
+    assert_eq!(committed.expect_err("closed").kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
 async fn what_is_not_finished_is_not_committed_by_itself() {
     let cluster = Cluster::with_topic("t", 1).await;
     cluster.produce("t", 1, 0..10).await;

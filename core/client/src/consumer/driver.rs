@@ -106,6 +106,11 @@ impl Shared {
             // Under the machine's lock: the driver cannot see the result before this.
             self.commits().insert(ticket, sender);
         });
+        // Closing marks itself before it ends the commits that wait: one that came after is ended
+        // here, by dropping its sender.
+        if *self.is_closed.borrow() {
+            self.commits().clear();
+        }
         receiver
     }
 
