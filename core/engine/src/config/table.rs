@@ -114,8 +114,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (5_000, I32_MAX),
         "300000",
-        "A topic that nothing was sent to for this long is left out of the next metadata request; the \
-         next record to it asks again.",
+        "A topic that nothing was sent to for this long is left out of the next metadata request; \
+         the next record to it asks again.",
     ),
     millis(
         "reconnect.backoff.ms",
@@ -294,8 +294,8 @@ pub const SETTINGS: &[Setting] = &[
         Roles::PRODUCER,
         (0, I32_MAX),
         "0",
-        "A partition whose broker has taken no batch for this long, although there is one for it, is \
-         left out for records without a key (KIP-794); 0 leaves none out. Only with \
+        "A partition whose broker has taken no batch for this long, although there is one for it, \
+         is left out for records without a key (KIP-794); 0 leaves none out. Only with \
          `partitioner.adaptive.partitioning.enable`.",
     ),
     // Consumer: groups.
