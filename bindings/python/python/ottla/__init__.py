@@ -8,6 +8,7 @@ Settings have Kafka's own names, in a mapping with dots or as keywords with unde
 No call holds the interpreter while it waits, and Ctrl-C ends any of them.
 """
 
+from ottla import aio
 from ottla._errors import (
     ArgumentTypeError,
     AuthenticationError,
@@ -32,6 +33,7 @@ from ottla._native import (
     Admin,
     Batch,
     Consumer,
+    Deliveries,
     Delivery,
     Producer,
     Record,
@@ -77,6 +79,7 @@ __all__ = [
     "ConfigResource",
     "Consumer",
     "CreatedTopic",
+    "Deliveries",
     "Delivery",
     "FencedError",
     "FullError",
@@ -104,4 +107,5 @@ __all__ = [
     "TopicPartition",
     "UnreachableError",
     "UnsupportedError",
+    "aio",
 ]

@@ -17,7 +17,8 @@ from ottla._native import aio as _aio
 
 Admin = _aio.Admin
 Consumer = _aio.Consumer
+Deliveries = _aio.Deliveries
 Delivery = _aio.Delivery
 Producer = _aio.Producer
 
-__all__ = ["Admin", "Consumer", "Delivery", "Producer"]
+__all__ = ["Admin", "Consumer", "Deliveries", "Delivery", "Producer"]
