@@ -6,14 +6,17 @@ mod api_versions;
 mod common;
 mod fetch;
 mod framing;
+mod groups;
 mod honesty;
 mod idempotence;
+mod join_group;
 mod list_offsets;
 mod metadata;
 mod produce;
 mod produce_validation;
 mod records;
 mod round_trips;
+mod sync_group;
 
 const SUITES: &[&[Case]] = &[
     framing::CASES,
@@ -25,6 +28,8 @@ const SUITES: &[&[Case]] = &[
     fetch::CASES,
     list_offsets::CASES,
     round_trips::CASES,
+    join_group::CASES,
+    sync_group::CASES,
 ];
 
 /// Every test of every suite.

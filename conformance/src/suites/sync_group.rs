@@ -1,0 +1,309 @@
+//! SyncGroup, Heartbeat, LeaveGroup: what members of a generation are told.
+
+use super::groups::{
+    FENCED_INSTANCE_ID, Group, ILLEGAL_GENERATION, Member, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
+};
+use crate::case::{Case, Profile::Groups};
+use crate::context::{Context, Step, error_name};
+use crate::verdict::Stop;
+use ottla_protocol::messages::{ApiKey, Response};
+
+macro_rules! case {
+    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
+        Case {
+            name: $name,
+            profile: Groups,
+            statements: &[$($statement),+],
+            axis: Some((ApiKey::$axis, $since)),
+            run: $run,
+        }
+    };
+}
+
+pub(crate) const CASES: &[Case] = &[
+    case!(
+        "sync-group/two-members",
+        SyncGroup,
+        0,
+        two_members,
+        "K-SYNC-GROUP-001",
+        "K-SYNC-GROUP-002",
+        "K-SYNC-GROUP-003",
+        "K-SYNC-GROUP-004",
+        "K-SYNC-GROUP-009"
+    ),
+    case!(
+        "sync-group/strangers",
+        SyncGroup,
+        0,
+        strangers,
+        "K-SYNC-GROUP-005",
+        "K-SYNC-GROUP-006",
+        "K-SYNC-GROUP-007",
+        "K-SYNC-GROUP-010",
+        "K-SYNC-GROUP-013"
+    ),
+    case!("sync-group/rebalance", SyncGroup, 0, in_a_rebalance, "K-SYNC-GROUP-008"),
+    case!(
+        "heartbeat/answers",
+        Heartbeat,
+        0,
+        heartbeats,
+        "K-HEARTBEAT-001",
+        "K-HEARTBEAT-002",
+        "K-HEARTBEAT-004",
+        "K-HEARTBEAT-005",
+        "K-HEARTBEAT-006",
+        "K-HEARTBEAT-007"
+    ),
+    case!("heartbeat/rebalance", Heartbeat, 0, heartbeat_in_a_rebalance, "K-HEARTBEAT-003"),
+    case!("heartbeat/fenced", Heartbeat, 3, fenced_heartbeat, "K-HEARTBEAT-008"),
+    case!(
+        "leave-group/members",
+        LeaveGroup,
+        3,
+        leaving_members,
+        "K-LEAVE-GROUP-001",
+        "K-LEAVE-GROUP-002",
+        "K-LEAVE-GROUP-003",
+        "K-LEAVE-GROUP-004",
+        "K-LEAVE-GROUP-005"
+    ),
+    case!(
+        "leave-group/rest-is-rebalanced",
+        LeaveGroup,
+        0,
+        rest_is_rebalanced,
+        "K-LEAVE-GROUP-006",
+        "K-LEAVE-GROUP-007"
+    ),
+];
+
+/// A group of two in one generation, joined and not yet assigned: leader and follower.
+fn pair(context: &mut Context<'_>) -> Step<(Member, Member)> {
+    let (group, mut first) = Group::of_one(context)?;
+    let mut second = group.member(context)?;
+    let version = context.best(ApiKey::JoinGroup)?;
+    if version >= 4 {
+        second.id = second.join_once(context, "K-JOIN-GROUP-001")?.member_id;
+    }
+    let pending = second.send(version, &second.join_request(version))?;
+    let until = context.deadline();
+    while first.heartbeat(context, "K-HEARTBEAT-003")? != REBALANCE_IN_PROGRESS {
+        context.must_before("K-HEARTBEAT-003", until, || "no rebalance began".to_owned())?;
+    }
+    let one = first.join(context, "K-JOIN-GROUP-015")?;
+    let Response::JoinGroup(two) = second.receive(context, "K-JOIN-GROUP-015", &pending)? else {
+        return Err(Stop::harness("another API's answer"));
+    };
+    second.take(&two);
+    Ok(if one.leader == first.id { (first, second) } else { (second, first) })
+}
+
+fn two_members(context: &mut Context<'_>) -> Step {
+    let (mut leader, mut follower) = pair(context)?;
+    let version = context.version();
+    let pending = follower.send(version, &follower.sync_request(version, &[]))?;
+    let held = follower.is_held(200);
+    context.must("K-SYNC-GROUP-001", held, || {
+        "the follower was answered before the leader had assigned".to_owned()
+    })?;
+    let (lead, follow) = (leader.id.clone(), follower.id.clone());
+    let assignments: [(&str, &[u8]); 2] = [(&lead, b"for the leader"), (&follow, b"follower's")];
+    let own = leader.sync(context, "K-SYNC-GROUP-003", &assignments)?;
+    let got = (own.error_code, &own.assignment[..]);
+    context.must("K-SYNC-GROUP-003", got == (0, b"for the leader"), || {
+        format!("the leader got {}, {:?}", error_name(got.0), got.1)
+    })?;
+    let answer = follower.receive(context, "K-SYNC-GROUP-002", &pending)?;
+    let Response::SyncGroup(other) = answer else {
+        return Err(Stop::harness("another API's answer"));
+    };
+    let got = (other.error_code, &other.assignment[..]);
+    context.must("K-SYNC-GROUP-002", got == (0, b"follower's"), || {
+        format!("the follower got {}, {:?}", error_name(got.0), got.1)
+    })?;
+    let again = follower.sync(context, "K-SYNC-GROUP-009", &[])?;
+    let got = (again.error_code, &again.assignment[..]);
+    context.must("K-SYNC-GROUP-009", got == (0, b"follower's"), || {
+        format!("in a stable group: {}, {:?}", error_name(got.0), got.1)
+    })?;
+    let (mut leader, mut follower) = pair(context)?;
+    let lead = leader.id.clone();
+    leader.sync(context, "K-SYNC-GROUP-004", &[(&lead, b"all")])?;
+    let left_out = follower.sync(context, "K-SYNC-GROUP-004", &[])?;
+    let got = (left_out.error_code, &left_out.assignment[..]);
+    context.must("K-SYNC-GROUP-004", got == (0, b""), || {
+        format!("the leader's list leaves it out: {}, {:?}", error_name(got.0), got.1)
+    })
+}
+
+fn sync_code(
+    context: &mut Context<'_>,
+    member: &mut Member,
+    statement: &'static str,
+    expected: i16,
+    what: &str,
+) -> Step {
+    let code = member.sync(context, statement, &[])?.error_code;
+    context.must(statement, code == expected, || {
+        format!("{what} should be {}; it is {}", error_name(expected), error_name(code))
+    })
+}
+
+fn strangers(context: &mut Context<'_>) -> Step {
+    let (_, mut member) = Group::of_one(context)?;
+    let generation = member.generation;
+    for other in [generation - 1, generation + 1] {
+        member.generation = other;
+        let what = format!("generation {other} of {generation}");
+        sync_code(context, &mut member, "K-SYNC-GROUP-005", ILLEGAL_GENERATION, &what)?;
+    }
+    member.generation = generation;
+    if context.version() >= 5 {
+        let mut other = std::mem::take(&mut member.protocols);
+        member.protocols = vec![("another".to_owned(), ottla_protocol::Bytes::new())];
+        sync_code(context, &mut member, "K-SYNC-GROUP-007", 23, "another protocol")?;
+        std::mem::swap(&mut member.protocols, &mut other);
+        let answer = member.sync(context, "K-SYNC-GROUP-013", &[])?;
+        let told = (answer.protocol_type.as_deref(), answer.protocol_name.as_deref());
+        context.must("K-SYNC-GROUP-013", told == (Some("consumer"), Some("range")), || {
+            format!("protocol type and name are told as {told:?}")
+        })?;
+    }
+    member.id = "nobody-that-was-ever-here".to_owned();
+    let (six, ten) = ("K-SYNC-GROUP-006", "K-SYNC-GROUP-010");
+    sync_code(context, &mut member, six, UNKNOWN_MEMBER_ID, "an unknown member id")?;
+    let mut nobody = Group::new(context)?.member(context)?;
+    (nobody.id, nobody.generation) = ("nobody".to_owned(), 1);
+    sync_code(context, &mut nobody, ten, UNKNOWN_MEMBER_ID, "a group that does not exist")
+}
+
+/// A group of one that waits for its member to join again.
+fn waiting(context: &mut Context<'_>, statement: &'static str) -> Step<(Member, Member)> {
+    let (group, mut first) = Group::of_one(context)?;
+    let mut second = group.member(context)?;
+    let version = context.best(ApiKey::JoinGroup)?;
+    if version >= 4 {
+        second.id = second.join_once(context, statement)?.member_id;
+    }
+    second.send(version, &second.join_request(version))?;
+    let until = context.deadline();
+    while first.heartbeat(context, statement)? != REBALANCE_IN_PROGRESS {
+        context.must_before(statement, until, || {
+            "a heartbeat is never told of the rebalance".to_owned()
+        })?;
+    }
+    Ok((first, second))
+}
+
+fn in_a_rebalance(context: &mut Context<'_>) -> Step {
+    let (mut first, _second) = waiting(context, "K-SYNC-GROUP-008")?;
+    let what = "while the group waits for members";
+    sync_code(context, &mut first, "K-SYNC-GROUP-008", REBALANCE_IN_PROGRESS, what)
+}
+
+fn heartbeat_in_a_rebalance(context: &mut Context<'_>) -> Step {
+    waiting(context, "K-HEARTBEAT-003")?;
+    context.held("K-HEARTBEAT-003");
+    Ok(())
+}
+
+fn beat(
+    context: &mut Context<'_>,
+    member: &mut Member,
+    statement: &'static str,
+    expected: i16,
+    what: &str,
+) -> Step {
+    let code = member.heartbeat(context, statement)?;
+    context.must(statement, code == expected, || {
+        format!("{what}: expected {}, it is {}", error_name(expected), error_name(code))
+    })
+}
+
+fn heartbeats(context: &mut Context<'_>) -> Step {
+    let group = Group::new(context)?;
+    let mut member = group.member(context)?;
+    (member.id, member.generation) = ("nobody".to_owned(), 1);
+    let unknown = UNKNOWN_MEMBER_ID;
+    beat(context, &mut member, "K-HEARTBEAT-002", unknown, "a group that does not exist")?;
+    (member.id, member.generation) = (String::new(), -1);
+    member.join(context, "K-HEARTBEAT-004")?;
+    beat(context, &mut member, "K-HEARTBEAT-004", 0, "between JoinGroup and SyncGroup")?;
+    let own = member.id.clone();
+    member.sync(context, "K-HEARTBEAT-005", &[(&own, b"all")])?;
+    beat(context, &mut member, "K-HEARTBEAT-005", 0, "in a stable group")?;
+    member.generation += 1;
+    let illegal = ILLEGAL_GENERATION;
+    beat(context, &mut member, "K-HEARTBEAT-007", illegal, "the next generation")?;
+    member.generation -= 1;
+    let id = std::mem::replace(&mut member.id, "nobody".to_owned());
+    beat(context, &mut member, "K-HEARTBEAT-006", unknown, "an unknown member id")?;
+    member.id.clone_from(&id);
+    member.leave(context, "K-HEARTBEAT-001", &[(&id, None)])?;
+    beat(context, &mut member, "K-HEARTBEAT-001", unknown, "a group without members")
+}
+
+fn fenced_heartbeat(context: &mut Context<'_>) -> Step {
+    let group = Group::new(context)?;
+    let mut member = group.member(context)?;
+    member.instance = Some("instance-1".to_owned());
+    member.settle(context)?;
+    member.id = "another-member".to_owned();
+    let what = "an instance id with another member id";
+    beat(context, &mut member, "K-HEARTBEAT-008", FENCED_INSTANCE_ID, what)
+}
+
+fn leaving_members(context: &mut Context<'_>) -> Step {
+    let group = Group::new(context)?;
+    let mut member = group.member(context)?;
+    member.instance = Some("instance-1".to_owned());
+    member.settle(context)?;
+    let own = member.id.clone();
+    let strangers = [("nobody", None), ("someone", Some("instance-1"))];
+    let (top, codes) = member.leave(context, "K-LEAVE-GROUP-001", &strangers)?;
+    context.must("K-LEAVE-GROUP-001", top == 0 && codes.len() == 2, || {
+        format!("two members: {}, entries {codes:?}", error_name(top))
+    })?;
+    context.must("K-LEAVE-GROUP-002", codes[0] == UNKNOWN_MEMBER_ID, || {
+        format!("an unknown member: {}", error_name(codes[0]))
+    })?;
+    context.must("K-LEAVE-GROUP-005", codes[1] == FENCED_INSTANCE_ID, || {
+        format!("an instance id with another member id: {}", error_name(codes[1]))
+    })?;
+    beat(context, &mut member, "K-LEAVE-GROUP-005", 0, "the member that did not leave")?;
+    let by_instance = [("nobody", None), ("", Some("instance-1"))];
+    let (_, codes) = member.leave(context, "K-LEAVE-GROUP-004", &by_instance)?;
+    context.must("K-LEAVE-GROUP-004", codes.get(1) == Some(&0), || {
+        format!("by the instance id alone: entries {codes:?}")
+    })?;
+    member.id = own;
+    let code = member.heartbeat(context, "K-LEAVE-GROUP-003")?;
+    context.must("K-LEAVE-GROUP-003", code != 0, || {
+        "beside an unknown member it should have left; it is still there".to_owned()
+    })
+}
+
+fn rest_is_rebalanced(context: &mut Context<'_>) -> Step {
+    let (mut leader, mut follower) = pair(context)?;
+    let lead = leader.id.clone();
+    leader.sync(context, "K-LEAVE-GROUP-007", &[(&lead, b"all")])?;
+    follower.sync(context, "K-LEAVE-GROUP-007", &[])?;
+    if context.version() < 3 {
+        let (code, _) = leader.leave(context, "K-LEAVE-GROUP-006", &[("nobody", None)])?;
+        context.must("K-LEAVE-GROUP-006", code == UNKNOWN_MEMBER_ID, || {
+            format!("an unknown member: {}", error_name(code))
+        })?;
+    }
+    let id = follower.id.clone();
+    follower.leave(context, "K-LEAVE-GROUP-007", &[(&id, None)])?;
+    let until = context.deadline();
+    while leader.heartbeat(context, "K-LEAVE-GROUP-007")? != REBALANCE_IN_PROGRESS {
+        context.must_before("K-LEAVE-GROUP-007", until, || {
+            "a member left, and no rebalance began".to_owned()
+        })?;
+    }
+    context.held("K-LEAVE-GROUP-007");
+    Ok(())
+}
