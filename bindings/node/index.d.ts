@@ -2,8 +2,8 @@
 // the code by test/types.test.mjs.
 //
 // Times are numbers of milliseconds since 1970, offsets are bigint, sizes are bytes. Every method
-// that waits takes `{ signal }`: when the signal aborts, the promise is rejected with its reason and
-// the core drops the call.
+// that waits takes `{ signal }`: when the signal aborts, the promise is rejected with its reason
+// and the core drops the call.
 
 /// <reference types="node" />
 
@@ -93,8 +93,8 @@ export class RecordMetadata {
 }
 
 /**
- * Sends records. Idempotent by default: each is written once and in order per partition, whatever is
- * retried.
+ * Sends records. Idempotent by default: each is written once and in order per partition, whatever
+ * is retried.
  */
 export class Producer implements AsyncDisposable {
   private constructor();
@@ -236,9 +236,9 @@ export interface CommittedOffset extends TopicPartition {
 }
 
 /**
- * Reads records. Ask for them one after the other. A record (a batch) is *finished* when the next is
- * asked for, and only what is finished is committed by itself: nothing is lost when the program dies
- * in the middle. Heartbeats, fetching ahead and commits go on in the background.
+ * Reads records. Ask for them one after the other. A record (a batch) is *finished* when the next
+ * is asked for, and only what is finished is committed by itself: nothing is lost when the program
+ * dies in the middle. Heartbeats, fetching ahead and commits go on in the background.
  */
 export class Consumer implements AsyncDisposable, AsyncIterable<Record> {
   private constructor();
@@ -265,7 +265,7 @@ export class Consumer implements AsyncDisposable, AsyncIterable<Record> {
   /** All batches, until the consumer is closed. */
   batches(options?: CallOptions): AsyncIterableIterator<Batch>;
 
-  /** All records, until the consumer is closed. Leaving the loop does not finish its last record. */
+  /** All records, until it is closed. Leaving the loop does not finish its last record. */
   records(options?: CallOptions): AsyncIterableIterator<Record>;
 
   /** As `records()`. */

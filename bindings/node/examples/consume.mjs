@@ -1,9 +1,11 @@
 // Consumes as a member of a group until Ctrl-C, or until COUNT records:
-// `node consume.mjs HOST:PORT TOPIC GROUP [COUNT]`. Start it twice: the members share the partitions.
+// `node consume.mjs HOST:PORT TOPIC GROUP [COUNT]`. Start it twice: the members share the
+// partitions.
 import { Consumer } from 'ottla';
 
-const [bootstrapServers = '127.0.0.1:9092', topic = 'lines', groupId = 'readers', count = 'Infinity'] = (
-  process.argv.slice(2));
+const [
+  bootstrapServers = '127.0.0.1:9092', topic = 'lines', groupId = 'readers', count = 'Infinity',
+] = process.argv.slice(2);
 
 const consumer = await Consumer.connect(
   { bootstrapServers, groupId, autoOffsetReset: 'earliest' },

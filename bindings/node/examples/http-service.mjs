@@ -34,7 +34,8 @@ async function handle(request, response) {
 const server = createServer(handle).listen(Number(port), '127.0.0.1');
 await once(server, 'listening');
 const address = server.address();
-console.log(`listening on http://127.0.0.1:${typeof address === 'object' ? address?.port : address}`);
+const bound = typeof address === 'object' ? address?.port : address;
+console.log(`listening on http://127.0.0.1:${bound}`);
 
 await once(process, 'SIGINT');
 server.close();

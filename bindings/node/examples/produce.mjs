@@ -1,7 +1,8 @@
 // Sends lines: `node produce.mjs HOST:PORT TOPIC [COUNT]`. Each promise tells where its record is.
 import { OttlaError, Producer } from 'ottla';
 
-const [bootstrapServers = '127.0.0.1:9092', topic = 'lines', count = '1000'] = process.argv.slice(2);
+const [bootstrapServers = '127.0.0.1:9092', topic = 'lines', count = '1000'] = (
+  process.argv.slice(2));
 
 const producer = await Producer.connect({ bootstrapServers, compressionType: 'lz4', lingerMs: 5 });
 try {

@@ -4,14 +4,16 @@
 // is the topic's end when it starts.
 //
 // SQLite is the package node-sqlite3-wasm: it needs no build, writes the file itself (sql.js only
-// exports whole databases), and works on every Node (`node:sqlite` exists from 22 on). Its lock is a
-// folder that a killed process leaves behind; only this program writes the file, so it goes first.
+// exports whole databases), and works on every Node (`node:sqlite` exists from 22 on). Its lock is
+// a folder that a killed process leaves behind; only this program writes the file, so that it can
+// be removed first.
 import { rmSync } from 'node:fs';
 import { Admin, Consumer } from 'ottla';
 import sqlite from 'node-sqlite3-wasm';
 
-const [bootstrapServers = '127.0.0.1:9092', topic = 'balances', file = 'sink.db', mode = 'forever'] = (
-  process.argv.slice(2));
+const [
+  bootstrapServers = '127.0.0.1:9092', topic = 'balances', file = 'sink.db', mode = 'forever',
+] = process.argv.slice(2);
 
 rmSync(`${file}.lock`, { recursive: true, force: true });
 const database = new sqlite.Database(file);

@@ -43,7 +43,9 @@ function newTopic(what, topic) {
 
 function resource(what, given) {
   const { type, name } = args.object(what, given);
-  if (args.string(`${what}.type`, type) === 'topic') return [type, args.string(`${what}.name`, name)];
+  if (args.string(`${what}.type`, type) === 'topic') {
+    return [type, args.string(`${what}.name`, name)];
+  }
   if (type !== 'broker') {
     throw invalid(`${what}.type must be "topic" or "broker", not "${type}"`);
   }

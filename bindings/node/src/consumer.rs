@@ -53,7 +53,8 @@ impl Inner {
 
 impl NativeConsumer {
     pub(crate) fn new(consumer: Consumer, shared: Arc<Shared>) -> Self {
-        let inner = Arc::new(Inner { consumer, handed: Mutex::default(), asking: Default::default() });
+        let (handed, asking) = Default::default();
+        let inner = Arc::new(Inner { consumer, handed, asking });
         Self { inner, shared, base_offset: 0 }
     }
 }
@@ -77,9 +78,9 @@ impl NativeConsumer {
         }))
     }
 
-    /// The batch that a call waited for: `[topic, partition, base offset, last offset, leader epoch,
-    /// base timestamp, records, integers of the index, bytes]`, where bytes are the index, the
-    /// headers' index and the batch's data.
+    /// The batch that a call waited for: `[topic, partition, base offset, last offset, leader
+    /// epoch, base timestamp, records, integers of the index, bytes]`, where bytes are the index,
+    /// the headers' index and the batch's data.
     #[napi(ts_return_type = "unknown[] | null")]
     pub fn take_batch<'env>(&mut self, env: &'env Env) -> napi::Result<Either<Array<'env>, Tree>> {
         let Some(batch) = self.inner.handed().take() else { return Ok(Either::B(Tree::Null)) };

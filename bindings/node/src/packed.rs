@@ -1,8 +1,8 @@
 //! Records as JavaScript packs them: integers in one array, bytes in another.
 //!
-//! Per record [`FIELDS`] integers, then two per header (bytes of the key; bytes of the value, -1 for
-//! null). Key, value, and each header's key and value follow each other in the bytes. The same is in
-//! `lib/pack.cjs`.
+//! Per record [`FIELDS`] integers, then two per header (bytes of the key; bytes of the value, -1
+//! for null). Key, value, and each header's key and value follow each other in the bytes. The same
+//! is in `lib/pack.cjs`.
 
 use ottla::{Header, Record};
 use std::borrow::Cow;

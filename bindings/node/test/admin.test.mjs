@@ -10,7 +10,8 @@ onEachBroker((broker) => {
   test('admin_creates_lists_describes_deletes', async (t) => {
     const client = await admin(t, broker);
     const name = uniqueName('t');
-    const wanted = { name, partitions: 3, replicationFactor: 1, configs: { 'retention.ms': 3_600_000 } };
+    const configs = { 'retention.ms': 3_600_000 };
+    const wanted = { name, partitions: 3, replicationFactor: 1, configs };
     await client.createTopic(wanted, { validateOnly: true });
     assert(!(await client.listTopics()).some((each) => each.name === name));
     const created = await client.createTopic(wanted);
@@ -62,7 +63,9 @@ onEachBroker((broker) => {
     const name = await topic(t, broker);
     const sender = await producer(t, broker);
     const at = Date.now() - 1_000;
-    await sender.sendMany(name, [{ value: 'a', timestamp: at }, { value: 'b', timestamp: at + 10 }]);
+    await sender.sendMany(name, [
+      { value: 'a', timestamp: at }, { value: 'b', timestamp: at + 10 },
+    ]);
     const groupId = uniqueName('g');
     const member = await consumer(t, broker, { groupId, clientId: 'me' }, { topics: [name] });
     await take(member, 2);

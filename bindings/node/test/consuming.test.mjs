@@ -14,7 +14,8 @@ const values = (records) => records.map((record) => text(record.value));
 async function numbered(t, broker, count) {
   const name = await topic(t, broker);
   const sender = await producer(t, broker);
-  await sender.sendMany(name, numbers(0, count).map((value) => ({ value, timestamp: Number(value) })));
+  const records = numbers(0, count).map((value) => ({ value, timestamp: Number(value) }));
+  await sender.sendMany(name, records);
   return { name, sender, partition: { topic: name, partition: 0 } };
 }
 

@@ -44,7 +44,8 @@ onEachBroker((broker) => {
     const client = await admin(t, broker);
     const [missing] = await client.describeTopics([uniqueName('missing')]);
     check(
-      missing.error, ottla.NotFoundError, 'UNKNOWN_TOPIC_OR_PARTITION', /missing/, { retriable: true },
+      missing.error, ottla.NotFoundError, 'UNKNOWN_TOPIC_OR_PARTITION', /missing/,
+      { retriable: true },
     );
 
     const lost = await consumer(
@@ -56,7 +57,9 @@ onEachBroker((broker) => {
       ottla.OffsetOutOfRangeError, 'OFFSET_OUT_OF_RANGE', /1000/,
     );
     check(
-      await failure(ottla.Consumer.connect({ bootstrapServers: broker.address }, { topics: [name] })),
+      await failure(ottla.Consumer.connect(
+        { bootstrapServers: broker.address }, { topics: [name] },
+      )),
       ottla.ConfigError, 'CONFIG', /group\.id/,
     );
     check(
@@ -93,7 +96,8 @@ onEachBroker((broker) => {
         'a header\'s key must be a string, not number'],
       [() => sender.send({ topic: name, headers: { h: 1 } }),
         'header "h" must be a string, a Uint8Array, an ArrayBuffer or null, not number'],
-      [() => sender.sendMany(name, [{ value: 'x' }, null]), 'records[1] must be an object, not null'],
+      [() => sender.sendMany(name, [{ value: 'x' }, null]),
+        'records[1] must be an object, not null'],
       [() => sender.send({ topic: name }, { signal: 1 }),
         'options.signal must be an AbortSignal, not number'],
       [() => client.seek({ topic: name, partition: 0 }, 5), 'offset must be a bigint, not number'],
@@ -146,7 +150,10 @@ onEachBroker((broker) => {
     const [host, port] = broker.address.split(':');
     const all = [
       { bootstrapServers: [broker.address], lingerMs: 1, enableIdempotence: false, acks: 1 },
-      { bootstrap_servers: `${host}:${port}`, linger_ms: '1', enable_idempotence: 'false', acks: '1' },
+      {
+        bootstrap_servers: `${host}:${port}`, linger_ms: '1', enable_idempotence: 'false',
+        acks: '1',
+      },
       {
         'bootstrap.servers': broker.address, 'linger.ms': 1n, 'enable.idempotence': false,
         acks: 'all', clientId: undefined,

@@ -23,7 +23,8 @@ onEachBroker((broker) => {
   test('close_with_work_in_flight', async (t) => {
     const name = await topic(t, broker, 3);
     const sender = await producer(t, broker, { lingerMs: 1_000 });
-    const sent = Array.from({ length: 5_000 }, (_, i) => sender.send({ topic: name, value: `${i}` }));
+    const send = (_, i) => sender.send({ topic: name, value: `${i}` });
+    const sent = Array.from({ length: 5_000 }, send);
     await sender.close();
     // All had ended when it was closed.
     const ended = await Promise.race([Promise.all(sent), new Promise((r) => { setImmediate(r); })]);
@@ -59,8 +60,9 @@ onEachBroker((broker) => {
 
     // Aborted while it waits: the language's own error.
     const controller = new AbortController();
-    const waiting = failure(client.next({ signal: controller.signal }));
-    const lingering = failure(sender.send({ topic: name, value: 'x' }, { signal: controller.signal }));
+    const options = { signal: controller.signal };
+    const waiting = failure(client.next(options));
+    const lingering = failure(sender.send({ topic: name, value: 'x' }, options));
     await until('it lingers', () => sender.memoryUsed > 0);
     controller.abort();
     for (const error of [await waiting, await lingering]) {
@@ -93,8 +95,10 @@ onEachBroker((broker) => {
     const controller = new AbortController();
     const { signal } = controller;
     const waiting = ['w1', 'w2', 'w3'].map((key) => sender.send({ topic: name, key, value }));
-    const given = ['g1', 'g2'].map((key) => failure(sender.send({ topic: name, key, value }, { signal })));
-    const many = failure(sender.sendMany(name, [{ key: 'g3', value }, { key: 'g4', value }], { signal }));
+    const given = ['g1', 'g2'].map((key) => (
+      failure(sender.send({ topic: name, key, value }, { signal }))));
+    const two = [{ key: 'g3', value }, { key: 'g4', value }];
+    const many = failure(sender.sendMany(name, two, { signal }));
     const last = sender.send({ topic: name, key: 'last', value });
     controller.abort();
     for (const error of await Promise.all([...given, many])) assert.equal(error, signal.reason);
@@ -188,7 +192,8 @@ onEachBroker((broker) => {
     assert(grown < 24 * 1024 * 1024, `memory grew by ${grown} bytes`);
   });
 
-  test('unclosed_clients_are_collected', { skip: !globalThis.gc && 'needs --expose-gc' }, async (t) => {
+  const skip = !globalThis.gc && 'needs --expose-gc';
+  test('unclosed_clients_are_collected', { skip }, async (t) => {
     const name = await topic(t, broker);
     const before = usage();
     const leave = async () => {

@@ -149,11 +149,12 @@ onEachBroker((broker) => {
         import { parentPort } from 'node:worker_threads';
         import { Admin, Consumer, Producer } from 'ottla';
         const bootstrapServers = process.env.BROKER;
-        ${busy(name).replaceAll('`', '\\`').replace("console.log('busy')", "parentPort.postMessage('busy')")}
+        ${busy(name).replace("console.log('busy')", "parentPort.postMessage('busy')")}
         await consumer.close();
       \`;
       // Some are terminated with everything in flight, others end by themselves.
-      const url = new URL('data:text/javascript,' + encodeURIComponent(code.replace("'ottla'", JSON.stringify(import.meta.resolve('ottla')))));
+      const resolved = code.replace("'ottla'", JSON.stringify(import.meta.resolve('ottla')));
+      const url = new URL('data:text/javascript,' + encodeURIComponent(resolved));
       const main = await Producer.connect({ bootstrapServers });
       for (let i = 0; i < 6; i += 1) {
         const worker = new Worker(url);

@@ -14,7 +14,8 @@ onEachBroker((broker) => {
     for (const compressionType of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
       const name = await topic(t, broker);
       const sender = await producer(t, broker, { compressionType });
-      const records = Array.from({ length: 200 }, (_, i) => ({ key: `k${i}`, value: `v${i}`.repeat(20) }));
+      const record = (_, i) => ({ key: `k${i}`, value: `v${i}`.repeat(20) });
+      const records = Array.from({ length: 200 }, record);
       const written = await sender.sendMany(name, records);
       assert.deepEqual(written.map((each) => each.offset), records.map((_, i) => BigInt(i)));
       const got = await take(await reader(t, broker, name), records.length);
@@ -29,7 +30,8 @@ onEachBroker((broker) => {
   test('headers_keep_order_and_repeat', async (t) => {
     const name = await topic(t, broker);
     const sender = await producer(t, broker);
-    const headers = [['b', 'one'], ['a', Buffer.from([0, 255])], ['b', null], ['b', ''], ['é', 'x']];
+    const bytes = Buffer.from([0, 255]);
+    const headers = [['b', 'one'], ['a', bytes], ['b', null], ['b', ''], ['é', 'x']];
     await sender.send({ topic: name, value: 'pairs', headers });
     await sender.send({ topic: name, value: 'map', headers: new Map([['m', 'map']]) });
     await sender.send({ topic: name, value: 'object', headers: { o: 'object', n: null } });
@@ -37,7 +39,7 @@ onEachBroker((broker) => {
     const got = await take(await reader(t, broker, name), 4);
     const plain = got.map((record) => record.headers.map(([key, value]) => [key, text(value)]));
     assert.deepEqual(plain, [
-      [['b', 'one'], ['a', Buffer.from([0, 255]).toString()], ['b', null], ['b', ''], ['é', 'x']],
+      [['b', 'one'], ['a', text(bytes)], ['b', null], ['b', ''], ['é', 'x']],
       [['m', 'map']],
       [['o', 'object'], ['n', null]],
       [],
@@ -121,7 +123,8 @@ onEachBroker((broker) => {
   test('iterates_by_record_and_by_batch', async (t) => {
     const name = await topic(t, broker);
     const sender = await producer(t, broker);
-    const records = Array.from({ length: 500 }, (_, i) => ({ value: `${i}`, timestamp: 1_000 + i }));
+    const record = (_, i) => ({ value: `${i}`, timestamp: 1_000 + i });
+    const records = Array.from({ length: 500 }, record);
     await sender.sendMany(name, records);
     const byRecord = [];
     for await (const record of await reader(t, broker, name)) {
@@ -154,13 +157,15 @@ onEachBroker((broker) => {
   test('batch_views_are_lazy_and_outlive_the_consumer', async (t) => {
     const name = await topic(t, broker);
     const sender = await producer(t, broker, { compressionType: 'lz4' });
-    await sender.sendMany(name, [{ key: 'k', value: 'first', headers: { h: 'x' } }, { value: 'second' }]);
+    const keyed = { key: 'k', value: 'first', headers: { h: 'x' } };
+    await sender.sendMany(name, [keyed, { value: 'second' }]);
     const client = await consumer(t, broker, {}, { partitions: partitionsOf(name) });
     const batch = await client.nextBatch();
     await client.close();
     globalThis.gc?.();
     const [first, second] = batch;
-    assert.deepEqual([text(first.key), text(first.value), text(second.value)], ['k', 'first', 'second']);
+    assert.deepEqual([text(first.key), text(first.value)], ['k', 'first']);
+    assert.equal(text(second.value), 'second');
     assert.deepEqual(first.headers.map(([key, value]) => [key, text(value)]), [['h', 'x']]);
     // Views of one region, not copies: what is written through one is read through the other.
     batch.value(1)[0] = 'S'.charCodeAt(0);

@@ -6,7 +6,8 @@ import ottla, {
 import type { ConsumerSettings, Outcome, RebalanceEvent, TopicPartition } from 'ottla';
 
 /** Refuses to compile unless the types are the same. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : never;
+type Probe<A> = <T>() => T extends A ? 1 : 2;
+type Same<A, B> = Probe<A> extends Probe<B> ? true : never;
 const same = <A, B>(proof: Same<A, B>) => proof;
 
 export async function produce(): Promise<void> {
@@ -14,11 +15,14 @@ export async function produce(): Promise<void> {
     bootstrapServers: ['127.0.0.1:9092'], lingerMs: 5, 'compression.type': 'zstd', acks: 'all',
   });
   const written = await producer.send({
-    topic: 't', key: 'k', value: new Uint8Array(1), headers: { a: 'b', c: null }, timestamp: new Date(),
+    topic: 't', key: 'k', value: new Uint8Array(1), headers: { a: 'b', c: null },
+    timestamp: new Date(),
   }, { signal: AbortSignal.timeout(1) });
   same<typeof written, RecordMetadata>(true);
   same<typeof written.offset, bigint>(true);
-  const many = await producer.sendMany('t', [{ value: 'x' }, { value: null, headers: [['a', 'b']] }]);
+  const many = await producer.sendMany('t', [
+    { value: 'x' }, { value: null, headers: [['a', 'b']] },
+  ]);
   same<typeof many, RecordMetadata[]>(true);
   same<typeof producer.memoryUsed, number>(true);
   await producer.close({ timeoutMs: 100 });
@@ -33,7 +37,8 @@ export async function produce(): Promise<void> {
 }
 
 export async function consume(settings: ConsumerSettings): Promise<void> {
-  const consumer = await Consumer.connect({ ...settings, groupId: 'g', autoOffsetReset: 'earliest' }, {
+  const mine: ConsumerSettings = { ...settings, groupId: 'g', autoOffsetReset: 'earliest' };
+  const consumer = await Consumer.connect(mine, {
     topics: ['t'],
     onRebalance: (event) => { same<typeof event, RebalanceEvent>(true); },
   });
