@@ -82,7 +82,7 @@ const PRODUCE: &[Work] = &[Work::Produce];
 const NO_BATCH: &[Work] = &[Work::Produce, Work::ByRecord];
 
 /// Those whose names begin with "ottla" are ours; the others are peers.
-const CLIENTS: [Client; 14] = [
+const CLIENTS: [Client; 15] = [
     client("python", "ottla", &["ottla_client.py"], EVERY, 1),
     client("python", "ottla, send_many", &["ottla_client.py", "--many"], PRODUCE, 1),
     client("python", "ottla.aio", &["ottla_aio_client.py"], EVERY, 1),
@@ -97,6 +97,7 @@ const CLIENTS: [Client; 14] = [
     client("node", "@platformatic/kafka", &["platformatic.mjs"], NO_BATCH, 4),
     client("node", "kafka-crab-js", &["kafka-crab.mjs"], EVERY, 4),
     client("swift", "ottla", &[], EVERY, 1),
+    client("swift", "ottla, PackedRecords", &["--many"], PRODUCE, 1),
 ];
 
 const HEADER: [&str; 7] = [
@@ -133,10 +134,13 @@ impl Languages {
             "node" => self.node.as_ref(),
             _ => self.swift.as_ref(),
         };
-        let mut arguments: Vec<OsString> = client.arguments.iter().map(OsString::from).collect();
-        if let Some(script) = arguments.first_mut() {
-            *script = self.scripts.join(client.language).join(&script).into();
-        }
+        let is_script = |argument: &str| !argument.starts_with("--");
+        let folder = self.scripts.join(client.language);
+        let argument = |given: &&str| match is_script(given) {
+            true => folder.join(given).into_os_string(),
+            false => OsString::from(given),
+        };
+        let arguments = client.arguments.iter().map(argument).collect();
         program.map(|program| Driver::of_script(client.name, program.clone(), arguments))
     }
 }

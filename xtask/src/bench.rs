@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: builds Ottla and its peers in release mode and compares them. A peer that
 //! cannot be built is named and left out.
 
+mod languages;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -20,12 +22,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     })?;
     let peers = tools::folder().join("peers");
     fs::create_dir_all(&peers)?;
-    optional("build librdkafka, kacrab and krafka", || rust_peers(&peers));
-    optional("build franz-go", || {
-        let folder = root().join("bench/peers/go");
-        let mut go = Command::new("go");
-        task::run(go.args(["build", "-o"]).arg(peers.join("franz-go")).current_dir(folder))
-    });
+    let languages = languages::prepare(arguments)?;
+    if languages.arguments.is_empty() {
+        native_peers(&peers);
+    }
     let script = root().join("scripts/apache-kafka.sh");
     let kafka = tools::folder().join("kafka");
     optional("install Apache Kafka 4.3.1", || {
@@ -41,9 +41,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             .arg("--kafka-script")
             .arg(&script)
             .args(arguments)
+            .args(languages.arguments)
+            .env("OTTLA_BENCH_NODE", languages.node_packages)
             .env("KAFKA_CACHE", &kafka)
             .current_dir(root()),
     )
+}
+
+fn native_peers(peers: &Path) {
+    optional("build librdkafka, kacrab and krafka", || rust_peers(peers));
+    optional("build franz-go", || {
+        let folder = root().join("bench/peers/go");
+        let mut go = Command::new("go");
+        task::run(go.args(["build", "-o"]).arg(peers.join("franz-go")).current_dir(folder))
+    });
 }
 
 /// A step whose failure is told and does not end the run.

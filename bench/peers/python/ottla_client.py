@@ -16,7 +16,7 @@ def produce(options):
     before = []
     for window in common.windows(options.records, lines):
         if options.many:
-            deliveries = producer.send_many(topic, window)
+            deliveries = [producer.send_many(topic, window)]
         else:
             deliveries = [send(topic, value) for value in window]
         # One window is on its way while the next is made.
