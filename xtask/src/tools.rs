@@ -54,16 +54,19 @@ pub(crate) fn environment() -> [(&'static str, PathBuf); 3] {
     ]
 }
 
-/// Installs what is missing. A failure is reported and does not end the run.
-pub(crate) fn install() {
+/// Installs what is missing for all tests, or for those of the bindings alone. A failure is reported
+/// and does not end the run.
+pub(crate) fn install(for_rust: bool) {
     let report = |name: &str, result: Result<(), Failure>| {
         if let Err(failure) = result {
             println!("    {name} missing: {failure}");
         }
     };
     report("programs", programs());
-    report("Python packages", python());
-    report("Node packages", node());
+    if for_rust {
+        report("Python packages", python());
+        report("Node packages", node());
+    }
     report("Apache Kafka", kafka());
 }
 

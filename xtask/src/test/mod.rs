@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     };
     let in_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let mut run = Run { part, filter: filter.to_vec(), sum: Sum::default() };
-    tools::install();
+    tools::install(run.wants("rust"));
     if run.wants("rust") {
         run.rust();
     }
