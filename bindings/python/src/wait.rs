@@ -37,11 +37,15 @@ pub(crate) fn wait<T: Send>(
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(None);
             }
-            let is_main = Python::attach(|py| {
+            let looked = Python::try_attach(|py| {
                 py.check_signals()?;
                 is_main_thread(py)
-            })?;
-            slice = is_main.then_some(SLICE);
+            });
+            match looked {
+                Some(is_main) => slice = is_main?.then_some(SLICE),
+                // The interpreter has ended: a daemon thread waits for the end of the process.
+                None => std::thread::park(),
+            }
         }
     })
 }
