@@ -19,6 +19,7 @@ from support import (
     environment,
     member,
     new_topic,
+    open_files,
     reader,
     run_python,
     send_all,
@@ -129,10 +130,6 @@ def test_a_broker_that_goes_away_is_told_and_comes_back(own_broker: Broker) -> N
         own_broker.restart()
         assert delivery.result(PATIENCE).offset >= 2
         assert b"three" in [record.value for record in take(consumer, 1)]
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def resident() -> int:
