@@ -20,6 +20,22 @@ let package = Package(
         ),
         .target(name: "Ottla", dependencies: ["COttla", "OttlaFFI"]),
         .target(name: "OttlaTesting"),
-        .testTarget(name: "OttlaTests", dependencies: ["Ottla", "OttlaTesting"]),
+        .executableTarget(
+            name: "example-produce", dependencies: ["Ottla"], path: "Examples/Produce"),
+        .executableTarget(
+            name: "example-consume-group", dependencies: ["Ottla"], path: "Examples/ConsumeGroup"),
+        .executableTarget(
+            name: "example-sqlite-sink", dependencies: ["Ottla"], path: "Examples/SQLiteSink"),
+        .executableTarget(
+            name: "example-http-service", dependencies: ["Ottla"], path: "Examples/HTTPService"),
+        // What tests run in a process of its own.
+        .executableTarget(name: "test-helper", dependencies: ["Ottla"], path: "Tests/Helper"),
+        .testTarget(
+            name: "OttlaTests",
+            dependencies: [
+                "Ottla", "OttlaTesting", "example-produce", "example-consume-group",
+                "example-sqlite-sink", "example-http-service", "test-helper",
+            ]
+        ),
     ]
 )

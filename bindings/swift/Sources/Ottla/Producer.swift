@@ -119,6 +119,7 @@ public final class Producer: Sendable {
     private func enqueue(
         packed: [UInt8]
     ) async throws -> (deliveries: Deliveries, refused: Int) {
+        try Task.checkCancellation()
         let enqueued = withExtendedLifetime(native) {
             packed.withUnsafeBufferPointer {
                 ottla_producer_enqueue(address, $0.baseAddress, $0.count)

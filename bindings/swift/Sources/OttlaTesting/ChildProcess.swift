@@ -8,7 +8,7 @@ final class ChildProcess: @unchecked Sendable {
     /// One start at a time: another child must not inherit a pipe before it is marked.
     private static let starting = NSLock()
     private let input: Int32
-    private let output: FileHandle
+    private let output: Int32
     private let logFile: Int32
     private let lock = NSLock()
     private var hasEnded = false
@@ -21,7 +21,7 @@ final class ChildProcess: @unchecked Sendable {
         let (output, childOutput) = try Self.pipe()
         logFile = try Self.unlinkedFile()
         self.input = input
-        self.output = FileHandle(fileDescriptor: output, closeOnDealloc: true)
+        self.output = output
         defer {
             close(childInput)
             close(childOutput)
@@ -41,16 +41,14 @@ final class ChildProcess: @unchecked Sendable {
         var id = pid_t()
         let failure = posix_spawnp(&id, program, &actions, nil, words + [nil], environ)
         guard failure == 0 else {
-            close(input)
-            close(logFile)
+            for file in [input, output, logFile] { close(file) }
             throw BrokerError("cannot run \(program): \(String(cString: strerror(failure)))")
         }
         self.id = id
     }
 
     deinit {
-        close(input)
-        close(logFile)
+        for file in [input, output, logFile] { close(file) }
         if !hasEnded {
             kill(id, SIGKILL)
             waitpid(id, nil, 0)
@@ -86,9 +84,8 @@ final class ChildProcess: @unchecked Sendable {
                     pending = Data(pending[(end + 1)...])
                     return line
                 }
-                let more = output.availableData
-                if more.isEmpty { return nil }
-                pending.append(more)
+                guard let more = try readSome(output) else { return nil }
+                pending.append(contentsOf: more)
             }
         }
     }
@@ -142,8 +139,8 @@ struct ControlPort: Sendable {
             #else
                 let stream = SOCK_STREAM
             #endif
-            let handle = FileHandle(
-                fileDescriptor: socket(AF_INET, stream, 0), closeOnDealloc: true)
+            let connection = socket(AF_INET, stream, 0)
+            defer { close(connection) }
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = in_port_t(UInt16(port).bigEndian)
@@ -151,18 +148,36 @@ struct ControlPort: Sendable {
             let length = socklen_t(MemoryLayout<sockaddr_in>.size)
             let connected = withUnsafePointer(to: &address) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(handle.fileDescriptor, $0, length)
+                    connect(connection, $0, length)
                 }
             }
             guard connected == 0 else { throw BrokerError("the broker is not running: restart it") }
-            try handle.write(contentsOf: line + [UInt8(ascii: "\n")])
+            let request = Array(line) + [UInt8(ascii: "\n")]
+            // A line is short: it goes in one piece.
+            guard write(connection, request, request.count) == request.count else {
+                throw BrokerError("the broker ended before it was asked")
+            }
             var answer = Data()
             while answer.last != UInt8(ascii: "\n") {
-                let more = handle.availableData
-                if more.isEmpty { throw BrokerError("the broker ended before it answered") }
-                answer.append(more)
+                guard let more = try readSome(connection) else {
+                    throw BrokerError("the broker ended before it answered")
+                }
+                answer.append(contentsOf: more)
             }
             return answer
+        }
+    }
+}
+
+/// What is there to read, waiting for the first byte; `nil` at the end.
+private func readSome(_ file: Int32) throws -> ArraySlice<UInt8>? {
+    var part = [UInt8](repeating: 0, count: 4_096)
+    while true {
+        let count = read(file, &part, part.count)
+        if count > 0 { return part[..<count] }
+        if count == 0 { return nil }
+        if errno != EINTR {
+            throw BrokerError("cannot read from ottla-broker: \(String(cString: strerror(errno)))")
         }
     }
 }

@@ -81,7 +81,7 @@ import Testing
         #expect(try await admin.deleteGroups([group])[group].map(code) == "NON_EMPTY_GROUP")
         try await member.close()
         try await until("it can be deleted") {
-            try await admin.deleteGroups([group])[group].map(code) == nil
+            try await admin.deleteGroups([group])[group].flatMap(code) == nil
         }
     }
 }

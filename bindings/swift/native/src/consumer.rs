@@ -9,7 +9,9 @@ use ottla_bindings::runtime;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, broadcast};
 
 /// How many events are kept for a reader who is late; of more, the latest.
@@ -20,7 +22,10 @@ const EVENTS_KEPT: usize = 256;
 pub struct NativeConsumer {
     core: ottla::Consumer,
     home: Home,
-    events: Mutex<broadcast::Receiver<RebalanceEvent>>,
+    events: Mutex<broadcast::Receiver<Option<RebalanceEvent>>>,
+    /// Here as well as in the listener, to tell the end: nothing.
+    tell: broadcast::Sender<Option<RebalanceEvent>>,
+    is_closed: AtomicBool,
 }
 
 impl NativeConsumer {
@@ -41,18 +46,20 @@ impl NativeConsumer {
         token: Arc<CancelToken>,
     ) -> Result<Arc<Self>, NativeError> {
         let home = Home::of("Consumer");
-        let (events, receiver) = broadcast::channel(EVENTS_KEPT);
+        let (tell, events) = broadcast::channel(EVENTS_KEPT);
+        let listener = tell.clone();
         let build = ottla::Consumer::builder()
             .config(config(settings)?)
             .topics(topics)
             .assign(partitions.into_iter().map(ottla::TopicPartition::from))
             .on_rebalance(move |event| {
                 // The consumer may be gone, and nobody reads any more.
-                let _ = events.send(event.clone().into());
+                let _ = listener.send(Some(event.clone().into()));
             })
             .build();
         let core = home.run(&token, build).await?;
-        Ok(Arc::new(Self { core, home, events: Mutex::new(receiver) }))
+        let (events, is_closed) = (Mutex::new(events), AtomicBool::new(false));
+        Ok(Arc::new(Self { core, home, events, tell, is_closed }))
     }
 
     /// Where this object is, for the functions of the C header. It is there as long as Swift's
@@ -232,10 +239,13 @@ impl NativeConsumer {
         let next = async {
             let mut events = self.events.lock().await;
             loop {
+                if self.is_closed.load(Ordering::SeqCst) && events.is_empty() {
+                    return Ok(None);
+                }
                 match events.recv().await {
-                    Ok(event) => return Ok::<_, NativeError>(Some(event)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return Ok(None),
+                    Ok(Some(event)) => return Ok::<_, NativeError>(Some(event)),
+                    Ok(None) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Ok(None),
                 }
             }
         };
@@ -244,7 +254,12 @@ impl NativeConsumer {
 
     /// Commits what is finished, leaves the group and closes all connections.
     pub async fn close(&self, token: Arc<CancelToken>) -> Result<(), NativeError> {
-        self.home.run(&token, self.core.close()).await
+        let closed = self.home.run(&token, self.core.close()).await;
+        // Whatever came of it, nothing changes any more.
+        self.is_closed.store(true, Ordering::SeqCst);
+        // This object has a receiver.
+        let _ = self.tell.send(None);
+        closed
     }
 }
 
