@@ -86,7 +86,9 @@ impl Group {
             instance: None,
             generation: -1,
             protocols: vec![("range".to_owned(), Bytes::from_static(b"metadata"))],
-            protocol_type: "consumer".to_owned(),
+            // Not "consumer": Apache Kafka 4.3.1 reads the metadata of that type, and where it cannot,
+            // never answers the join.
+            protocol_type: "conformance".to_owned(),
             session_ms: SESSION_MS,
             rebalance_ms: REBALANCE_MS,
             wire: self.connect(context)?,

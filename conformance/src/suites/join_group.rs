@@ -274,8 +274,8 @@ fn protocol_type(context: &mut Context<'_>) -> Step {
     let group = Group::new(context)?;
     let answer = group.member(context)?.join(context, "K-JOIN-GROUP-033")?;
     let told = answer.protocol_type;
-    context.must("K-JOIN-GROUP-033", told.as_deref() == Some("consumer"), || {
-        format!("the protocol type is consumer; the answer says {told:?}")
+    context.must("K-JOIN-GROUP-033", told.as_deref() == Some("conformance"), || {
+        format!("the protocol type is conformance; the answer says {told:?}")
     })
 }
 

@@ -167,7 +167,7 @@ fn strangers(context: &mut Context<'_>) -> Step {
         std::mem::swap(&mut member.protocols, &mut other);
         let answer = member.sync(context, "K-SYNC-GROUP-013", &[])?;
         let told = (answer.protocol_type.as_deref(), answer.protocol_name.as_deref());
-        context.must("K-SYNC-GROUP-013", told == (Some("consumer"), Some("range")), || {
+        context.must("K-SYNC-GROUP-013", told == (Some("conformance"), Some("range")), || {
             format!("protocol type and name are told as {told:?}")
         })?;
     }
