@@ -181,6 +181,18 @@ async fn a_view_on_a_batch_commits_what_it_says_is_finished() {
 }
 
 #[tokio::test]
+async fn a_closed_consumer_answers_questions_at_once() {
+    let cluster = Cluster::with_topic("t", 1).await;
+    let consumer = cluster.consumer().group_id("g").topics(["t"]).build().await.expect("up");
+    consumer.end_offsets([("t", 0)]).await.expect("answered");
+    consumer.close().await.expect("closed");
+    let asked = consumer.end_offsets([("t", 0)]).await.expect_err("closed");
+    assert_eq!(asked.kind(), ErrorKind::Closed);
+    let asked = consumer.committed([("t", 0)]).await.expect_err("closed");
+    assert_eq!(asked.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
 async fn closing_commits_what_a_view_said_is_finished() {
     let cluster = Cluster::with_topic("t", 1).await;
     cluster.produce("t", 1, 0..50).await;

@@ -1,6 +1,6 @@
 //! What a consumer can ask the cluster besides records.
 
-use super::{Consumer, OffsetAndMetadata, TopicPartition};
+use super::{Consumer, OffsetAndMetadata, TopicPartition, closed};
 use crate::admin::Admin;
 use ottla_engine::admin::{CommittedOffsets, ListOffsets, OffsetSpec};
 use ottla_engine::config::AdminConfig;
@@ -25,7 +25,7 @@ impl Consumer {
     /// # Errors
     ///
     /// A partition that does not exist or may not be read; no answer within
-    /// `default.api.timeout.ms`.
+    /// `default.api.timeout.ms`; `Closed`.
     pub async fn offsets_for_times(
         &self,
         timestamps: impl IntoIterator<Item = (impl Into<TopicPartition>, i64)>,
@@ -85,7 +85,7 @@ impl Consumer {
                 "committed offsets need a group: set group.id",
             ));
         };
-        let mut all = self.admin().run(CommittedOffsets::new(group)).await?;
+        let mut all = self.admin()?.run(CommittedOffsets::new(group)).await?;
         let wanted = partitions.into_iter().map(Into::into);
         Ok(wanted
             .filter_map(|partition: TopicPartition| {
@@ -118,7 +118,7 @@ impl Consumer {
         let timeout = self.shared.config.common.request_timeout.as_millis();
         let timeout_ms = i32::try_from(timeout).unwrap_or(i32::MAX);
         let isolation = self.shared.config.isolation_level;
-        let outcomes = self.admin().run(ListOffsets::new(specs, isolation, timeout_ms)).await?;
+        let outcomes = self.admin()?.run(ListOffsets::new(specs, isolation, timeout_ms)).await?;
         outcomes
             .into_iter()
             .map(|((topic, partition), outcome)| {
@@ -127,13 +127,16 @@ impl Consumer {
             .collect()
     }
 
-    fn admin(&self) -> Admin {
+    fn admin(&self) -> Result<Admin, Error> {
+        if *self.shared.closed().borrow() {
+            return Err(closed());
+        }
         let config = &self.shared.config;
         let admin = AdminConfig {
             common: config.common.clone(),
             retries: u32::MAX,
             default_api_timeout: config.default_api_timeout,
         };
-        Admin::over(self.shared.network.clone(), admin)
+        Ok(Admin::over(self.shared.network.clone(), admin))
     }
 }
