@@ -30,7 +30,7 @@ test('a_produce_error_is_survived_and_counted', async (t) => {
   const error = 'NOT_LEADER_OR_FOLLOWER';
   await broker.inject({ api: 'Produce', error, times: 3, topic: 't', partition: 0 });
   const producer = await withProducer(t, broker);
-  assert.equal((await producer.send({ topic: 't', value: 'one' })).offset, 0n);
+  assert.equal((await producer.send({ topic: 't', value: 'one' }, within())).offset, 0n);
   assert.deepEqual(await broker.faults(), [{
     id: 1,
     command: 'inject',
@@ -53,8 +53,8 @@ test('a_response_dropped_after_the_append_gives_no_duplicate', async (t) => {
   await broker.dropConnections({ api: 'Produce', when: 'after', times: 1 });
   await broker.dropConnections({ api: 'Produce', bytes: 6, times: 1 });
   const producer = await withProducer(t, broker);
-  assert.equal((await producer.send({ topic: 't', value: 'one' })).offset, 0n);
-  assert.equal((await producer.send({ topic: 't', value: 'two' })).offset, 1n);
+  assert.equal((await producer.send({ topic: 't', value: 'one' }, within())).offset, 0n);
+  assert.equal((await producer.send({ topic: 't', value: 'two' }, within())).offset, 1n);
   assert.deepEqual((await broker.faults()).map((fault) => fault.applied), [1, 1]);
   assert.equal(await broker.requestCount('Produce'), 4);
   assert.deepEqual(await values(broker, 't', 2), ['one', 'two']);
@@ -64,7 +64,7 @@ test('an_error_after_the_append_may_be_written', async (t) => {
   const broker = await withBroker(t);
   await broker.inject({ api: 'Produce', error: 'REQUEST_TIMED_OUT', times: 1, after: true });
   const producer = await withProducer(t, broker, { enableIdempotence: false });
-  assert.equal((await producer.send({ topic: 't', value: 'twice' })).offset, 1n);
+  assert.equal((await producer.send({ topic: 't', value: 'twice' }, within())).offset, 1n);
   assert.deepEqual(await values(broker, 't', 2), ['twice', 'twice']);
 });
 
@@ -72,7 +72,7 @@ test('kill_and_restart_keep_acknowledged_records', async (t) => {
   const broker = await withBroker(t);
   const { port, pid } = broker;
   const producer = await withProducer(t, broker);
-  await producer.send({ topic: 't', value: 'before' });
+  await producer.send({ topic: 't', value: 'before' }, within());
   await broker.kill();
   assert.equal(broker.isRunning, false);
   const waiting = producer.send({ topic: 't', value: 'during' }, within());
@@ -88,11 +88,11 @@ test('kill_and_restart_keep_acknowledged_records', async (t) => {
 test('a_delay_holds_answers_back', async (t) => {
   const broker = await withBroker(t);
   const producer = await withProducer(t, broker);
-  await producer.send({ topic: 't', value: 'one' });
+  await producer.send({ topic: 't', value: 'one' }, within());
   for (const after of [false, true]) {
     const id = await broker.delay({ api: 'Produce', ms: 300, times: 1, after });
     const started = performance.now();
-    await producer.send({ topic: 't', value: 'slow' });
+    await producer.send({ topic: 't', value: 'slow' }, within());
     assert.ok(performance.now() - started >= 300);
     assert.equal(await broker.clearFaults(id), 1);
   }
@@ -102,14 +102,14 @@ test('a_throttled_client_is_told', async (t) => {
   const broker = await withBroker(t);
   const id = await broker.throttle({ api: 'Produce', ms: 10, times: 1 });
   const producer = await withProducer(t, broker);
-  await producer.send({ topic: 't', value: 'one' });
+  await producer.send({ topic: 't', value: 'one' }, within());
   assert.deepEqual((await broker.faults()).map((fault) => [fault.id, fault.applied]), [[id, 1]]);
 });
 
 test('a_paused_broker_answers_when_it_is_resumed', async (t) => {
   const broker = await withBroker(t);
   const producer = await withProducer(t, broker);
-  await producer.send({ topic: 't', value: 'one' });
+  await producer.send({ topic: 't', value: 'one' }, within());
   await broker.pause();
   let isDone = false;
   const waiting = producer.send({ topic: 't', value: 'two' }, within()).finally(() => {
@@ -174,7 +174,7 @@ test('nothing_stays_when_it_is_closed', async (t) => {
   const mine = { dataDir: join(folder(t), 'mine') };
   const first = await withBroker(t, mine);
   const producer = await withProducer(t, first);
-  await producer.send({ topic: 't', value: 'kept' });
+  await producer.send({ topic: 't', value: 'kept' }, within());
   await first[Symbol.asyncDispose]();
   assert.equal(await isReachable(port), false);
   const second = await withBroker(t, mine);

@@ -52,7 +52,7 @@ def is_reachable(port: int) -> bool:
 def test_a_produce_error_is_survived_and_counted(broker: Broker) -> None:
     broker.inject(api="Produce", error="NOT_LEADER_OR_FOLLOWER", times=3, topic="t", partition=0)
     with producer(broker) as client:
-        assert client.send("t", b"one").result().offset == 0
+        assert client.send("t", b"one").result(PATIENCE).offset == 0
     [fault] = broker.faults()
     assert (fault.command, fault.api, fault.applied, fault.left) == ("inject", "Produce", 3, 0)
     assert fault.fields["error"] == "NOT_LEADER_OR_FOLLOWER"
@@ -69,8 +69,8 @@ def test_a_response_dropped_after_the_append_gives_no_duplicate(broker: Broker) 
     broker.drop_connections(api="Produce", when="after", times=1)
     broker.drop_connections(api="Produce", bytes=6, times=1)
     with producer(broker) as client:
-        assert client.send("t", b"one").result().offset == 0
-        assert client.send("t", b"two").result().offset == 1
+        assert client.send("t", b"one").result(PATIENCE).offset == 0
+        assert client.send("t", b"two").result(PATIENCE).offset == 1
     assert [fault.applied for fault in broker.faults()] == [1, 1]
     assert broker.request_count("Produce") == 4
     assert values(broker, "t", 2) == [b"one", b"two"]
@@ -79,14 +79,14 @@ def test_a_response_dropped_after_the_append_gives_no_duplicate(broker: Broker) 
 def test_an_error_after_the_append_may_be_written(broker: Broker) -> None:
     broker.inject(api="Produce", error="REQUEST_TIMED_OUT", times=1, after=True)
     with producer(broker, enable_idempotence=False) as client:
-        assert client.send("t", b"twice").result().offset == 1
+        assert client.send("t", b"twice").result(PATIENCE).offset == 1
     assert values(broker, "t", 2) == [b"twice", b"twice"]
 
 
 def test_kill_and_restart_keep_acknowledged_records(broker: Broker) -> None:
     port, pid = broker.port, broker.pid
     with producer(broker) as client:
-        client.send("t", b"before").result()
+        client.send("t", b"before").result(PATIENCE)
         broker.kill()
         assert not broker.is_running
         waiting = client.send("t", b"during")
@@ -101,11 +101,11 @@ def test_kill_and_restart_keep_acknowledged_records(broker: Broker) -> None:
 
 def test_a_delay_holds_answers_back(broker: Broker) -> None:
     with producer(broker) as client:
-        client.send("t", b"one").result()
+        client.send("t", b"one").result(PATIENCE)
         for after in (False, True):
             id = broker.delay(api="Produce", ms=300, times=1, after=after)
             started = time.monotonic()
-            client.send("t", b"slow").result()
+            client.send("t", b"slow").result(PATIENCE)
             assert time.monotonic() - started >= 0.3
             assert broker.clear_faults(id) == 1
 
@@ -113,13 +113,13 @@ def test_a_delay_holds_answers_back(broker: Broker) -> None:
 def test_a_throttled_client_is_told(broker: Broker) -> None:
     id = broker.throttle(api="Produce", ms=10, times=1)
     with producer(broker) as client:
-        client.send("t", b"one").result()
+        client.send("t", b"one").result(PATIENCE)
     assert [(fault.id, fault.applied) for fault in broker.faults()] == [(id, 1)]
 
 
 def test_a_paused_broker_answers_when_it_is_resumed(broker: Broker) -> None:
     with producer(broker) as client:
-        client.send("t", b"one").result()
+        client.send("t", b"one").result(PATIENCE)
         broker.pause()
         waiting = client.send("t", b"two")
         eventually("the record arrives", lambda: broker.request_count("Produce") == 2)
@@ -179,7 +179,7 @@ def test_nothing_stays_when_it_is_closed(tmp_path: Path) -> None:
     assert "ottla_broker" in broker.log() or broker.log() == ""
     broker.close()
     with Broker(data_dir=tmp_path / "mine") as broker, producer(broker) as client:
-        client.send("t", b"kept").result()
+        client.send("t", b"kept").result(PATIENCE)
     assert not is_reachable(port)
     with Broker(data_dir=tmp_path / "mine") as broker:
         assert values(broker, "t", 1) == [b"kept"]
