@@ -54,7 +54,7 @@ pub(crate) fn environment() -> [(&'static str, PathBuf); 3] {
     ]
 }
 
-/// Installs what is missing for all tests, or for those of the bindings alone. A failure is reported
+/// Installs what is missing for all tests, or for those of the bindings alone. A failure is told
 /// and does not end the run.
 pub(crate) fn install(for_rust: bool) {
     let report = |name: &str, result: Result<(), Failure>| {

@@ -11,7 +11,7 @@ pub const FIELDS: usize = 8;
 /// | at | is |
 /// | --- | --- |
 /// | 0 | offset, less the batch's [`base_offset`](Self::base_offset) |
-/// | 1, 2 | timestamp in milliseconds, less [`base_timestamp`](Self::base_timestamp): low half (unsigned), high half |
+/// | 1, 2 | ms since [`base_timestamp`](Self::base_timestamp): low half (unsigned), high half |
 /// | 3 | where the key begins |
 /// | 4 | bytes of the key; -1 for null |
 /// | 5 | where the value begins |

@@ -4,8 +4,8 @@
 //! - [`Settings`]: values by any spelling of a setting's name, for the core's one table.
 //! - [`Failure`]: an error as every language shows it: class, code, message, three flags.
 //! - [`runtime`]: one tokio runtime a process; a client that crossed a `fork` is refused.
-//! - [`Calls`]: what runs on the runtime for a language that waits by completion, with cancellation;
-//!   results come through a [`CompletionQueue`] that wakes its reader once per burst.
+//! - [`Calls`]: what runs on the runtime for a language that waits by completion, with
+//!   cancellation; results come through a [`CompletionQueue`] that wakes its reader once per burst.
 //! - [`Index`]: where the records of a batch are, as integers, so that records are views.
 //!
 //! There is no default, retry, check or state of a client here: those are the core's.

@@ -20,8 +20,8 @@ impl<F: Fn() + Send + Sync + 'static> Wake for F {
 /// Invariant: whenever an item is in the queue and no drain is running, a wake-up is on its way.
 pub struct CompletionQueue<T> {
     items: Mutex<Vec<T>>,
-    /// Whether a wake-up is on its way. Set by the push that wakes; cleared by the drain *before* it
-    /// takes the items, so that a push after the taking wakes again.
+    /// Whether a wake-up is on its way. Set by the push that wakes; cleared by the drain *before*
+    /// it takes the items, so that a push after the taking wakes again.
     is_armed: AtomicBool,
     wake: Box<dyn Wake>,
 }

@@ -160,7 +160,8 @@ pub(super) fn try_out(dist: &Dist, room: &Room) -> Result<(), Failure> {
             if (ottla.Producer !== Producer) process.exit(1);
             import {{ Broker }} from 'ottla-testing';
             const broker = await Broker.start();
-            const producer = await Producer.connect({{ bootstrapServers: broker.bootstrapServers }});
+            const {{ bootstrapServers }} = broker;
+            const producer = await Producer.connect({{ bootstrapServers }});
             const {{ offset }} = await producer.send({{ topic: 'room', value: 'clean' }});
             await producer.close();
             await broker.close();

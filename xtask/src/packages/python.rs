@@ -8,8 +8,8 @@ use super::{file_in, fingerprint, made_once};
 use crate::task::{self, Failure, root, run_quietly};
 use crate::tools;
 
-/// What builds and checks wheels. Zig's linker makes them, and programs, for an older C library than
-/// the machine's.
+/// What builds and checks wheels. Zig's linker makes them, and programs, for an older C library
+/// than the machine's.
 const BUILDERS: [&str; 4] =
     ["maturin==1.16.0", "ziglang==0.16.0", "cargo-zigbuild==0.24.0", "twine==7.0.0"];
 

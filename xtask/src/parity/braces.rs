@@ -330,7 +330,7 @@ pub(crate) fn without_literals(text: &str, language: Language, strings: bool) ->
         if is_string {
             out.push_str("\"\"");
         }
-        out.extend(rest[..skipped].chars().filter(|letter| *letter == '\n' && !is_string));
+        out.extend(rest[..skipped].chars().filter(|letter| *letter == '\n'));
         rest = &rest[skipped..];
     }
     out

@@ -1,7 +1,7 @@
 //! What each feature is called in each language, and that it is there: `bindings/parity.toml`,
 //! checked against the packages' declarations, becomes the table of `bindings/README.md`.
 
-mod braces;
+pub(crate) mod braces;
 mod python;
 mod symbols;
 

@@ -204,7 +204,7 @@ fn node_passed(line: &str) -> Option<&str> {
     if let Some(rest) = line.strip_prefix("ok ") {
         let (number, name) = rest.split_once(" - ")?;
         number.parse::<usize>().ok()?;
-        // `# SKIP`, `# TODO`: it did not pass.
+        // `# SKIP` and the like: it did not pass.
         return (!name.contains(" # ")).then_some(name);
     }
     let name = line.strip_prefix("✔ ")?;
@@ -248,7 +248,7 @@ mod tests {
         let found = sum(
             Runner::Libtest,
             "test a ... ottla-skip: a: no java\nok\n\
-             test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished\n",
+             test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
         );
         assert_eq!(counts(&found), [2, 0, 1, 1]);
         assert!(found.is_good(false));
@@ -283,7 +283,8 @@ mod tests {
     fn node_is_read_in_both_forms() {
         let tap = "TAP version 13\n# Subtest: a_test\n    # Subtest: ottla\n    ok 1 - ottla\n    \
                    1..1\nok 1 - a_test\nok 2 - other # SKIP not here\nnot ok 3 - bad\n\
-                   # tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 1\n# todo 0\n";
+                   # tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 1\n\
+                   # todo 0\n";
         let found = sum(Runner::Node, tap);
         assert_eq!(counts(&found), [2, 2, 1, 1]);
         assert_eq!(names(&found), ["a_test", "ottla"]);

@@ -1,19 +1,38 @@
 //! Lines per function.
 
 use super::{File, Finding};
+use crate::parity::braces::{Language, without_literals};
 
 const FUNCTION_LINES: usize = 70;
 
 pub(super) fn check(file: &File) -> Vec<Finding> {
-    if file.is_generated() || !file.is(&["rs"]) {
+    if file.is_generated() {
         return Vec::new();
     }
-    let code = code_only(&file.text);
+    let code = if file.is(&["rs"]) {
+        code_only(&file.text)
+    } else if file.is(&["swift"]) {
+        without_literals(&file.text, Language::Swift, true)
+    } else if file.is(&["js", "cjs", "mjs", "ts", "cts", "mts"]) {
+        without_literals(&file.text, Language::TypeScript, true)
+    } else if file.is(&["py"]) {
+        file.text.clone()
+    } else {
+        return Vec::new();
+    };
     let lines: Vec<&str> = code.lines().collect();
     let mut findings = Vec::new();
     for (index, line) in lines.iter().enumerate() {
-        let Some(name) = function_name(line) else { continue };
-        let Some(count) = body_lines(&lines[index..]) else { continue };
+        let found = if file.is(&["py"]) {
+            python_name(line).zip(python_lines(&lines[index..]))
+        } else if file.is(&["rs"]) {
+            function_name(line, "fn ").zip(body_lines(&lines[index..]))
+        } else if file.is(&["swift"]) {
+            function_name(line, "func ").zip(body_lines(&lines[index..]))
+        } else {
+            script_name(line).zip(body_lines(&lines[index..]))
+        };
+        let Some((name, count)) = found else { continue };
         if count > FUNCTION_LINES {
             let message = format!("`{name}` has {count} lines, {FUNCTION_LINES} at most");
             findings.push(Finding::new("long-function", &file.path, index + 1, message));
@@ -22,12 +41,48 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     findings
 }
 
-fn function_name(line: &str) -> Option<&str> {
-    let (before, after) = line.split_once("fn ")?;
+/// `def name(` and `async def name(`.
+fn python_name(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ")?;
+    rest.split('(').next()
+}
+
+/// Lines to the last that is indented more than the first, whatever stands between.
+fn python_lines(lines: &[&str]) -> Option<usize> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let first = indent(lines.first()?);
+    let is_inside = |line: &&str| {
+        // The end of a signature over several lines stands where `def` does.
+        line.trim().is_empty() || indent(line) > first || line.trim_start().starts_with(')')
+    };
+    let count = 1 + lines[1..].iter().take_while(|line| is_inside(line)).count();
+    let blank = lines[..count].iter().rev().take_while(|line| line.trim().is_empty()).count();
+    Some(count - blank)
+}
+
+/// `function name(` and a method, `async name(...) {`.
+fn script_name(line: &str) -> Option<&str> {
+    let mut rest = line.trim_start();
+    for word in ["export ", "default ", "static ", "async ", "get ", "set ", "function ", "#"] {
+        rest = rest.strip_prefix(word).unwrap_or(rest);
+    }
+    let rest = rest.trim_start_matches(['*', ' ']);
+    let name = &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$')?];
+    let control = ["if", "for", "while", "switch", "catch", "return", "with"].contains(&name);
+    let is_head = rest[name.len()..].starts_with('(') && line.trim_end().ends_with('{');
+    // A call whose last argument is a function's body is no function's head.
+    let is_call = line.contains("=>") || line.trim_start().starts_with("await ");
+    (!name.is_empty() && !control && is_head && !is_call).then_some(name)
+}
+
+fn function_name<'l>(line: &'l str, keyword: &str) -> Option<&'l str> {
+    let (before, after) = line.split_once(keyword)?;
     let is_item = before.split_whitespace().all(|word| {
         word.starts_with("pub")
             || word.ends_with(')')
             || matches!(word, "async" | "const" | "unsafe" | "extern" | "default")
+            || matches!(word, "static" | "private" | "override" | "mutating" | "nonisolated")
     });
     let end = after.find(|letter: char| !letter.is_alphanumeric() && letter != '_')?;
     (is_item && end > 0).then(|| &after[..end])
@@ -137,6 +192,26 @@ mod tests {
         let body = "    // }\n    let a = (\"}\\\"}\", '}', '\\'', r#\"}\"}\"#, 'l: loop {});\n";
         let long = format!("fn f<'a>(x: &'a str, y: [u8; 2]) {{\n{}}}\n", body.repeat(40));
         assert_eq!(findings(long).len(), 1);
+    }
+
+    #[test]
+    fn other_languages_functions_are_counted() {
+        let count = |path: &str, text: String| {
+            let file = File { path: path.to_owned(), text };
+            check(&file).into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+        };
+        let long = |name: &str| vec![format!("`{name}` has 71 lines, 70 at most")];
+        let body = |line: &str, lines: usize| format!("    {line}\n").repeat(lines);
+        let python =
+            |lines| format!("async def f(\n    a: int,\n) -> None:\n{}x()\n", body("a", lines));
+        assert_eq!(count("a.py", python(68)), long("f"));
+        assert_eq!(count("a.py", python(67)), [""; 0]);
+        let swift = format!("public func g() {{\n{}}}\n", body("\"}\" // }", 69));
+        assert_eq!(count("a.swift", swift), long("g"));
+        let method = format!("class A {{\n  async m(a) {{\n{}  }}\n}}\n", body("'}'", 69));
+        assert_eq!(count("a.mjs", method), long("m"));
+        let tests = format!("describe('x', () => {{\n{}}});\n", body("a", 90));
+        assert_eq!(count("a.mjs", tests), [""; 0]);
     }
 
     #[test]

@@ -12,8 +12,9 @@ const PREFACE: &str = "\
 # Configuration
 
 Every setting has Kafka's own dotted name, in every language; Python and Rust also write it in snake
-case (`linger_ms`), Node and Swift in camel case (`lingerMs`): [all of them](#spellings). A name that does not exist is refused
-with the nearest one that does, a value out of its range with the range.
+case (`linger_ms`), Node and Swift in camel case (`lingerMs`): [all of them](#spellings). A name
+that does not exist is refused with the nearest one that does, a value out of its range with the
+range.
 ";
 
 fn rows(out: &mut String, heading: &str, of: impl Fn(&Setting) -> bool) {
