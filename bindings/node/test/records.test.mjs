@@ -156,9 +156,12 @@ onEachBroker((broker) => {
 
   test('batch_views_are_lazy_and_outlive_the_consumer', async (t) => {
     const name = await topic(t, broker);
-    const sender = await producer(t, broker, { compressionType: 'lz4' });
+    const sender = await producer(t, broker, { compressionType: 'lz4', lingerMs: 60_000 });
     const keyed = { key: 'k', value: 'first', headers: { h: 'x' } };
-    await sender.sendMany(name, [keyed, { value: 'second' }]);
+    const sent = sender.sendMany(name, [keyed, { value: 'second' }]);
+    // One batch has both: it lingers until then.
+    await sender.flush();
+    await sent;
     const client = await consumer(t, broker, {}, { partitions: partitionsOf(name) });
     const batch = await client.nextBatch();
     await client.close();
