@@ -1,4 +1,5 @@
-//! Failures that are known: they still run, and one that passes is told, so that the list stays true.
+//! Failures that are known: they still run, and one that passes is told, so that the list stays
+//! true.
 
 use crate::runner::Outcome;
 use crate::verdict::Verdict;

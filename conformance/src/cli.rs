@@ -75,8 +75,9 @@ struct Run {
     /// Tests at a time.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
-    /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit status
-    /// is 1 for a failure that is not listed, and for a line that no failure answers to any more.
+    /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit
+    /// status is 1 for a failure that is not listed, and for a line that no failure answers to any
+    /// more.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Leave the topics and groups that were made.

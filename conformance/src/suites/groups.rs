@@ -86,8 +86,8 @@ impl Group {
             instance: None,
             generation: -1,
             protocols: vec![("range".to_owned(), Bytes::from_static(b"metadata"))],
-            // Not "consumer": Apache Kafka 4.3.1 reads the metadata of that type, and where it cannot,
-            // never answers the join.
+            // Not "consumer": Apache Kafka 4.3.1 reads the metadata of that type, and where it
+            // cannot, never answers the join.
             protocol_type: "conformance".to_owned(),
             session_ms: SESSION_MS,
             rebalance_ms: REBALANCE_MS,
