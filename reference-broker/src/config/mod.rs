@@ -14,8 +14,8 @@ pub mod table;
 mod topic;
 
 pub use listener::Listener;
-pub(crate) use property::{nearest, split_list};
 pub use property::{ConfigError, Kind, Property};
+pub(crate) use property::{nearest, split_list};
 pub(crate) use topic::broker_value;
 pub use topic::{TopicConfig, check_topic_config, retention_ms, roll_ms};
 
