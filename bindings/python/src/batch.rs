@@ -8,7 +8,9 @@ use pyo3::exceptions::{PyBufferError, PyIndexError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyString, PyTuple};
+use pyo3::types::{
+    PyBytes, PyGenericAlias, PyList, PyMemoryView, PySlice, PyString, PyTuple, PyType,
+};
 use std::ffi::c_int;
 use std::sync::{Arc, OnceLock};
 
@@ -141,6 +143,15 @@ impl Record {
 
 #[pymethods]
 impl Record {
+    /// For annotations: `Record[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     /// The topic.
     #[getter]
     fn topic<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
@@ -217,6 +228,15 @@ impl Batch {
 
 #[pymethods]
 impl Batch {
+    /// For annotations: `Batch[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     /// The topic.
     #[getter]
     fn topic<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {

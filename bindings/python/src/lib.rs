@@ -33,6 +33,8 @@ mod _native {
     use crate::many::Deliveries;
     #[pymodule_export]
     use crate::producer::Producer;
+    #[pymodule_export]
+    use crate::settings::_settings;
 
     /// The clients for event loops.
     #[pymodule]

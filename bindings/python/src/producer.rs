@@ -11,7 +11,7 @@ use crate::values::{Fields, Input, OwnedRecord, headers, optional_integer, text,
 use crate::wait::wait;
 use ottla::{Config, Error, ErrorKind};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyGenericAlias, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +166,15 @@ pub(crate) struct Producer {
 
 #[pymethods]
 impl Producer {
+    /// For annotations: `Producer[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     #[new]
     #[pyo3(signature = (config=None, /, *, key_serializer=None, value_serializer=None, **settings))]
     fn new(

@@ -4,6 +4,7 @@ use crate::errors::{to_py, wrong_type};
 use crate::values::text;
 use ottla::Config;
 use ottla_bindings::{Settings, Value};
+use ottla_engine::config::{Kind, SETTINGS};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString};
 
@@ -52,4 +53,29 @@ fn value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Value> {
     let items = value.try_iter().map_err(|_| wrong_type(name, expected, value))?;
     let items = items.map(|item| Ok(text(name, &item?)?.to_owned()));
     Ok(Value::List(items.collect::<PyResult<_>>()?))
+}
+
+/// A row of the configuration table: name, kinds of clients, Python's type, default, prose.
+type Row = (String, Vec<String>, String, Option<&'static str>, &'static str);
+
+/// The configuration table, for `ottla/_settings.py`, which repeats it for type checkers.
+#[pyfunction]
+pub(crate) fn _settings() -> Vec<Row> {
+    let kind = |kind| match kind {
+        Kind::Flag => "bool".to_owned(),
+        Kind::Integer { .. } => "int".to_owned(),
+        Kind::Addresses | Kind::Choices(_) => "str | Sequence[str]".to_owned(),
+        Kind::Choice(choices) => {
+            let texts = choices.iter().map(|choice| format!("\"{choice}\""));
+            let numbers = choices.iter().filter(|choice| choice.parse::<i64>().is_ok());
+            let all: Vec<_> = texts.chain(numbers.map(|number| (*number).to_owned())).collect();
+            format!("Literal[{}]", all.join(", "))
+        }
+        Kind::Text | Kind::OffsetReset => "str".to_owned(),
+    };
+    let row = |setting: &ottla_engine::config::Setting| {
+        let roles = setting.roles.iter().map(|role| role.to_string()).collect();
+        (setting.snake_case(), roles, kind(setting.kind), setting.default, setting.doc)
+    };
+    SETTINGS.iter().map(row).collect()
 }

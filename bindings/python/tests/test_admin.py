@@ -16,7 +16,7 @@ def test_admin_creates_lists_describes_deletes(broker: str) -> None:
         names = {topic.name for topic in admin.list_topics()}
         assert {one, two} <= names and missing not in names
         described = admin.describe_topics([one])[one]
-        assert [partition.index for partition in described.partitions] == [0, 1]
+        assert [one.partition for one in described.partitions] == [0, 1]
         assert described.partitions[0].leader in described.partitions[0].isr
         assert admin.create_partitions({one: 3}) == {one: None}
         outcomes = admin.describe_topics([one, missing], return_exceptions=True)

@@ -1,5 +1,6 @@
 """Batches as Arrow's record batches. Only imported where somebody asks for one."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ottla._errors import UnsupportedError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 def to_arrow(batch: "Batch") -> Any:
     """A batch as a ``pyarrow.RecordBatch``."""
     try:
-        import pyarrow as pa
+        pa: Any = import_module("pyarrow")
     except ModuleNotFoundError as error:
         raise UnsupportedError(
             "Batch.to_arrow needs pyarrow: pip install 'ottla[arrow]'", code="UNSUPPORTED"

@@ -76,7 +76,7 @@ class TopicListing(NamedTuple):
 class PartitionDescription(NamedTuple):
     """A partition with its leader and replicas, by node ids."""
 
-    index: int
+    partition: int
     leader: int | None
     """None while there is no leader."""
     leader_epoch: int

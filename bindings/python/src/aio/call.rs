@@ -4,8 +4,9 @@ use super::hub::{Hub, Slot};
 use crate::errors::to_py;
 use crate::op::Op;
 use ottla_bindings::{CallId, runtime::Generation};
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -69,7 +70,7 @@ impl Call {
                     return Err(PyRuntimeError::new_err(message));
                 };
                 match result.map_err(to_py)?(py)? {
-                    Some(value) => return Err(stop(value)),
+                    Some(value) => return Err(stop(py, value)),
                     None => begin,
                 }
             }
@@ -79,7 +80,7 @@ impl Call {
             }
         };
         match begin(py)? {
-            Began::Ready(value) => Err(stop(value)),
+            Began::Ready(value) => Err(stop(py, value)),
             Began::Pending(op) => {
                 let (hub, event_loop) = Hub::current(py)?;
                 let future = new_future(&event_loop)?;
@@ -101,9 +102,14 @@ impl Call {
     }
 }
 
-/// The end of an awaitable.
-pub(crate) fn stop(value: Py<PyAny>) -> PyErr {
-    PyStopIteration::new_err((value,))
+/// The end of an awaitable. Who awaits it takes the value from where it is, without an exception
+/// being made, unless it would be taken for an exception or its arguments.
+pub(crate) fn stop(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    let bound = value.bind(py);
+    if bound.is_instance_of::<PyTuple>() || bound.is_instance_of::<PyBaseException>() {
+        return PyStopIteration::new_err((value,));
+    }
+    PyStopIteration::new_err(value)
 }
 
 /// A future of the loop, as a task wants it from a step.
@@ -122,9 +128,7 @@ pub(crate) fn thrown(
 ) -> PyErr {
     let given = value.filter(|value| !value.is_none());
     let error = match given {
-        Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => {
-            Ok(value.clone())
-        }
+        Some(value) if value.is_instance_of::<PyBaseException>() => Ok(value.clone()),
         Some(value) => kind.call1((value,)),
         None if kind.is_callable() => kind.call0(),
         None => Ok(kind.clone()),

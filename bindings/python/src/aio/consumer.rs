@@ -7,12 +7,13 @@ use crate::consumer::source::{self, Functions, Source};
 use crate::consumer::{ConsumerBase, Slot, connected, start};
 use crate::errors::{is_closed, to_py};
 use crate::op::{Op, Reply};
+use crate::types::untracked;
 use crate::values::timeout;
 use ottla_bindings::Failure;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyGenericAlias, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,6 +42,15 @@ impl Consumer {
 
 #[pymethods]
 impl Consumer {
+    /// For annotations: `Consumer[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     #[new]
     #[pyo3(signature = (
         config=None, /, *, topics=None, partitions=None, key_deserializer=None,
@@ -220,28 +230,32 @@ impl Next {
     }
 
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let step = self.step_or_value(py);
+        let step = match self.take() {
+            State::New => match self.begin(py) {
+                Ok(Ok(found)) => return Err(stop(py, found)),
+                Ok(Err(call)) => self.step_of(py, call),
+                Err(error) => Err(error),
+            },
+            State::Waiting(call) => self.step_of(py, call),
+            State::Over => {
+                let message = format!("{} was awaited before: call it again", self.name());
+                return Err(PyRuntimeError::new_err(message));
+            }
+        };
         match step {
             Err(error) if self.ends_iteration && is_closed(py, &error) => Err(ended()),
             step => step,
         }
     }
 
-    fn step_or_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let call = match self.take() {
-            State::New => {
-                let source = connected(&self.slot)?;
-                if let Some(found) = found(py, source, self.what)? {
-                    return Err(stop(found));
-                }
-                self.waiting(source.clone())
-            }
-            State::Waiting(call) => call,
-            State::Over => {
-                let message = format!("{} was awaited before: call it again", self.name());
-                return Err(PyRuntimeError::new_err(message));
-            }
-        };
+    /// What is there already, or else the call that waits for it.
+    fn begin(&self, py: Python<'_>) -> PyResult<Result<Py<PyAny>, Call>> {
+        let source = connected(&self.slot)?;
+        let found = found(py, source, self.what)?;
+        Ok(found.ok_or_else(|| self.waiting(source.clone())))
+    }
+
+    fn step_of<'py>(&self, py: Python<'py>, call: Call) -> PyResult<Bound<'py, PyAny>> {
         let step = call.step(py)?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Waiting(call);
         Ok(step)
@@ -279,7 +293,9 @@ impl Next {
 /// What is there already.
 fn found(py: Python<'_>, source: &Arc<Source>, what: What) -> PyResult<Option<Py<PyAny>>> {
     match what {
-        What::Record => next_record(source)?.map(|record| record.into_py_any(py)),
+        What::Record => {
+            next_record(source)?.map(|record| Ok(untracked(py, record)?.into_any().unbind()))
+        }
         What::Batch => next_batch(source)?.map(|batch| batch.into_py_any(py)),
     }
     .transpose()

@@ -2,9 +2,8 @@
 
 use super::call::{Call, new_future, stop};
 use super::hub::Hub;
-use crate::delivery::{Checked, shown};
+use crate::delivery::{Checked, metadata};
 use crate::many::{self, Many};
-use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -32,7 +31,7 @@ impl Delivery {
         let delivery = self.0.get()?;
         loop {
             if let Some(answer) = delivery.try_result() {
-                return Err(stop(shown(answer)?.into_py_any(py)?));
+                return Err(stop(py, metadata(py, answer)?.into_any().unbind()));
             }
             let (hub, event_loop) = Hub::current(py)?;
             let future = new_future(&event_loop)?;

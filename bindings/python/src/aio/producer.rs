@@ -8,10 +8,11 @@ use crate::handle::Handle;
 use crate::many::{self, Columns};
 use crate::op::op;
 use crate::producer::{self, Arguments, Sent, Serializers, describe, send_later, try_send};
+use crate::types::untracked;
 use crate::values::timeout;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyGenericAlias, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,15 @@ impl Inner {
 
 #[pymethods]
 impl Producer {
+    /// For annotations: `Producer[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     #[new]
     #[pyo3(signature = (config=None, /, *, key_serializer=None, value_serializer=None, **settings))]
     fn new(
@@ -264,7 +274,10 @@ impl Sending {
             return Ok(py.None().into_bound(py));
         }
         match given.try_send(py, inner)? {
-            Sent::Done(delivery) => Err(stop(Delivery::new(delivery).into_py_any(py)?)),
+            Sent::Done(delivery) => {
+                let delivery = untracked(py, Delivery::new(delivery))?;
+                Err(stop(py, delivery.into_any().unbind()))
+            }
             Sent::Refused(error) => Err(to_py(error)),
             Sent::Later(record) => {
                 let shared = inner.shared()?.clone();

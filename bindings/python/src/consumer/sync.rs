@@ -10,7 +10,7 @@ use crate::types::untracked;
 use crate::values::timeout;
 use crate::wait::wait;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyGenericAlias, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -64,6 +64,15 @@ impl Consumer {
 
 #[pymethods]
 impl Consumer {
+    /// For annotations: `Consumer[K, V]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        of: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(class.py(), class.as_any(), of)
+    }
+
     #[new]
     #[pyo3(signature = (
         config=None, /, *, topics=None, partitions=None, key_deserializer=None,
