@@ -173,6 +173,26 @@ onEachBroker((broker) => {
     await Promise.all(running);
   });
 
+  test('consuming_gives_way_to_others', async (t) => {
+    const name = await topic(t, broker);
+    const sender = await producer(t, broker, { batchSize: 2_000 });
+    const count = 50_000;
+    await sender.sendMany(name, Array.from({ length: count }, () => ({ value: 'x' })));
+    const client = await reader(t, broker, name);
+    await take(client, 1);
+    let turns = 0;
+    let isOver = false;
+    const other = () => { turns += 1; if (!isOver) setImmediate(other); };
+    other();
+    let left = count - 1;
+    for await (const record of client) {
+      left -= 1;
+      if (left === 0) break;
+    }
+    isOver = true;
+    assert(turns > 3, `others had ${turns} turns`);
+  });
+
   test('one_asks_at_a_time', async (t) => {
     const name = await topic(t, broker);
     const client = await reader(t, broker, name);

@@ -50,7 +50,8 @@ onEachBroker((broker) => {
   test('null_and_empty_keys_and_values_differ', async (t) => {
     const name = await topic(t, broker);
     const sender = await producer(t, broker);
-    const pairs = [[null, ''], ['', null], ['', ''], [undefined, undefined]];
+    const empty = new Uint8Array(0);
+    const pairs = [[null, ''], ['', null], [empty, empty], [undefined, undefined]];
     for (const [key, value] of pairs) await sender.send({ topic: name, key, value });
     const got = await take(await reader(t, broker, name), pairs.length);
     const plain = got.map((record) => [text(record.key), text(record.value)]);
