@@ -10,14 +10,15 @@ pub(crate) fn folder() -> PathBuf {
     root().join("bindings/node")
 }
 
-/// Installs what the package is developed with, and builds its native module.
+/// Installs what the package is developed with, and puts its native module, which
+/// [`build`](super::build) made together with others, where it belongs.
 pub(crate) fn build() -> Result<(), Failure> {
     let npm = |arguments: &[&str]| {
         let mut npm = Command::new("npm");
         run_quietly(npm.args(arguments).current_dir(folder())).map(drop)
     };
     npm(&["ci", "--no-audit", "--no-fund"])?;
-    npm(&["run", "build"])
+    npm(&["run", "build", "--", "--no-cargo"])
 }
 
 /// The native module's name for this platform, as the package looks for it.
