@@ -214,9 +214,10 @@ test('esm_and_commonjs', () => {
 });
 
 test('the_readme_examples_run', (t) => {
-  const readme = readFileSync(join(here, '../../README.md'), 'utf8');
-  const examples = [...readme.matchAll(/```js\n([^]*?)```/g)];
-  assert.equal(examples.length, 1);
+  const readmes = ['../../README.md', '../README.md'].map((path) => join(here, path));
+  const text = readmes.map((path) => readFileSync(path, 'utf8')).join('');
+  const examples = [...text.matchAll(/```js\n([^]*?)```/g)];
+  assert.equal(examples.length, 2);
   const place = folder(t);
   mkdirSync(join(place, 'node_modules'));
   symlinkSync(join(here, '../../../node'), join(place, 'node_modules/ottla'));
