@@ -5,12 +5,16 @@ use crate::case::Case;
 mod api_versions;
 mod common;
 mod fetch;
+mod fetch_sessions;
 mod framing;
 mod groups;
 mod honesty;
 mod idempotence;
 mod join_group;
 mod list_offsets;
+mod malformed;
+mod malformed_records;
+mod malformed_requests;
 mod metadata;
 mod produce;
 mod produce_validation;
@@ -26,10 +30,12 @@ const SUITES: &[&[Case]] = &[
     produce_validation::CASES,
     idempotence::CASES,
     fetch::CASES,
+    fetch_sessions::CASES,
     list_offsets::CASES,
     round_trips::CASES,
     join_group::CASES,
     sync_group::CASES,
+    malformed::CASES,
 ];
 
 /// Every test of every suite.
