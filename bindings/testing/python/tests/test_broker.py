@@ -14,7 +14,7 @@ import pytest
 from ottla import Consumer, Producer, TopicPartition
 from ottla_testing import Broker, BrokerError, FaultError
 
-README = Path(__file__).parents[2] / "README.md"
+READMES = [Path(__file__).parents[level] / "README.md" for level in (1, 2)]
 PATIENCE = 20.0
 
 
@@ -207,8 +207,9 @@ def test_nothing_stays_when_the_test_process_is_killed() -> None:
 
 
 def test_the_readme_examples_run(tmp_path: Path) -> None:
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(examples) == 2
+    text = "".join(path.read_text() for path in READMES)
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 3
     for example in examples:
         named = re.match(r"# file: (\S+)", example)
         file = tmp_path / (named[1] if named else "example.py")
