@@ -98,7 +98,6 @@ impl Producer {
     }
 
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
-    #[expect(clippy::too_many_arguments, reason = "a record's fields")]
     fn send_and_wait(
         &self,
         topic: Py<PyAny>,
@@ -127,7 +126,6 @@ impl Producer {
     #[pyo3(signature = (
         topic, values, *, keys=None, partition=None, headers=None, timestamp=None
     ))]
-    #[expect(clippy::too_many_arguments, reason = "records' fields")]
     fn send_many(
         &self,
         topic: Py<PyAny>,
