@@ -4,18 +4,25 @@ use crate::case::Case;
 
 mod api_versions;
 mod common;
+mod delete_groups;
+mod describe_groups;
 mod fetch;
 mod fetch_sessions;
+mod find_coordinator;
 mod framing;
 mod groups;
 mod honesty;
 mod idempotence;
 mod join_group;
+mod list_groups;
 mod list_offsets;
 mod malformed;
 mod malformed_records;
 mod malformed_requests;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod offsets;
 mod produce;
 mod produce_validation;
 mod records;
@@ -35,6 +42,12 @@ const SUITES: &[&[Case]] = &[
     round_trips::CASES,
     join_group::CASES,
     sync_group::CASES,
+    offset_commit::CASES,
+    offset_fetch::CASES,
+    find_coordinator::CASES,
+    describe_groups::CASES,
+    list_groups::CASES,
+    delete_groups::CASES,
     malformed::CASES,
 ];
 

@@ -1,0 +1,137 @@
+//! OffsetFetch: what is answered for partitions, with and without commits.
+
+use super::groups::Group;
+use super::offsets::{Asked, Committer, Mark, Topic, commit_is, fetch_groups, fetch_one, mark};
+use crate::case::{Case, Profile::Groups};
+use crate::context::{Context, Step, error_name};
+use crate::wire::Wire;
+use ottla_protocol::messages::ApiKey;
+use std::collections::BTreeSet;
+
+macro_rules! case {
+    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
+        Case {
+            name: concat!("offset-fetch/", $name),
+            profile: Groups,
+            statements: &[$($statement),+],
+            axis: Some((ApiKey::OffsetFetch, $since)),
+            run: $run,
+        }
+    };
+}
+
+pub(crate) const CASES: &[Case] = &[
+    case!(
+        "nothing-committed",
+        1,
+        nothing_committed,
+        "K-OFFSET-FETCH-001",
+        "K-OFFSET-FETCH-002",
+        "K-OFFSET-FETCH-003",
+        "K-OFFSET-FETCH-012",
+        "K-OFFSET-FETCH-013"
+    ),
+    case!("all-topics", 2, all_topics, "K-OFFSET-FETCH-004", "K-OFFSET-FETCH-005"),
+    case!("groups", 8, groups, "K-OFFSET-FETCH-008"),
+];
+
+/// A group with commits of its own for these partitions, without members.
+fn committed(
+    context: &mut Context<'_>,
+    statement: &'static str,
+    topic: &Topic,
+    marks: &[Mark],
+) -> Step<(Group, Wire)> {
+    let group = Group::new(context)?;
+    let mut wire = group.connect(context)?;
+    let who = Committer::alone(&group.id);
+    for mark in marks {
+        let it = (topic, mark.clone(), 0);
+        commit_is(context, &mut wire, statement, &who, it, "before OffsetFetch")?;
+    }
+    Ok((group, wire))
+}
+
+fn nothing_committed(context: &mut Context<'_>) -> Step {
+    let topic = Topic::new(context, 2)?;
+    let (one, two) = ("K-OFFSET-FETCH-001", "K-OFFSET-FETCH-002");
+    let (group, mut wire) = committed(context, one, &topic, &[mark(0, 5)])?;
+    let got = fetch_one(context, &mut wire, one, &group.id, (&topic, 1))?;
+    let nothing = |got: &super::offsets::Position| {
+        (got.offset, got.metadata.as_deref(), got.error) == (-1, Some(""), 0)
+    };
+    context.must(one, nothing(&got), || format!("a partition without commit: {got:?}"))?;
+    let nobody = Group::new(context)?;
+    let mut other = nobody.connect(context)?;
+    let got = fetch_one(context, &mut other, two, &nobody.id, (&topic, 0))?;
+    context.must(two, (got.offset, got.error) == (-1, 0), || {
+        format!("a group that does not exist: {got:?}")
+    })?;
+    let unknown = Topic::unknown(context);
+    if context.version() >= 10 {
+        let twelve = "K-OFFSET-FETCH-012";
+        let got = fetch_one(context, &mut wire, twelve, &group.id, (&unknown, 0))?;
+        return context.must(twelve, got.error == 100, || {
+            format!("an id that no topic has: {} in {got:?}", error_name(got.error))
+        });
+    }
+    let (three, thirteen) = ("K-OFFSET-FETCH-003", "K-OFFSET-FETCH-013");
+    let got = fetch_one(context, &mut wire, three, &group.id, (&unknown, 0))?;
+    context.must(three, (got.offset, got.error) == (-1, 0), || {
+        format!("a topic that does not exist: {got:?}")
+    })?;
+    let asked: [(&Topic, &[i32]); 2] = [(&topic, &[1, 0]), (&unknown, &[0])];
+    let answer = fetch_groups(context, &mut wire, thirteen, &[(&group.id, Some(&asked))])?;
+    let count = |topic, partition| answer[0].of(topic, partition).len();
+    let counts = [count(&topic, 0), count(&topic, 1), count(&unknown, 0)];
+    context.must(thirteen, counts == [1, 1, 1] && answer[0].all.len() == 3, || {
+        format!("three partitions of two topics are answered with {answer:?}")
+    })
+}
+
+fn all_topics(context: &mut Context<'_>) -> Step {
+    let statement = if context.version() < 8 { "K-OFFSET-FETCH-004" } else { "K-OFFSET-FETCH-005" };
+    let (first, second) = (Topic::new(context, 3)?, Topic::new(context, 1)?);
+    let (group, mut wire) = committed(context, statement, &first, &[mark(0, 5), mark(2, 7)])?;
+    let who = Committer::alone(&group.id);
+    let it = (&second, mark(0, 9), 0);
+    commit_is(context, &mut wire, statement, &who, it, "another topic")?;
+    let answer = fetch_groups(context, &mut wire, statement, &[(&group.id, None)])?;
+    let at = |topic, partition| {
+        let found = answer[0].of(topic, partition);
+        found.first().map(|position| (position.offset, position.error))
+    };
+    let got = [at(&first, 0), at(&first, 2), at(&second, 0)];
+    let wanted = [Some((5, 0)), Some((7, 0)), Some((9, 0))];
+    let is_all = answer[0].error == 0 && answer[0].all.len() == 3 && got == wanted;
+    context.must(statement, is_all, || {
+        format!("three partitions are committed; null is answered with {answer:?}")
+    })
+}
+
+fn groups(context: &mut Context<'_>) -> Step {
+    let eight = "K-OFFSET-FETCH-008";
+    let topic = Topic::new(context, 1)?;
+    let (one, mut wire) = committed(context, eight, &topic, &[mark(0, 5)])?;
+    let (two, _) = committed(context, eight, &topic, &[mark(0, 7)])?;
+    let nobody = context.name();
+    let asked: [(&Topic, &[i32]); 1] = [(&topic, &[0])];
+    let asked: Asked<'_> = Some(&asked);
+    let all = [(&one.id[..], asked), (&two.id[..], None), (&nobody[..], asked)];
+    let answer = fetch_groups(context, &mut wire, eight, &all)?;
+    let names: BTreeSet<&str> = answer.iter().map(|group| &group.group[..]).collect();
+    let wanted = BTreeSet::from([&one.id[..], &two.id, &nobody]);
+    context.must(eight, answer.len() == 3 && names == wanted, || {
+        format!("three groups are answered with {answer:?}")
+    })?;
+    for (id, offset) in [(&one.id, 5), (&two.id, 7)] {
+        let of_it = answer.iter().find(|group| group.group == *id);
+        let got = of_it.map(|group| (group.error, group.of(&topic, 0)));
+        // On a cluster another broker may coordinate the second one: that is an entry of its own.
+        let is_it = got.as_ref().is_some_and(|(error, found)| {
+            *error == 16 || found.first().is_some_and(|position| position.offset == offset)
+        });
+        context.must(eight, is_it, || format!("offset {offset} was committed: {got:?}"))?;
+    }
+    Ok(())
+}
