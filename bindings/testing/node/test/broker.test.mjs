@@ -202,7 +202,7 @@ test('the_process_ends_by_itself', () => {
     await broker.faults();
     console.log(broker.dataDir);`;
   const args = ['--input-type=module', '-e', script];
-  const run = spawnSync(process.execPath, args, { timeout: PATIENCE, encoding: 'utf8' });
+  const run = spawnSync(process.execPath, args, { timeout: 60_000, encoding: 'utf8' });
   assert.equal(run.status, 0, run.stderr);
   return eventually('its folder is gone', () => !existsSync(run.stdout.trim()));
 });
@@ -225,7 +225,7 @@ test('the_readme_examples_run', (t) => {
   for (const [, example] of examples) {
     const file = join(place, 'example.mjs');
     writeFileSync(file, example);
-    const run = spawnSync(process.execPath, [file], { timeout: PATIENCE, encoding: 'utf8' });
+    const run = spawnSync(process.execPath, [file], { timeout: 60_000, encoding: 'utf8' });
     assert.equal(run.status, 0, run.stderr);
   }
 });

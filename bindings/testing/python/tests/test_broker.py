@@ -24,8 +24,9 @@ def broker() -> Iterator[Broker]:
         yield broker
 
 
-def producer(broker: Broker, **settings: object) -> Producer:
-    return Producer({"bootstrap.servers": broker.bootstrap_servers}, **settings)
+def producer(broker: Broker, idempotent: bool = True) -> Producer:
+    servers = {"bootstrap.servers": broker.bootstrap_servers}
+    return Producer(servers, enable_idempotence=idempotent)
 
 
 def values(broker: Broker, topic: str, count: int) -> list[bytes | None]:
@@ -78,7 +79,7 @@ def test_a_response_dropped_after_the_append_gives_no_duplicate(broker: Broker) 
 
 def test_an_error_after_the_append_may_be_written(broker: Broker) -> None:
     broker.inject(api="Produce", error="REQUEST_TIMED_OUT", times=1, after=True)
-    with producer(broker, enable_idempotence=False) as client:
+    with producer(broker, idempotent=False) as client:
         assert client.send("t", b"twice").result(PATIENCE).offset == 1
     assert values(broker, "t", 2) == [b"twice", b"twice"]
 
