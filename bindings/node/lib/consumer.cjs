@@ -120,8 +120,8 @@ class Consumer {
   }
 
   records(options) {
-    args.signalOf(options);
-    const now = options?.signal === undefined ? () => this.#nextOpen() : () => undefined;
+    const signal = args.signalOf(options);
+    const now = () => (signal?.aborted ? undefined : this.#nextOpen());
     return new Items(() => this.next(options), now);
   }
 

@@ -48,13 +48,23 @@ function tellRebalance(key, event) {
   if (listener) queueMicrotask(() => listener(event));
 }
 
-/**
- * Runs `abort` when the signal aborts, until the function that this answers is called.
- */
+/** What to run when a signal aborts: a set per signal, so that thousands of records need one. */
+const aborts = new WeakMap();
+
+/** Runs `abort` when the signal aborts, until the function that this answers is called. */
 function onAbort(signal, abort) {
   if (signal === undefined) return undefined;
-  signal.addEventListener('abort', abort, { once: true });
-  return () => signal.removeEventListener('abort', abort);
+  let all = aborts.get(signal);
+  if (all === undefined) {
+    all = { acts: new Set(), run: () => { for (const act of all.acts) act(); } };
+    aborts.set(signal, all);
+  }
+  if (all.acts.size === 0) signal.addEventListener('abort', all.run, { once: true });
+  all.acts.add(abort);
+  return () => {
+    all.acts.delete(abort);
+    if (all.acts.size === 0) signal.removeEventListener('abort', all.run);
+  };
 }
 
 /**

@@ -72,6 +72,19 @@ onEachBroker((broker) => {
     const late = await failure(client.next({ signal: AbortSignal.timeout(20) }));
     assert.equal(late.name, 'TimeoutError');
 
+    // One signal for many records: no warning of too many listeners, and all are given up.
+    const warnings = [];
+    const warn = (warning) => warnings.push(warning);
+    process.on('warning', warn);
+    const shared = new AbortController();
+    const many = Array.from({ length: 100 }, () => (
+      failure(sender.send({ topic: name, value: 'many' }, { signal: shared.signal }))));
+    shared.abort();
+    for (const error of await Promise.all(many)) assert.equal(error, shared.signal.reason);
+    await new Promise((resolve) => { setImmediate(resolve); });
+    process.off('warning', warn);
+    assert.deepEqual(warnings, []);
+
     // The record was on its way, and the consumer that was left lost nothing.
     await sender.flush();
     assert.equal(text((await take(client, 1))[0].value), 'x');
