@@ -1,6 +1,6 @@
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GenericAlias, ModuleType, TracebackType
-from typing import Any, Generic, Literal, Self, Unpack, overload
+from typing import Any, Generic, Literal, Self, Unpack, final, overload
 
 from typing_extensions import Buffer, TypeVar
 
@@ -40,6 +40,7 @@ _V1 = TypeVar("_V1")
 _SK = TypeVar("_SK", default=Buffer | str, contravariant=True)
 _SV = TypeVar("_SV", default=Buffer | str, contravariant=True)
 
+@final
 class RecordMetadata:
     """Where a record was written."""
 
@@ -59,6 +60,7 @@ class RecordMetadata:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
+@final
 class Delivery:
     """The future of one record. Dropping it abandons the answer, not the record."""
 
@@ -80,6 +82,7 @@ class Delivery:
     def exception(self, timeout: float | None = None) -> OttlaError | None:
         """As :meth:`result`, giving the exception instead of raising it."""
 
+@final
 class Deliveries:
     """The futures of records that were sent in one call, in their order."""
 
@@ -203,8 +206,9 @@ class Producer(Generic[_SK, _SV]):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
+@final
 class Record(Generic[_K, _V]):
     """One record: a view on its batch, which it keeps alive. Keys, values and headers are made when
     they are asked for; a deserializer is called at each access, and its exceptions are raised
@@ -232,9 +236,10 @@ class Record(Generic[_K, _V]):
     @property
     def headers(self) -> tuple[tuple[str, bytes | None], ...]:
         """The headers in the producer's order; names may repeat."""
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
-class Column(Sequence[memoryview | None]):
+@final
+class Column:
     """The keys or the values of a batch: read-only views on its bytes, None for null."""
 
     def __len__(self) -> int: ...
@@ -246,7 +251,8 @@ class Column(Sequence[memoryview | None]):
     def tolist(self) -> list[bytes | None]:
         """Copies of all, at once: what small keys and values are read by soonest."""
 
-class Batch(Sequence[Record[_K, _V]]):
+@final
+class Batch(Generic[_K, _V]):
     """A batch of records of one partition, in order. It owns its bytes: keep it as long as you
     like. An uncompressed batch keeps the whole answer that it came in alive, some megabytes."""
 
@@ -278,7 +284,7 @@ class Batch(Sequence[Record[_K, _V]]):
         """A ``pyarrow.RecordBatch`` of offset, timestamp, key, value and headers, with topic and
         partition in the schema's metadata. Raises :class:`UnsupportedError` without pyarrow."""
     def _columns(self) -> Any: ...
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
 class ConsumerBase(Generic[_K, _V]):
     """What every consumer answers without waiting. A plain pair of topic and number will do for a
@@ -418,7 +424,7 @@ class Consumer(ConsumerBase[_K, _V]):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
 class Admin:
     """Creates, describes, changes and deletes what a cluster holds.
@@ -547,17 +553,20 @@ class Admin:
         /,
     ) -> None: ...
 
+@final
 class Batches:
     """A consumer's batches."""
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> Batch: ...
 
+@final
 class RecordIterator:
     """A batch's records."""
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> Record: ...
+    def __length_hint__(self) -> int: ...
 
 aio: ModuleType
 

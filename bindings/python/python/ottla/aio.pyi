@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Self, Unpack, overload
+from typing import Any, Generic, Literal, Self, Unpack, final, overload
 
 from typing_extensions import Buffer, TypeVar
 
@@ -27,6 +27,8 @@ from ottla._types import (
     TopicPartition,
 )
 
+__all__ = ["Admin", "Consumer", "Deliveries", "Delivery", "Producer"]
+
 type _Data = Buffer | str
 type _Headers = Mapping[str, _Data | None] | Iterable[tuple[str, _Data | None]]
 type _Place = TopicPartition | tuple[str, int]
@@ -43,6 +45,7 @@ _V1 = TypeVar("_V1")
 _SK = TypeVar("_SK", default=Buffer | str, contravariant=True)
 _SV = TypeVar("_SV", default=Buffer | str, contravariant=True)
 
+@final
 class Delivery:
     """The future of one record: await it, any number of times. Dropping it abandons the answer, not
     the record."""
@@ -62,6 +65,7 @@ class Delivery:
         the log all the same.
         """
 
+@final
 class Deliveries:
     """The futures of records that were sent in one call, in their order."""
 
@@ -199,7 +203,7 @@ class Producer(Generic[_SK, _SV]):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
 class Consumer(ConsumerBase[_K, _V]):
     """Reads records, for event loops. It connects where it is awaited or entered.
@@ -315,7 +319,7 @@ class Consumer(ConsumerBase[_K, _V]):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
-    def __class_getitem__(cls, of: Any, /) -> GenericAlias: ...
+    def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
 class Admin:
     """Creates, describes, changes and deletes what a cluster holds, for event loops. It connects
