@@ -88,7 +88,7 @@ const CLIENTS: [Client; 15] = [
     client("python", "ottla.aio", &["ottla_aio_client.py"], EVERY, 1),
     client("python", "ottla.aio, uvloop", &["ottla_aio_client.py", "--uvloop"], EVERY, 1),
     client("python", "confluent-kafka", &["confluent_client.py"], EVERY, 1),
-    client("python", "confluent-kafka AIO", &["confluent_aio_client.py"], EVERY, 8),
+    client("python", "confluent-kafka AIO", &["confluent_aio_client.py"], EVERY, 32),
     client("python", "aiokafka", &["aiokafka_client.py"], EVERY, 4),
     client("python", "kafka-python", &["kafka_python_client.py"], EVERY, 16),
     client("node", "ottla", &["ottla.mjs"], EVERY, 1),

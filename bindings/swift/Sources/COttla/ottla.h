@@ -40,6 +40,8 @@ void ottla_batch_view(uint64_t batch, OttlaBatchView *view);
 typedef struct OttlaEnqueued {
   /// A handle of Deliveries that the caller owns; 0: nothing was done, and enqueueLater tells why.
   uint64_t deliveries;
+  /// Their address.
+  uint64_t address;
   /// How many bytes of the packed records were taken; the next would have to wait.
   size_t taken_bytes;
   /// How many of the records were refused at once.
@@ -48,6 +50,18 @@ typedef struct OttlaEnqueued {
 
 /// Hands packed records to a NativeProducer until one would have to wait.
 OttlaEnqueued ottla_producer_enqueue(uint64_t producer, const uint8_t *packed, size_t bytes);
+
+/// Where a record was written.
+typedef struct OttlaWritten {
+  /// Whether it was; if not, it failed or is on its way, and outcomesNow and outcomesLater tell.
+  bool is_written;
+  int32_t partition;
+  int64_t offset;
+  int64_t timestamp;
+} OttlaWritten;
+
+/// Where the record was written that Deliveries are of, if they are of one.
+OttlaWritten ottla_delivery_now(uint64_t deliveries);
 
 /// Tells a NativeConsumer how far a record-wise view is; whether to go on.
 bool ottla_consumer_finish_up_to(uint64_t consumer, int64_t next_offset);

@@ -1,3 +1,4 @@
+import COttla
 import Foundation
 import OttlaFFI
 
@@ -17,6 +18,9 @@ public struct RecordMetadata: Sendable, Hashable {
 /// A record on its way. Letting go of it abandons the answer, not the record.
 public struct Delivery: Sendable {
     let deliveries: Deliveries
+    /// Good as long as `deliveries`; 0 where it is not known.
+    let address: UInt64
+    let topic: String
 
     /// Where the record was written; waits until the brokers have it.
     ///
@@ -26,6 +30,14 @@ public struct Delivery: Sendable {
     ///   can be; see ``OttlaError/possiblyWritten``. `CancellationError`.
     public var metadata: RecordMetadata {
         get async throws {
+            if address != 0 {
+                let now = withExtendedLifetime(deliveries) { ottla_delivery_now(address) }
+                if now.is_written {
+                    return RecordMetadata(
+                        topic: topic, partition: now.partition, offset: now.offset,
+                        timestamp: now.timestamp)
+                }
+            }
             let outcomes = try await deliveries.outcomes()
             return try outcomes.result(at: 0).get()
         }
@@ -42,8 +54,8 @@ public struct DeliveryGroup: Sendable {
 
     /// What became of each record, in their order; waits until all have ended.
     ///
-    /// - Throws: `CancellationError`; ``OttlaError`` of kind `closed` after a fork. A record's error
-    ///   is in its result.
+    /// - Throws: `CancellationError`; ``OttlaError`` of kind `closed` after a fork. A record's
+    ///   error is in its result.
     public var results: [Result<RecordMetadata, OttlaError>] {
         get async throws {
             let outcomes = try await deliveries.outcomes()

@@ -84,8 +84,8 @@ public final class Producer: Sendable {
     public func enqueue(_ record: ProducerRecord) async throws -> Delivery {
         var records = PackedRecords()
         records.append(record)
-        let (deliveries, refused) = try await enqueue(packed: records.bytes)
-        let delivery = Delivery(deliveries: deliveries)
+        let (deliveries, address, refused) = try await enqueue(packed: records.bytes)
+        let delivery = Delivery(deliveries: deliveries, address: address, topic: record.topic)
         if refused > 0 { _ = try await delivery.metadata }
         return delivery
     }
@@ -115,10 +115,10 @@ public final class Producer: Sendable {
         DeliveryGroup(deliveries: try await enqueue(packed: records.bytes).deliveries)
     }
 
-    /// Answers the deliveries and how many of the records were refused.
+    /// Answers the deliveries, their address, and how many of the records were refused.
     private func enqueue(
         packed: [UInt8]
-    ) async throws -> (deliveries: Deliveries, refused: Int) {
+    ) async throws -> (deliveries: Deliveries, address: UInt64, refused: Int) {
         try Task.checkCancellation()
         let enqueued = withExtendedLifetime(native) {
             packed.withUnsafeBufferPointer {
@@ -129,13 +129,13 @@ public final class Producer: Sendable {
             enqueued.deliveries == 0
             ? try immediate(native.noDeliveries) : Deliveries(unsafeFromHandle: enqueued.deliveries)
         if enqueued.deliveries != 0, enqueued.taken_bytes == packed.count {
-            return (deliveries, enqueued.refused_count)
+            return (deliveries, enqueued.address, enqueued.refused_count)
         }
         let rest = Data(packed[enqueued.taken_bytes...])
         let refused = try await cancellable { [native] in
             try await native.enqueueLater(packed: rest, deliveries: deliveries, token: $0)
         }
-        return (deliveries, Int(refused))
+        return (deliveries, enqueued.address, Int(refused))
     }
 
     /// How many partitions a topic has; waits for its metadata, at most `max.block.ms`.
@@ -158,8 +158,8 @@ public final class Producer: Sendable {
 
     /// Refuses new records, waits for those on their way, and ends the connections.
     ///
-    /// - Parameter limit: The longest to wait; `nil`: `delivery.timeout.ms`. What is left then fails
-    ///   with `closed`.
+    /// - Parameter limit: The longest to wait; `nil`: `delivery.timeout.ms`. What is left then
+    ///   fails with `closed`.
     /// - Throws: ``OttlaError`` as ``flush()``, and `timeout` where records were left.
     ///   `CancellationError`: new records are refused, the rest goes on.
     public func close(within limit: Duration? = nil) async throws {

@@ -5,7 +5,9 @@
 
 use crate::batch::NativeBatch;
 use crate::consumer::NativeConsumer;
+use crate::deliveries::Deliveries;
 use crate::producer::NativeProducer;
+use ottla::RecordMetadata;
 use std::sync::Arc;
 use uniffi::ffi::Handle;
 
@@ -78,6 +80,8 @@ pub struct Enqueued {
     /// A handle of their `Deliveries` that the caller owns; 0: nothing was done, and the waiting
     /// function tells why.
     pub deliveries: u64,
+    /// Their address.
+    pub address: u64,
     /// How many bytes were taken.
     pub taken_bytes: usize,
     /// How many of the records were refused at once.
@@ -106,8 +110,39 @@ pub unsafe extern "C" fn ottla_producer_enqueue(
         return Enqueued::default();
     };
     let refused_count = deliveries.refused_count();
-    let deliveries = Handle::from_arc(Arc::new(deliveries)).as_raw();
-    Enqueued { deliveries, taken_bytes, refused_count }
+    let deliveries = Arc::new(deliveries);
+    let address = Arc::as_ptr(&deliveries) as u64;
+    let deliveries = Handle::from_arc(deliveries).as_raw();
+    Enqueued { deliveries, address, taken_bytes, refused_count }
+}
+
+/// Where a record was written.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Written {
+    /// Whether it was; if not, it failed or is on its way, and the waiting function tells.
+    pub is_written: bool,
+    /// The partition.
+    pub partition: i32,
+    /// The offset; -1 where the broker did not say.
+    pub offset: i64,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+/// Where a record was written that was handed over alone.
+///
+/// # Safety
+///
+/// `deliveries` is the address of deliveries that live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_delivery_now(deliveries: u64) -> Written {
+    // SAFETY: the caller holds the deliveries; every method of them takes a shared reference.
+    let deliveries = unsafe { &*(deliveries as *const Deliveries) };
+    let Some(RecordMetadata { partition, offset, timestamp, .. }) = deliveries.first_now() else {
+        return Written::default();
+    };
+    Written { is_written: true, partition, offset, timestamp }
 }
 
 /// Tells how far a record-wise view is; whether it goes on.

@@ -78,6 +78,15 @@ impl Deliveries {
         Poll::Ready(())
     }
 
+    /// Where the first record was written; nothing where it failed or is on its way.
+    pub fn first_now(&self) -> Option<RecordMetadata> {
+        self.home.check().ok()?;
+        match self.lock().first()? {
+            Slot::Sent(delivery) => delivery.try_result()?.ok(),
+            Slot::Refused(_) => None,
+        }
+    }
+
     fn outcomes(&self) -> Option<Outcomes> {
         let slots = self.lock();
         let mut all = Outcomes {
