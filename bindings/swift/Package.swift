@@ -1,4 +1,5 @@
 // swift-tools-version: 6.0
+import Foundation
 import PackageDescription
 
 let package = Package(
@@ -20,22 +21,30 @@ let package = Package(
         ),
         .target(name: "Ottla", dependencies: ["COttla", "OttlaFFI"]),
         .target(name: "OttlaTesting"),
-        .executableTarget(
-            name: "example-produce", dependencies: ["Ottla"], path: "Examples/Produce"),
-        .executableTarget(
-            name: "example-consume-group", dependencies: ["Ottla"], path: "Examples/ConsumeGroup"),
-        .executableTarget(
-            name: "example-sqlite-sink", dependencies: ["Ottla"], path: "Examples/SQLiteSink"),
-        .executableTarget(
-            name: "example-http-service", dependencies: ["Ottla"], path: "Examples/HTTPService"),
-        // What tests run in a process of its own.
-        .executableTarget(name: "test-helper", dependencies: ["Ottla"], path: "Tests/Helper"),
-        .testTarget(
-            name: "OttlaTests",
-            dependencies: [
-                "Ottla", "OttlaTesting", "example-produce", "example-consume-group",
-                "example-sqlite-sink", "example-http-service", "test-helper",
-            ]
-        ),
     ]
 )
+
+func program(_ name: String, _ path: String) -> Target {
+    .executableTarget(name: name, dependencies: ["Ottla"], path: path)
+}
+
+// The package as it is delivered has neither examples nor tests.
+if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests") {
+    let programs = [
+        program("example-quickstart", "Examples/Quickstart"),
+        program("example-produce", "Examples/Produce"),
+        program("example-consume-group", "Examples/ConsumeGroup"),
+        program("example-sqlite-sink", "Examples/SQLiteSink"),
+        program("example-http-service", "Examples/HTTPService"),
+        program("example-throughput", "Examples/Throughput"),
+        // What tests run in a process of its own.
+        .executableTarget(
+            name: "test-helper", dependencies: ["Ottla", "OttlaTesting"], path: "Tests/Helper"),
+    ]
+    package.targets += programs + [
+        .testTarget(
+            name: "OttlaTests",
+            dependencies: ["Ottla", "OttlaTesting"] + programs.map { .target(name: $0.name) }
+        ),
+    ]
+}

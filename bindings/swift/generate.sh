@@ -10,7 +10,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 library=${OTTLA_SWIFT_LIBRARY:-$target/release/libottla_swift.so}
-[ -e "$library" ] || { echo "generate.sh: no $library: cargo build --release -p ottla-swift" >&2; exit 1; }
+if [ ! -e "$library" ]; then
+  echo "generate.sh: no $library: cargo build --release -p ottla-swift" >&2
+  exit 1
+fi
 
 CARGO_TARGET_DIR=$target cargo build -q --locked --manifest-path "$here/bindgen/Cargo.toml"
 out=$(mktemp -d)
@@ -31,6 +34,6 @@ for pair in OttlaFFI.swift:OttlaFFI ottlaFFI.h:COttla; do
   fi
 done
 if [ $status != 0 ]; then
-  echo "generate.sh: generated files are not what the library says: run bindings/swift/generate.sh" >&2
+  echo "generate.sh: generated files differ from the library: run bindings/swift/generate.sh" >&2
 fi
 exit $status

@@ -32,7 +32,9 @@ for row in try database.run("SELECT partition, next FROM positions") {
     try consumer.seek(TopicPartition(topic: topic, partition: Int32(row[0])), to: row[1])
 }
 
-@MainActor func rowCount() throws -> Int64 { try database.run("SELECT count(*) FROM records")[0][0] }
+@MainActor func rowCount() throws -> Int64 {
+    try database.run("SELECT count(*) FROM records")[0][0]
+}
 
 while try rowCount() < count, let batch = try await consumer.nextBatch() {
     try database.run("BEGIN")

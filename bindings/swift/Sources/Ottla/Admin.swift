@@ -8,9 +8,10 @@ import OttlaFFI
 /// print(try await admin.listTopics().map(\.name))
 /// ```
 ///
-/// Operations over several items answer with a result for each: one item's failure leaves the others
-/// as they are. Every operation tries again while its failure may pass (`default.api.timeout.ms`, 60
-/// s); cancelling its task abandons the answer, not what a broker was already asked.
+/// Operations over several items answer with a result for each: one item's failure leaves the
+/// others as they are. Every operation tries again while its failure may pass
+/// (`default.api.timeout.ms`, 60 s); cancelling its task abandons the answer, not what a broker was
+/// already asked.
 ///
 /// Every method throws ``OttlaError`` when no broker could be reached or the client was closed, and
 /// `CancellationError`.
@@ -29,8 +30,8 @@ public final class Admin: Sendable {
 
     /// Creates a topic.
     ///
-    /// - Throws: Also when it exists already, its name or a configuration is not valid, or there are
-    ///   fewer brokers than replicas.
+    /// - Throws: Also when it exists already, its name or a configuration is not valid, or there
+    ///   are fewer brokers than replicas.
     @discardableResult
     public func createTopic(_ topic: NewTopic) async throws -> CreatedTopic {
         try only(try await createTopics([topic]))
@@ -47,7 +48,9 @@ public final class Admin: Sendable {
     }
 
     /// Deletes topics with all their records.
-    public func deleteTopics(_ topics: [String]) async throws -> [String: Result<Void, OttlaError>] {
+    public func deleteTopics(
+        _ topics: [String]
+    ) async throws -> [String: Result<Void, OttlaError>] {
         let failures = try await cancellable { [native] in
             try await native.deleteTopics(topics: topics, token: $0)
         }
@@ -95,8 +98,8 @@ public final class Admin: Sendable {
         return results(outcomes.entries, outcomes.failures)
     }
 
-    /// Changes configuration values; those that are not named stay as they are. Of a resource with a
-    /// value that is not valid nothing is changed.
+    /// Changes configuration values; those that are not named stay as they are. Of a resource with
+    /// a value that is not valid nothing is changed.
     public func alterConfigs(
         _ changes: [ConfigResource: [ConfigChange]]
     ) async throws -> [ConfigResource: Result<Void, OttlaError>] {
@@ -122,7 +125,9 @@ public final class Admin: Sendable {
     }
 
     /// Deletes groups that have no members, with their committed offsets.
-    public func deleteGroups(_ groups: [String]) async throws -> [String: Result<Void, OttlaError>] {
+    public func deleteGroups(
+        _ groups: [String]
+    ) async throws -> [String: Result<Void, OttlaError>] {
         let failures = try await cancellable { [native] in
             try await native.deleteGroups(groups: groups, token: $0)
         }

@@ -5,8 +5,8 @@ import OttlaFFI
 /// Records of one partition, in the order of their offsets: a collection of views on one region of
 /// bytes. Nothing of a record is read before it is asked for.
 ///
-/// A batch owns its bytes: keep it as long as you like, also after the consumer, and use it from any
-/// task. It may be some megabytes: copy what you keep for long.
+/// A batch owns its bytes: keep it as long as you like, also after the consumer, and use it from
+/// any task. It may be some megabytes: copy what you keep for long.
 public struct Batch: RandomAccessCollection, Sendable {
     let storage: BatchStorage
     /// Which of the batch's records these are.

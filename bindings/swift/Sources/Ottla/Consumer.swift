@@ -51,7 +51,8 @@ public final class Consumer: Sendable {
     /// loop goes on behind the last record that was given.
     public var records: Records { Records(consumer: self) }
 
-    /// The records in batches. As ``records``; what a loop over records left of a batch comes first.
+    /// The records in batches. As ``records``; what a loop over records left of a batch comes
+    /// first.
     public var batches: Batches { Batches(consumer: self) }
 
     /// Waits for the next batch; the one before is finished. `nil` once closed.
@@ -252,9 +253,10 @@ public final class Consumer: Sendable {
     /// connections, within 5 s. The last record or batch that was given is finished only if another
     /// was asked for: ``commit()`` before to include it.
     ///
-    /// - Throws: ``OttlaError`` of kind `timeout` if the coordinator did not answer; the consumer is
-    ///   closed all the same. `CancellationError`: closing goes on.
+    /// - Throws: ``OttlaError`` of kind `timeout` if the coordinator did not answer; the consumer
+    ///   is closed all the same. `CancellationError`: closing goes on.
     public func close() async throws {
+        cursor.close()
         try await cancellable { [native] in try await native.close(token: $0) }
     }
 }

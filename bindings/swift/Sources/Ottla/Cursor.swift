@@ -59,11 +59,11 @@ final class Cursor: @unchecked Sendable {
         if !tell(batch) { self.batch = nil }
     }
 
-    /// Forgets the open batch if it is of this partition.
-    func close(_ partition: TopicPartition) {
+    /// Forgets the open batch; with a partition, if it is of this.
+    func close(_ partition: TopicPartition? = nil) {
         lock.lock()
         defer { lock.unlock() }
-        if batch?.topicPartition == partition { batch = nil }
+        if partition == nil || batch?.topicPartition == partition { batch = nil }
     }
 
     /// The offset of the next record to give, if the open batch is of this partition.

@@ -2189,8 +2189,8 @@ public protocol NativeProducerProtocol: AnyObject, Sendable {
     func close(withinMs: UInt64?, token: CancelToken) async throws
 
     /**
-     * Hands packed records over, waiting for memory and metadata where it must. Answers how many of
-     * these deliveries were refused.
+     * Hands packed records over, waiting for memory and metadata where it must. Answers how many
+     * of these deliveries were refused.
      */
     func enqueueLater(packed: Data, deliveries: Deliveries, token: CancelToken) async throws  -> UInt64
 
@@ -2322,8 +2322,8 @@ open func close(withinMs: UInt64?, token: CancelToken)async throws   {
 }
 
     /**
-     * Hands packed records over, waiting for memory and metadata where it must. Answers how many of
-     * these deliveries were refused.
+     * Hands packed records over, waiting for memory and metadata where it must. Answers how many
+     * of these deliveries were refused.
      */
 open func enqueueLater(packed: Data, deliveries: Deliveries, token: CancelToken)async throws  -> UInt64  {
     return
@@ -6295,7 +6295,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_ottla_swift_checksum_method_nativeproducer_close() != 47435) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_ottla_swift_checksum_method_nativeproducer_enqueue_later() != 17040) {
+    if (uniffi_ottla_swift_checksum_method_nativeproducer_enqueue_later() != 58158) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_ottla_swift_checksum_method_nativeproducer_flush() != 9101) {

@@ -1,8 +1,8 @@
 import Foundation
 
-/// A Kafka broker for a test: `ottla-broker` as a child process, with real sockets and a data folder
-/// of its own. It is ready in a few milliseconds, and gone at the end even if the test process is
-/// killed. It fails when it is told to.
+/// A Kafka broker for a test: `ottla-broker` as a child process, with real sockets and a data
+/// folder of its own. It is ready in a few milliseconds, and gone at the end even if the test
+/// process is killed. It fails when it is told to.
 ///
 /// ```swift
 /// let broker = try await Broker.start(config: ["num.partitions": "1"])
@@ -14,8 +14,8 @@ import Foundation
 /// await broker.close()
 /// ```
 ///
-/// The program is the one that `binary` names, or the variable `OTTLA_BROKER_BIN`, or `ottla-broker`
-/// on the `PATH`.
+/// The program is the one that `binary` names, or the variable `OTTLA_BROKER_BIN`, or
+/// `ottla-broker` on the `PATH`.
 public actor Broker {
     /// The address for `bootstrap.servers`. It stays the same over ``restart()``.
     public nonisolated var bootstrapServers: String { "127.0.0.1:\(port)" }
@@ -55,8 +55,8 @@ public actor Broker {
     }
 
     private init(_ config: [String: String], _ program: String, _ dataDirectory: URL?) {
-        // Below the range of outgoing connections: a client that reconnects while its broker is down
-        // cannot take the port.
+        // Below the range of outgoing connections: a client that reconnects while its broker is
+        // down cannot take the port.
         port = Int.random(in: 10_240...32_767)
         binary = program
         removesData = dataDirectory == nil
@@ -132,7 +132,9 @@ public actor Broker {
         if removesData { try? FileManager.default.removeItem(at: dataDirectory) }
     }
 
-    func send<Answer: Decodable>(_ command: some Encodable, as: Answer.Type) async throws -> Answer {
+    func send<Answer: Decodable>(
+        _ command: some Encodable, as: Answer.Type
+    ) async throws -> Answer {
         let line = try JSONEncoder().encode(command)
         let answer = try await ControlPort(port: controlPort).ask(line)
         let outcome = try JSONDecoder().decode(Outcome.self, from: answer)

@@ -3,7 +3,8 @@ import Foundation
 /// A process with a pipe as its standard input, which nobody writes to: it closes when this process
 /// ends, however it does, and the child sees that.
 final class ChildProcess: @unchecked Sendable {
-    // Sendable: the file descriptors do not change before `deinit`; what changes is behind the lock.
+    // Sendable: the file descriptors do not change before `deinit`; what changes is behind the
+    // lock.
     let id: pid_t
     /// One start at a time: another child must not inherit a pipe before it is marked.
     private static let starting = NSLock()

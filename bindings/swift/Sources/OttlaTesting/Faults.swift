@@ -54,8 +54,8 @@ extension Broker {
     ///   - topic: Only for this topic.
     ///   - partition: Only for this partition.
     ///   - group: Only for this group.
-    ///   - after: Whether the request is served first: a record is written, and its producer is told
-    ///     that it is not.
+    ///   - after: Whether the request is served first: a record is written, and its producer is
+    ///     told that it is not.
     /// - Returns: The fault's number.
     /// - Throws: ``BrokerError`` for a name that is not known, with the nearest that is.
     @discardableResult

@@ -1,6 +1,7 @@
-// What the tests run in a process of its own: test-helper cycles|ends SERVERS TOPIC
+// What the tests run in a process of its own: test-helper cycles|ends|dies SERVERS TOPIC
 import Foundation
 import Ottla
+import OttlaTesting
 
 let (what, servers, topic) = (
     CommandLine.arguments[1], CommandLine.arguments[2], CommandLine.arguments[3]
@@ -58,6 +59,11 @@ case "ends":
     await Task.yield()
     print("end")
     _ = waiting
+case "dies":
+    let broker = try await Broker.start()
+    print(await broker.processID ?? 0, broker.dataDirectory.path)
+    fflush(nil)
+    kill(getpid(), SIGKILL)
 default:
     exit(2)
 }

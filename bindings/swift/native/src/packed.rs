@@ -8,7 +8,7 @@
 //! | 4 | bytes of the key; -1: null |
 //! | 4 | bytes of the value; -1: null |
 //! | 4 | how many headers |
-//! | … | topic, key, value; then per header: bytes of its key (4), of its value (4; -1: null), both |
+//! | … | topic, key, value; then per header: bytes of its key (4) and value (4; -1: null), both |
 //!
 //! A cut or wrong buffer is a mistake of the package's, and is answered as such: no length is
 //! believed.

@@ -44,8 +44,8 @@ impl NativeProducer {
         Ok(Arc::new(Deliveries::new(self.home)))
     }
 
-    /// Hands packed records over, waiting for memory and metadata where it must. Answers how many of
-    /// these deliveries were refused.
+    /// Hands packed records over, waiting for memory and metadata where it must. Answers how many
+    /// of these deliveries were refused.
     pub async fn enqueue_later(
         &self,
         packed: Vec<u8>,
