@@ -107,12 +107,16 @@ public actor Broker {
 
     /// Ends the process at once, as a power cut does. What was acknowledged is kept.
     public func kill() async throws {
-        await process?.end(with: SIGKILL)
+        await process?.kill()
     }
 
-    /// Ends the process in order; clients see their connections closed.
+    /// Ends the process in order; clients see their connections closed. The data stays.
+    ///
+    /// - Throws: ``BrokerError`` where it does not answer.
     public func stop() async throws {
-        await process?.end(with: SIGTERM)
+        guard isRunning else { return }
+        try await tell("stop")
+        await process?.wait()
     }
 
     /// Stops the process if it runs, and starts it with the same port and data. Faults and counters
@@ -126,9 +130,9 @@ public actor Broker {
 
     /// Ends the process and removes a data folder of its own.
     public func close() async {
-        await process?.end(with: SIGKILL)
+        await process?.end()
         process = nil
-        // It may be gone: the broker removes it at an end in order.
+        // The broker removes it, but not where it was killed.
         if removesData { try? FileManager.default.removeItem(at: dataDirectory) }
     }
 

@@ -3,12 +3,11 @@ import Foundation
 /// A process with a pipe as its standard input, which nobody writes to: it closes when this process
 /// ends, however it does, and the child sees that.
 final class ChildProcess: @unchecked Sendable {
-    // Sendable: the file descriptors do not change before `deinit`; what changes is behind the
-    // lock.
+    // Sendable: what changes is behind the lock, but for what only the reader of lines uses.
     let id: pid_t
     /// One start at a time: another child must not inherit a pipe before it is marked.
     private static let starting = NSLock()
-    private let input: Int32
+    private var input: Int32
     private let output: Int32
     private let logFile: Int32
     private let lock = NSLock()
@@ -49,10 +48,10 @@ final class ChildProcess: @unchecked Sendable {
     }
 
     deinit {
-        for file in [input, output, logFile] { close(file) }
+        for file in [input, output, logFile] where file >= 0 { close(file) }
         if !hasEnded {
-            kill(id, SIGKILL)
-            waitpid(id, nil, 0)
+            // It ends by itself, now that its input is closed; somebody has to take note.
+            DispatchQueue.global().async { [id] in _ = waitpid(id, nil, 0) }
         }
     }
 
@@ -109,13 +108,27 @@ final class ChildProcess: @unchecked Sendable {
         }
     }
 
-    /// Sends a signal and waits for the end.
-    func end(with signal: Int32) async {
+    /// Ends it at once.
+    func kill() async {
+        lock.withLock { if !hasEnded { _ = Foundation.kill(id, SIGKILL) } }
+        await wait()
+    }
+
+    /// Closes its input, at which a broker ends in order and removes a temporary folder.
+    func end() async {
+        lock.withLock {
+            if input >= 0 { close(input) }
+            input = -1
+        }
+        await wait()
+    }
+
+    /// Waits for its end.
+    func wait() async {
+        // Nothing is thrown: waiting cannot fail.
         try? await blocking { [self] in
             lock.withLock {
-                if hasEnded { return }
-                kill(id, signal)
-                waitpid(id, nil, 0)
+                if !hasEnded { waitpid(id, nil, 0) }
                 hasEnded = true
             }
         }

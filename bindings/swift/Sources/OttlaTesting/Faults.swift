@@ -169,7 +169,7 @@ extension Broker {
         return try await send(command, as: Answer.self).id
     }
 
-    private func tell(_ name: String) async throws {
+    func tell(_ name: String) async throws {
         _ = try await send(Command(command: name), as: Nothing.self)
     }
 }
