@@ -84,20 +84,20 @@ const NO_BATCH: &[Work] = &[Work::Produce, Work::ByRecord];
 /// Those whose names begin with "ottla" are ours; the others are peers.
 const CLIENTS: [Client; 15] = [
     client("python", "ottla", &["ottla_client.py"], EVERY, 1),
-    client("python", "ottla, send_many", &["ottla_client.py", "--many"], PRODUCE, 1),
+    client("python", "ottla (send_many)", &["ottla_client.py", "--many"], PRODUCE, 1),
     client("python", "ottla.aio", &["ottla_aio_client.py"], EVERY, 1),
-    client("python", "ottla.aio, uvloop", &["ottla_aio_client.py", "--uvloop"], EVERY, 1),
+    client("python", "ottla.aio (uvloop)", &["ottla_aio_client.py", "--uvloop"], EVERY, 1),
     client("python", "confluent-kafka", &["confluent_client.py"], EVERY, 1),
     client("python", "confluent-kafka AIO", &["confluent_aio_client.py"], EVERY, 32),
     client("python", "aiokafka", &["aiokafka_client.py"], EVERY, 4),
     client("python", "kafka-python", &["kafka_python_client.py"], EVERY, 16),
     client("node", "ottla", &["ottla.mjs"], EVERY, 1),
-    client("node", "ottla, sendMany", &["ottla.mjs", "--many"], PRODUCE, 1),
+    client("node", "ottla (sendMany)", &["ottla.mjs", "--many"], PRODUCE, 1),
     client("node", "KafkaJS", &["kafkajs.mjs"], EVERY, 4),
     client("node", "@platformatic/kafka", &["platformatic.mjs"], NO_BATCH, 4),
     client("node", "kafka-crab-js", &["kafka-crab.mjs"], EVERY, 4),
     client("swift", "ottla", &[], EVERY, 1),
-    client("swift", "ottla, PackedRecords", &["--many"], PRODUCE, 1),
+    client("swift", "ottla (PackedRecords)", &["--many"], PRODUCE, 1),
 ];
 
 const HEADER: [&str; 7] = [
