@@ -96,7 +96,7 @@ impl Session {
             return Err(Stop::blocked("the partitions have several leaders; one is needed"));
         }
         let version = context.version_of(ApiKey::Fetch)?;
-        Ok(Self { partition, version, id: 0, epoch: 0, max_bytes: 1 << 20, max_wait_ms: 500 })
+        Ok(Self { partition, version, id: 0, epoch: 0, max_bytes: 1 << 20, max_wait_ms: 0 })
     }
 
     /// A record at the end of a partition.
@@ -304,7 +304,6 @@ fn epochs(context: &mut Context<'_>) -> Step {
     let statement = "K-FETCH-SESSIONS-003";
     with_session(context, 1, |context, session| {
         session.open(context, statement, &[(0, 0)])?;
-        session.max_wait_ms = 0;
         for (epoch, what) in [(2, "the epoch after the next"), (i32::MAX, "a far epoch")] {
             let answer = session.send(context, statement, session.request(epoch, &[]))?;
             session_error(context, statement, what, WRONG_EPOCH, &answer)?;
@@ -318,7 +317,6 @@ fn epochs(context: &mut Context<'_>) -> Step {
 fn unknown_session(context: &mut Context<'_>) -> Step {
     let statement = "K-FETCH-SESSIONS-004";
     let mut session = Session::with(context, 1)?;
-    session.max_wait_ms = 0;
     // Ids are drawn at random: nobody has this one.
     session.id = 1_234_567_890;
     for offsets in [&[][..], &[(0, 0)]] {
@@ -332,7 +330,6 @@ fn closing(context: &mut Context<'_>) -> Step {
     let statement = "K-FETCH-SESSIONS-007";
     with_session(context, 1, |context, session| {
         session.open(context, statement, &[(0, 0)])?;
-        session.max_wait_ms = 0;
         let answer = session.send(context, statement, session.request(-1, &[(0, 0)]))?;
         let code = answer.error_code;
         context.must(statement, code == 0, || format!("epoch -1: {}", error_name(code)))?;
@@ -439,8 +436,7 @@ fn names_and_ids(context: &mut Context<'_>) -> Step {
         with_session(context, 2, |context, session| {
             session.version = first;
             session.open(context, statement, &[(0, 0)])?;
-            session.max_wait_ms = 0;
-            session.version = then;
+                session.version = then;
             let answer = session.send(context, statement, session.request(1, &[(1, 0)]))?;
             session.version = first;
             let code = answer.error_code;
@@ -479,7 +475,6 @@ fn others_do_not_evict(context: &mut Context<'_>) -> Step {
     let statement = "K-FETCH-SESSIONS-016";
     with_session(context, 1, |context, session| {
         session.open(context, statement, &[(0, 0)])?;
-        session.max_wait_ms = 0;
         let own = session.id;
         let mut others = Vec::new();
         for _ in 0..OTHERS {

@@ -44,7 +44,7 @@ pub(super) fn overlong_varlongs(context: &mut Context<'_>) -> Step {
 }
 
 /// What a bomb decompresses to: far above the limit of a batch, 1 MiB by default.
-const BOMB_BYTES: usize = 32 << 20;
+const BOMB_BYTES: usize = 12 << 20;
 
 pub(super) fn decompression(context: &mut Context<'_>) -> Step {
     let statement = "K-MALFORMED-015";
