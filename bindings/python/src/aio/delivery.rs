@@ -15,6 +15,22 @@ impl Delivery {
     pub(crate) fn new(delivery: ottla::Delivery) -> Self {
         Self(Checked::new(delivery))
     }
+
+    /// What the event loop waits for, or the result as `StopIteration`.
+    pub(crate) fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let delivery = self.0.get()?;
+        loop {
+            if let Some(answer) = delivery.try_result() {
+                return Err(stop(py, metadata(py, answer)?.into_any().unbind()));
+            }
+            let (hub, event_loop) = Hub::current(py)?;
+            let future = new_future(&event_loop)?;
+            let is_ready = hub.watch(delivery, &future);
+            if !is_ready {
+                return Ok(future);
+            }
+        }
+    }
 }
 
 #[pymethods]
@@ -28,18 +44,7 @@ impl Delivery {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let delivery = self.0.get()?;
-        loop {
-            if let Some(answer) = delivery.try_result() {
-                return Err(stop(py, metadata(py, answer)?.into_any().unbind()));
-            }
-            let (hub, event_loop) = Hub::current(py)?;
-            let future = new_future(&event_loop)?;
-            let is_ready = hub.watch(delivery, &future);
-            if !is_ready {
-                return Ok(future);
-            }
-        }
+        self.step(py)
     }
 
     /// Whether the record was acknowledged or has failed.

@@ -3,13 +3,14 @@
 use super::call::{Began, Call, stop, thrown, warn_never_awaited};
 use super::delivery::{Deliveries, Delivery};
 use super::{Slot, connected, connecting};
+use crate::delivery::metadata;
 use crate::errors::to_py;
 use crate::handle::Handle;
 use crate::many::{self, Columns};
 use crate::op::op;
 use crate::producer::{self, Arguments, Sent, Serializers, describe, send_later, try_send};
 use crate::types::untracked;
-use crate::values::timeout;
+use crate::values::{OwnedRecord, timeout};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyType};
@@ -94,33 +95,21 @@ impl Producer {
         timestamp: Option<Py<PyAny>>,
     ) -> Sending {
         let given = Given { topic, value, key, partition, headers, timestamp };
-        Sending { producer: slf, state: Mutex::new(State::New { given, has_paused: false }) }
+        Sending::new(slf, given, false)
     }
 
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
     fn send_and_wait(
-        &self,
+        slf: Py<Self>,
         topic: Py<PyAny>,
         value: Option<Py<PyAny>>,
         key: Option<Py<PyAny>>,
         partition: Option<Py<PyAny>>,
         headers: Option<Py<PyAny>>,
         timestamp: Option<Py<PyAny>>,
-    ) -> Call {
+    ) -> Sending {
         let given = Given { topic, value, key, partition, headers, timestamp };
-        let inner = self.inner.clone();
-        Call::once("Producer.send_and_wait", move |py| {
-            let shared = inner.shared()?.clone();
-            let sent = given.try_send(py, &inner)?;
-            let written = async move {
-                match sent {
-                    Sent::Done(delivery) => delivery.await,
-                    Sent::Refused(error) => Err(error),
-                    Sent::Later(record) => send_later(shared, record).await?.await,
-                }
-            };
-            Ok(op(written, |py, written| crate::delivery::shown(Ok(written))?.into_py_any(py)))
-        })
+        Sending::new(slf, given, true)
     }
 
     #[pyo3(signature = (
@@ -228,8 +217,13 @@ impl Given {
 }
 
 enum State {
-    New { given: Given, has_paused: bool },
+    New {
+        given: Given,
+        has_paused: bool,
+    },
     Later(Call),
+    /// It is sent; its end is waited for.
+    Ending(Delivery),
     Over,
 }
 
@@ -237,10 +231,21 @@ enum State {
 #[pyclass(frozen, weakref, module = "ottla.aio")]
 pub(crate) struct Sending {
     producer: Py<Producer>,
+    /// Whether the result is the delivery's.
+    waits_for_end: bool,
     state: Mutex<State>,
 }
 
 impl Sending {
+    fn new(producer: Py<Producer>, given: Given, waits_for_end: bool) -> Self {
+        let state = Mutex::new(State::New { given, has_paused: false });
+        Self { producer, waits_for_end, state }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.waits_for_end { "Producer.send_and_wait" } else { "Producer.send" }
+    }
+
     fn take(&self) -> State {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *state, State::Over)
@@ -260,8 +265,9 @@ impl Sending {
                 }
                 return step;
             }
+            State::Ending(delivery) => return self.end(py, delivery),
             State::Over => {
-                let message = "Producer.send was awaited before: call it again";
+                let message = format!("{} was awaited before: call it again", self.name());
                 return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
             }
         };
@@ -272,29 +278,47 @@ impl Sending {
             return Ok(py.None().into_bound(py));
         }
         match given.try_send(py, inner)? {
-            Sent::Done(delivery) => {
-                let delivery = untracked(py, Delivery::new(delivery))?;
-                Err(stop(py, delivery.into_any().unbind()))
-            }
+            Sent::Done(delivery) => self.sent(py, Delivery::new(delivery)),
             Sent::Refused(error) => Err(to_py(error)),
             Sent::Later(record) => {
-                let shared = inner.shared()?.clone();
-                let call = Call::once("Producer.send", move |_| {
-                    let sent = send_later(shared, record);
-                    Ok(op(sent, |py, delivery| Delivery::new(delivery).into_py_any(py)))
-                });
+                let call = self.sending_later(inner.shared()?.clone(), record);
                 let step = call.step(py)?;
                 self.put(State::Later(call));
                 Ok(step)
             }
         }
     }
+
+    fn sent<'py>(&self, py: Python<'py>, delivery: Delivery) -> PyResult<Bound<'py, PyAny>> {
+        match self.waits_for_end {
+            true => self.end(py, delivery),
+            false => Err(stop(py, untracked(py, delivery)?.into_any().unbind())),
+        }
+    }
+
+    fn end<'py>(&self, py: Python<'py>, delivery: Delivery) -> PyResult<Bound<'py, PyAny>> {
+        let step = delivery.step(py)?;
+        self.put(State::Ending(delivery));
+        Ok(step)
+    }
+
+    fn sending_later(&self, producer: producer::Shared, record: OwnedRecord) -> Call {
+        let waits_for_end = self.waits_for_end;
+        Call::once(self.name(), move |_| {
+            let sent = send_later(producer, record);
+            if !waits_for_end {
+                return Ok(op(sent, |py, delivery| Delivery::new(delivery).into_py_any(py)));
+            }
+            let written = async move { sent.await?.await };
+            Ok(op(written, |py, written| Ok(metadata(py, Ok(written))?.into_any().unbind())))
+        })
+    }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
         if matches!(self.take(), State::New { .. }) {
-            warn_never_awaited("Producer.send");
+            warn_never_awaited(self.name());
         }
     }
 }
@@ -339,15 +363,15 @@ impl Sending {
 
     #[getter]
     fn __name__(&self) -> &'static str {
-        "Producer.send"
+        self.name()
     }
 
     #[getter]
     fn __qualname__(&self) -> &'static str {
-        "Producer.send"
+        self.name()
     }
 
-    fn __repr__(&self) -> &'static str {
-        "<call of Producer.send>"
+    fn __repr__(&self) -> String {
+        format!("<call of {}>", self.name())
     }
 }
