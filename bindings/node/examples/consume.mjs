@@ -7,6 +7,9 @@ const [
   bootstrapServers = '127.0.0.1:9092', topic = 'lines', groupId = 'readers', count = 'Infinity',
 ] = process.argv.slice(2);
 
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort());
+
 const consumer = await Consumer.connect(
   { bootstrapServers, groupId, autoOffsetReset: 'earliest' },
   {
@@ -16,8 +19,6 @@ const consumer = await Consumer.connect(
     },
   },
 );
-const stop = new AbortController();
-process.once('SIGINT', () => stop.abort());
 
 let seen = 0;
 try {
