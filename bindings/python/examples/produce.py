@@ -27,7 +27,8 @@ def main(servers: str) -> None:
                 maybe = "perhaps " if error.possibly_written else "not "
                 print(f"order {order['id']}: {maybe}written: {error}")
             else:
-                print(f"order {order['id']}: partition {written.partition}, offset {written.offset}")
+                place = f"partition {written.partition}, offset {written.offset}"
+                print(f"order {order['id']}: {place}")
 
 
 if __name__ == "__main__":

@@ -160,7 +160,8 @@ def test_many_records_in_one_call(broker: str) -> None:
         outcomes = deliveries.result(PATIENCE, return_exceptions=True)
         assert deliveries.done()
         assert isinstance(outcomes[1], ottla.InvalidError)
-        assert [one.offset for one in outcomes if isinstance(one, ottla.RecordMetadata)] == [0, 1, 2]
+        written = [one for one in outcomes if isinstance(one, ottla.RecordMetadata)]
+        assert [one.offset for one in written] == [0, 1, 2]
         with pytest.raises(ottla.InvalidError, match="fewer keys"):
             producer.send_many(topic, [b"a", b"b"], keys=[b"k"])
         with pytest.raises(ottla.ArgumentTypeError, match="iterable"):

@@ -31,7 +31,7 @@ def written() -> str:
                 continue
             if default is not None:
                 doc += f" Default: ``{default}``."
-            lines = textwrap.wrap(" ".join(doc.split()), width=92)
+            lines = textwrap.wrap(" ".join(doc.split()), width=90)
             text += f"    {setting}: {kind} | None\n"
             text += '    """' + "\n    ".join(lines) + '"""\n'
     return text

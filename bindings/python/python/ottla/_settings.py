@@ -31,8 +31,8 @@ class ProducerSettings(TypedDict, total=False):
     """Metadata older than this is fetched anew even if nothing seemed to change. Default:
     ``300000``."""
     metadata_max_idle_ms: int | None
-    """A topic that nothing was sent to for this long is left out of the next metadata request; the
-    next record to it asks again. Default: ``300000``."""
+    """A topic that nothing was sent to for this long is left out of the next metadata request;
+    the next record to it asks again. Default: ``300000``."""
     reconnect_backoff_ms: int | None
     """The wait before a broker is connected to again; it doubles with each failure, with jitter.
     Default: ``50``."""
@@ -49,8 +49,8 @@ class ProducerSettings(TypedDict, total=False):
     """The socket's send buffer; -1 leaves it to the operating system, which adapts it. Default:
     ``-1``."""
     receive_buffer_bytes: int | None
-    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it. Default:
-    ``-1``."""
+    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it.
+    Default: ``-1``."""
     acks: Literal["all", "-1", "1", "0", -1, 1, 0] | None
     """Who must have a record before it counts as sent: every in-sync replica (`all`, `-1`), the
     leader alone (`1`), nobody (`0`: offsets are not known). Default: ``all``."""
@@ -65,8 +65,8 @@ class ProducerSettings(TypedDict, total=False):
     """The most produce requests that await an answer on one connection. Default: ``5``."""
     linger_ms: int | None
     """How long a batch that is not full waits for more records. 0: it goes at once while no
-    request is on its way to the partition's leader, otherwise when an answer comes, after 5 ms
-    at the latest; so batches grow with the load by themselves. Default: ``0``."""
+    request is on its way to the partition's leader, otherwise when an answer comes, after 5
+    ms at the latest; so batches grow with the load by themselves. Default: ``0``."""
     batch_size: int | None
     """The size at which a batch is full, before compression. A larger record gets a batch of its
     own; 0 puts every record in its own batch. Default: ``262144``."""
@@ -99,8 +99,8 @@ class ProducerSettings(TypedDict, total=False):
     """Records without a key go more often to partitions whose brokers are faster (KIP-794).
     Default: ``true``."""
     partitioner_availability_timeout_ms: int | None
-    """A partition whose broker has taken no batch for this long, although there is one for it, is
-    left out for records without a key (KIP-794); 0 leaves none out. Only with
+    """A partition whose broker has taken no batch for this long, although there is one for it,
+    is left out for records without a key (KIP-794); 0 leaves none out. Only with
     `partitioner.adaptive.partitioning.enable`. Default: ``0``."""
 
 
@@ -139,8 +139,8 @@ class ConsumerSettings(TypedDict, total=False):
     """The socket's send buffer; -1 leaves it to the operating system, which adapts it. Default:
     ``-1``."""
     receive_buffer_bytes: int | None
-    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it. Default:
-    ``-1``."""
+    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it.
+    Default: ``-1``."""
     group_id: str | None
     """The group whose members share the topics' partitions, and whose offsets are committed.
     Without it partitions are assigned by hand and nothing is committed."""
@@ -152,13 +152,14 @@ class ConsumerSettings(TypedDict, total=False):
     members have is taken. The names of the Java classes are understood too. Default:
     ``range,cooperative-sticky``."""
     session_timeout_ms: int | None
-    """A member that was not heard of for this long is taken out of its group. Default: ``45000``."""
+    """A member that was not heard of for this long is taken out of its group. Default:
+    ``45000``."""
     heartbeat_interval_ms: int | None
     """The time between heartbeats; less than `session.timeout.ms`, best a third of it. Default:
     ``3000``."""
     max_poll_interval_ms: int | None
-    """A member that asks for no records for this long leaves its group, so that its partitions go
-    to others. Also the longest that a rebalance waits for members. Default: ``300000``."""
+    """A member that asks for no records for this long leaves its group, so that its partitions
+    go to others. Also the longest that a rebalance waits for members. Default: ``300000``."""
     auto_offset_reset: str | None
     """Where to start without a committed offset, or when the offset is out of range: `earliest`,
     `latest`, `none` (an error), `by_duration:PT24H` (the first record of the last 24 hours,
@@ -179,13 +180,13 @@ class ConsumerSettings(TypedDict, total=False):
     fetch_max_wait_ms: int | None
     """The longest that a broker waits for `fetch.min.bytes`. Default: ``500``."""
     max_partition_fetch_bytes: int | None
-    """The most bytes of one partition in a fetch answer. A first batch that is larger is answered
-    all the same. Default: ``1048576``."""
+    """The most bytes of one partition in a fetch answer. A first batch that is larger is
+    answered all the same. Default: ``1048576``."""
     check_crcs: bool | None
     """The checksum of every batch is verified. Default: ``true``."""
     allow_auto_create_topics: bool | None
-    """A topic that does not exist may be created by the broker, if the broker allows it. Default:
-    ``true``."""
+    """A topic that does not exist may be created by the broker, if the broker allows it.
+    Default: ``true``."""
     default_api_timeout_ms: int | None
     """The longest that a call such as `commit` or `create_topics` takes, retries included.
     Default: ``60000``."""
@@ -229,8 +230,8 @@ class AdminSettings(TypedDict, total=False):
     """The socket's send buffer; -1 leaves it to the operating system, which adapts it. Default:
     ``-1``."""
     receive_buffer_bytes: int | None
-    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it. Default:
-    ``-1``."""
+    """The socket's receive buffer; -1 leaves it to the operating system, which adapts it.
+    Default: ``-1``."""
     default_api_timeout_ms: int | None
     """The longest that a call such as `commit` or `create_topics` takes, retries included.
     Default: ``60000``."""

@@ -1,5 +1,5 @@
-//! What connects one event loop with the core: a completion queue whose wake-ups reach the loop by a
-//! socket pair, or, where the loop watches no sockets, by `call_soon_threadsafe`.
+//! What connects one event loop with the core: a completion queue whose wake-ups reach the loop by
+//! a socket pair, or, where the loop watches no sockets, by `call_soon_threadsafe`.
 //!
 //! Everything here but the wake-ups happens on the loop's thread.
 
