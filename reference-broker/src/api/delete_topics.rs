@@ -1,6 +1,7 @@
-//! DeleteTopics (key 20), versions 1 to 6. By name, or from version 6 by id (AD-07).
+//! DeleteTopics (key 20), versions 1 to 6. By name, or from version 6 by id (AD-07). A topic that a
+//! request has twice is answered once, and kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
@@ -20,14 +21,17 @@ pub(crate) async fn handle(
     } else {
         request.topic_names.into_iter().map(by_name).collect()
     };
-    let mut seen = BTreeSet::new();
+    let twice = twice(&context.broker, &wanted);
+    let mut answered = BTreeSet::new();
     let mut responses = Vec::with_capacity(wanted.len());
-    for topic in wanted {
-        let first = seen.insert((topic.name.clone(), topic.topic_id));
-        let outcome = if first {
-            delete(&context.broker, &topic).await
-        } else {
+    for (topic, is_twice) in wanted.into_iter().zip(twice) {
+        if !answered.insert((topic.name.clone(), topic.topic_id)) {
+            continue;
+        }
+        let outcome = if is_twice {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name or id."))
+        } else {
+            delete(&context.broker, &topic).await
         };
         responses.push(match outcome {
             Ok(deleted) => deleted,
@@ -41,6 +45,24 @@ pub(crate) async fn handle(
         });
     }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+/// Which of these stand for a topic that another one of them stands for too (K-DELETE-TOPICS-009).
+/// It has to be known before the first is deleted.
+fn twice(broker: &Broker, wanted: &[DeleteTopicState]) -> Vec<bool> {
+    let image = broker.image();
+    let which = |topic: &DeleteTopicState| match &topic.name {
+        Some(name) if topic.topic_id.is_zero() => match image.topics.get(name) {
+            Some(found) => (None, found.id),
+            None => (Some(name.clone()), topic.topic_id),
+        },
+        name => (name.clone(), topic.topic_id),
+    };
+    let mut counts = BTreeMap::new();
+    for topic in wanted {
+        *counts.entry(which(topic)).or_insert(0) += 1;
+    }
+    wanted.iter().map(|topic| counts[&which(topic)] > 1).collect()
 }
 
 async fn delete(
