@@ -93,9 +93,9 @@ const CLIENTS: [Client; 15] = [
     client("python", "kafka-python", &["kafka_python_client.py"], EVERY, 16),
     client("node", "ottla", &["ottla.mjs"], EVERY, 1),
     client("node", "ottla (sendMany)", &["ottla.mjs", "--many"], PRODUCE, 1),
-    client("node", "KafkaJS", &["kafkajs.mjs"], EVERY, 4),
-    client("node", "@platformatic/kafka", &["platformatic.mjs"], NO_BATCH, 4),
-    client("node", "kafka-crab-js", &["kafka-crab.mjs"], EVERY, 4),
+    client("node", "KafkaJS", &["kafkajs.mjs"], EVERY, 1),
+    client("node", "@platformatic/kafka", &["platformatic.mjs"], NO_BATCH, 1),
+    client("node", "kafka-crab-js", &["kafka-crab.mjs"], EVERY, 1),
     client("swift", "ottla", &[], EVERY, 1),
     client("swift", "ottla (PackedRecords)", &["--many"], PRODUCE, 1),
 ];
