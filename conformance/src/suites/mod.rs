@@ -2,9 +2,16 @@
 
 use crate::case::Case;
 
+mod admin;
 mod api_versions;
 mod common;
+mod create_partitions;
+mod create_topics;
 mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
 mod fetch;
 mod fetch_sessions;
@@ -13,6 +20,7 @@ mod framing;
 mod groups;
 mod honesty;
 mod idempotence;
+mod incremental_alter_configs;
 mod join_group;
 mod list_groups;
 mod list_offsets;
@@ -48,6 +56,13 @@ const SUITES: &[&[Case]] = &[
     describe_groups::CASES,
     list_groups::CASES,
     delete_groups::CASES,
+    create_topics::CASES,
+    delete_topics::CASES,
+    create_partitions::CASES,
+    describe_configs::CASES,
+    incremental_alter_configs::CASES,
+    delete_records::CASES,
+    describe_cluster::CASES,
     malformed::CASES,
 ];
 
