@@ -3,6 +3,7 @@
 mod asan;
 mod bench;
 mod codegen;
+mod conformance;
 mod dist;
 mod packages;
 mod parity;
@@ -25,6 +26,7 @@ usage: cargo xtask TASK
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
+  conformance --target NAME                the suite against a target of conformance/targets
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";
@@ -54,6 +56,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "ci" => programs::ci(),
         "test" => test::run(rest),
         "asan" => asan::run(rest),
+        "conformance" => conformance::run(rest),
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => match rest {

@@ -2,7 +2,7 @@
 
 mod node;
 mod python;
-mod servers;
+pub(crate) mod servers;
 mod sum;
 mod swift;
 

@@ -14,14 +14,14 @@ const APACHE: (&str, &str) = ("4.3.1", "apache-4.3");
 
 /// Runs a program until the standard input closes, which it does when this process ends in
 /// whatever way; then kills it.
-const UNTIL_END: &str = r#"
+pub(crate) const UNTIL_END: &str = r#"
     "$@" < /dev/null &
     cat > /dev/null
     kill -KILL $!
 "#;
 
 /// Does nothing until the standard input closes; then runs a program.
-const AT_END: &str = r#"
+pub(crate) const AT_END: &str = r#"
     cat > /dev/null
     "$@"
 "#;
@@ -102,7 +102,7 @@ impl Drop for Servers {
     }
 }
 
-fn guarded(script: &str, program: &Path) -> Command {
+pub(crate) fn guarded(script: &str, program: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(program).stdin(Stdio::piped());
     shell
@@ -110,7 +110,7 @@ fn guarded(script: &str, program: &Path) -> Command {
 
 /// A port P below the range of ports that connections take, free together with P + 10 and P + 20,
 /// which the script takes as well.
-fn free_port() -> Result<u16, Failure> {
+pub(crate) fn free_port() -> Result<u16, Failure> {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let from = 10_000 + (std::process::id() % 100) as u16 * 80;
     let free = (from..20_000).step_by(40).find(|p| [*p, p + 10, p + 20].into_iter().all(is_free));

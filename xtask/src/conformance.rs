@@ -1,0 +1,143 @@
+//! `cargo xtask conformance --target NAME`: starts a target of `conformance/targets`, runs the
+//! suite against it with its known failures, and writes `conformance/results/NAME.{json,md}`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::programs::program;
+use crate::task::{self, Failure, cargo, root, run_quietly};
+use crate::test::servers::{AT_END, UNTIL_END, free_port, guarded};
+use crate::tools;
+
+/// A file of `conformance/targets`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetFile {
+    /// What is started.
+    server: Server,
+    /// The release of Apache Kafka.
+    version: Option<String>,
+    /// What the report calls it.
+    title: String,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Server {
+    Ottla,
+    ApacheKafka,
+}
+
+/// Runs the suite; it fails where something fails that is not known to.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let [flag, name] = arguments else { return Err(usage()) };
+    if flag != "--target" {
+        return Err(usage());
+    }
+    task::step("build the broker and the suite", "", || {
+        let packages = ["-p", "ottla-broker", "-p", "ottla-conformance"];
+        task::run(cargo().args(["build", "--quiet", "--locked"]).args(packages))
+    })?;
+    if name.contains(':') {
+        // Somebody else's broker: its results are not kept.
+        return suite(name, &[]);
+    }
+    let folder = root().join("conformance");
+    let file = folder.join("targets").join(format!("{name}.toml"));
+    let text = fs::read_to_string(&file).map_err(|_| unknown(name))?;
+    let target: TargetFile = toml::from_str(&text)
+        .map_err(|error| Failure::new(format!("conformance/targets/{name}.toml: {error}")))?;
+    let results = folder.join("results");
+    fs::create_dir_all(&results)?;
+    let report =
+        |kind: &str| format!("{kind}={}", results.join(format!("{name}.{kind}")).display());
+    let reports = format!("{},{}", report("json"), report("md"));
+    let mut options = vec!["--name", &target.title, "--report", &reports];
+    let baseline = folder.join("known-failing").join(format!("{name}.toml"));
+    let baseline = baseline.display().to_string();
+    options.extend(["--baseline", &baseline]);
+    let running = task::step(&format!("start {name}"), "", || Running::start(&target))?;
+    suite(&running.address, &options)
+}
+
+fn usage() -> Failure {
+    Failure::new("conformance takes --target and a name of conformance/targets, or HOST:PORT")
+}
+
+fn unknown(name: &str) -> Failure {
+    let all = fs::read_dir(root().join("conformance/targets")).into_iter().flatten().flatten();
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = all.filter_map(|entry| stem(entry.path())).collect();
+    names.sort();
+    Failure::new(format!("no target is named {name}: there are {}, or HOST:PORT", names.join(", ")))
+}
+
+fn suite(address: &str, options: &[&str]) -> Result<(), Failure> {
+    let mut command = Command::new(program("debug", "ottla-conformance"));
+    command.args(["run", "--bootstrap", address]).args(options);
+    task::run(command.current_dir(root()))
+}
+
+/// A running target; gone when dropped.
+struct Running {
+    address: String,
+    guard: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    fn start(target: &TargetFile) -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("ottla-conformance-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        match (&target.server, &target.version) {
+            (Server::Ottla, None) => Self::ottla(folder),
+            (Server::ApacheKafka, Some(version)) => Self::apache(folder, version),
+            (Server::Ottla, Some(_)) => Err(Failure::new("ottla has no version: it is built here")),
+            (Server::ApacheKafka, None) => Err(Failure::new("the target's version is missing")),
+        }
+    }
+
+    fn ottla(folder: PathBuf) -> Result<Self, Failure> {
+        let mut command = guarded(UNTIL_END, &program("debug", "ottla-broker"));
+        command.args(["dev", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+        let mut guard = command.env("OTTLA_LOG", "error").stdout(Stdio::piped()).spawn()?;
+        let stdout = guard.stdout.take().expect("standard output is a pipe");
+        let mut ready = String::new();
+        BufReader::new(stdout).read_line(&mut ready)?;
+        let rest = ready.strip_prefix("ottla-broker ready on ");
+        let address = rest.and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+        let running = Self { address: address.unwrap_or_default(), guard, folder };
+        if running.address.is_empty() {
+            return Err(Failure::new(format!("the broker is not ready: {ready:?}")));
+        }
+        Ok(running)
+    }
+
+    fn apache(folder: PathBuf, version: &str) -> Result<Self, Failure> {
+        let script = root().join("scripts/apache-kafka.sh");
+        let (cache, cluster) = (tools::folder().join("kafka"), folder.join("cluster"));
+        run_quietly(Command::new(&script).args(["install", version]).env("KAFKA_CACHE", &cache))?;
+        let mut guard = guarded(AT_END, &script);
+        guard.args(["stop", "--kill", "--dir"]).arg(&cluster).env("KAFKA_CACHE", &cache);
+        let guard = guard.stdout(Stdio::null()).spawn()?;
+        let mut running = Self { address: String::new(), guard, folder };
+        let mut start = Command::new(&script);
+        start.args(["start", "--version", version, "--dir"]).arg(&cluster);
+        start.args(["--port", &free_port()?.to_string()]).env("KAFKA_CACHE", &cache);
+        running.address = run_quietly(&mut start)?.trim().to_owned();
+        Ok(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Closing its standard input ends it.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
