@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,7 @@ ROOT = Path(__file__).parents[3]
 def _use_sources() -> None:
     """Without an installed ottla-testing: its sources, and the broker that was built last."""
     sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        import ottla_testing  # noqa: F401
-    except ModuleNotFoundError:
+    if find_spec("ottla_testing") is None:
         sys.path.insert(0, str(ROOT / "bindings/testing/python/src"))
     built = [ROOT / "target" / profile / "ottla-broker" for profile in ("release", "debug")]
     built = sorted((path for path in built if path.exists()), key=lambda path: path.stat().st_mtime)

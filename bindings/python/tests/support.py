@@ -17,6 +17,11 @@ PATIENCE = 60.0
 _numbers = itertools.count()
 
 
+def untyped(value: object) -> Any:
+    """A value that type checkers know nothing of, to be used wrongly."""
+    return value
+
+
 def unique(name: str) -> str:
     """A name for a topic or a group that no other test has."""
     return f"python-{name}-{uuid.uuid4().hex[:8]}-{next(_numbers)}"

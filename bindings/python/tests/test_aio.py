@@ -6,10 +6,10 @@ import contextlib
 import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
+from importlib import import_module
 from typing import Any
 
 import pytest
-import uvloop
 from ottla_testing import Broker
 
 import ottla
@@ -17,10 +17,15 @@ from ottla import aio
 from support import PATIENCE, new_topic, open_files, send_all, unique, wait_until
 
 
+uvloop: Any = import_module("uvloop")
+
+
 class NoReaders(asyncio.SelectorEventLoop):
     """As Windows' default loop: it watches no sockets of others."""
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_reader(  # type: ignore[override]
+        self, fd: Any, callback: Any, *args: Any
+    ) -> None:
         if "ottla" in type(callback).__module__:
             raise NotImplementedError
         super().add_reader(fd, callback, *args)
@@ -257,13 +262,13 @@ def test_what_is_never_awaited_is_warned_of(broker: str) -> None:
                     gc.collect()
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                call = producer.flush()
-                call.close()
-                del call
-            call = producer.flush()
-            await call
+                closed = producer.flush()
+                closed.close()
+                del closed
+            flushed = producer.flush()
+            await flushed
             with pytest.raises(RuntimeError, match="awaited before"):
-                await call
+                await flushed
 
     asyncio.run(main())
 

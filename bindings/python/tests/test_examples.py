@@ -107,7 +107,7 @@ def test_the_readmes_examples(own_broker: Broker) -> None:
     text = (PACKAGE / "README.md").read_text()
     programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(programs) == 2
-    outputs = []
+    outputs: list[list[str]] = []
     for program in programs:
         program = program.replace("127.0.0.1:9092", own_broker.bootstrap_servers)
         done = subprocess.run(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -407,6 +408,7 @@ def test_no_call_holds_the_interpreter_while_it_waits(own_broker: Broker) -> Non
         for _ in range(100):
             producer.send(topic, b"x" * 1000)
 
+    calls: list[Callable[[], object]]
     calls = [delivery.result, producer.flush, fill, lambda: take(consumer, 101)]
     threads = [threading.Thread(target=call) for call in calls]
     for thread in threads:

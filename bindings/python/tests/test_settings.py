@@ -26,7 +26,7 @@ def written() -> str:
     text = HEAD
     for role, (name, prose) in CLIENTS.items():
         text += f'\n\nclass {name}(TypedDict, total=False):\n    """{prose}"""\n\n'
-        for setting, roles, kind, default, doc in _native._settings():
+        for setting, roles, kind, default, doc in _native._settings():  # pyright: ignore[reportPrivateUsage]
             if role not in roles:
                 continue
             if default is not None:

@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GenericAlias, ModuleType, TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, final, overload
 
-from typing_extensions import Buffer, TypeVar
+from typing_extensions import Buffer, TypeVar, disjoint_base
 
 from ottla._errors import OttlaError
 from ottla._settings import AdminSettings, ConsumerSettings, ProducerSettings
@@ -23,6 +23,23 @@ from ottla._types import (
     TopicListing,
     TopicPartition,
 )
+
+__all__ = [
+    "Admin",
+    "Batch",
+    "Column",
+    "Record",
+    "RecordIterator",
+    "Batches",
+    "Consumer",
+    "ConsumerBase",
+    "Delivery",
+    "RecordMetadata",
+    "Deliveries",
+    "Producer",
+    "_settings",
+    "aio",
+]
 
 type _Data = Buffer | str
 type _Headers = Mapping[str, _Data | None] | Iterable[tuple[str, _Data | None]]
@@ -99,6 +116,7 @@ class Deliveries:
         self, timeout: float | None = None, *, return_exceptions: bool
     ) -> list[RecordMetadata | OttlaError]: ...
 
+@disjoint_base
 class Producer(Generic[_SK, _SV]):
     """Sends records; for any number of threads.
 
@@ -286,6 +304,7 @@ class Batch(Generic[_K, _V]):
     def _columns(self) -> Any: ...
     def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
+@disjoint_base
 class ConsumerBase(Generic[_K, _V]):
     """What every consumer answers without waiting. A plain pair of topic and number will do for a
     partition. Those that take several take all that are assigned when none is given."""
@@ -320,6 +339,7 @@ class ConsumerBase(Generic[_K, _V]):
     def closed(self) -> bool:
         """Whether it was closed."""
 
+@disjoint_base
 class Consumer(ConsumerBase[_K, _V]):
     """Reads records: of topics, as a member of the group ``group_id``, or of given partitions.
 
@@ -426,6 +446,7 @@ class Consumer(ConsumerBase[_K, _V]):
     ) -> None: ...
     def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
+@disjoint_base
 class Admin:
     """Creates, describes, changes and deletes what a cluster holds.
 

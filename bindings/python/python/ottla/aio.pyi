@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mappin
 from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, final, overload
 
-from typing_extensions import Buffer, TypeVar
+from typing_extensions import Buffer, TypeVar, disjoint_base
 
 from ottla._errors import OttlaError
 from ottla._native import Batch, ConsumerBase, Record, RecordMetadata
@@ -80,6 +80,7 @@ class Deliveries:
     @overload
     async def result(self, *, return_exceptions: bool) -> list[RecordMetadata | OttlaError]: ...
 
+@disjoint_base
 class Producer(Generic[_SK, _SV]):
     """Sends records, for event loops. It connects where it is awaited or entered.
 
@@ -205,6 +206,7 @@ class Producer(Generic[_SK, _SV]):
     ) -> None: ...
     def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
+@disjoint_base
 class Consumer(ConsumerBase[_K, _V]):
     """Reads records, for event loops. It connects where it is awaited or entered.
 
@@ -321,6 +323,7 @@ class Consumer(ConsumerBase[_K, _V]):
     ) -> None: ...
     def __class_getitem__(cls, of: Any) -> GenericAlias: ...
 
+@disjoint_base
 class Admin:
     """Creates, describes, changes and deletes what a cluster holds, for event loops. It connects
     where it is awaited or entered.

@@ -2,8 +2,8 @@
 
 try:
     from ottla_testing import Broker, BrokerError, Fault, FaultError, RequestCount
-except ModuleNotFoundError as error:
-    if error.name != "ottla_testing":
+except ModuleNotFoundError as _error:
+    if _error.name != "ottla_testing":
         raise
     raise ModuleNotFoundError(
         "ottla.testing needs the package ottla-testing: pip install 'ottla[testing]'",
