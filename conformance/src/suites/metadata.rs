@@ -31,6 +31,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("all-topics", 0, all_topics, "K-METADATA-001", "K-METADATA-002", "K-METADATA-008"),
     case!("no-topics", 1, no_topics, "K-METADATA-003", "K-METADATA-004"),
     case!("unknown-beside-known", 0, unknown_beside_known, "K-METADATA-005", "K-METADATA-006"),
+    case!("creates-when-asked", 0, creates_when_asked, "K-METADATA-009"),
     case!("creates-nothing", 4, creates_nothing, "K-METADATA-007"),
     case!("invalid-names", 0, invalid_names, "K-METADATA-010", "K-METADATA-011"),
     case!(
@@ -159,6 +160,37 @@ fn unknown_beside_known(context: &mut Context<'_>) -> Step {
     context.must("K-METADATA-005", fits, || {
         format!("an unknown topic: {}", error_name(entry.error_code))
     })
+}
+
+fn creates_when_asked(context: &mut Context<'_>) -> Step {
+    let (statement, version, name) = ("K-METADATA-009", context.version(), context.name());
+    let mut request = metadata_of(version, &[&name]);
+    if let Request::Metadata(request) = &mut request {
+        request.allow_auto_topic_creation = true;
+    }
+    let mut wire = context.connect()?;
+    let until = context.deadline();
+    loop {
+        let answer = ask(context, &mut wire, statement, &request)?;
+        let entry = one(context, statement, &answer, &name)?;
+        let code = entry.error_code;
+        context.must(statement, matches!(code, 0 | 3 | 5), || {
+            format!("a topic that is created by asking for it: {}", error_name(code))
+        })?;
+        // With error 0 a partition may be without its leader for a while.
+        let mut partitions = entry.partitions.iter();
+        if code == 0 && partitions.any(|one| one.error_code == 0 && one.leader_id >= 0) {
+            return Ok(());
+        }
+        if code == 3 && std::time::Instant::now() >= until {
+            let what = "a name that is asked for stays UNKNOWN_TOPIC_OR_PARTITION (3): automatic \
+                        creation is off";
+            return Err(Stop::unsupported(what));
+        }
+        context.must_before(statement, until, || {
+            format!("the topic is not usable in time: {}", error_name(code))
+        })?;
+    }
 }
 
 fn creates_nothing(context: &mut Context<'_>) -> Step {

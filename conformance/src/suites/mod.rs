@@ -14,6 +14,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod fetch;
+mod fetch_replicas;
 mod fetch_sessions;
 mod find_coordinator;
 mod framing;
@@ -45,6 +46,7 @@ const SUITES: &[&[Case]] = &[
     produce_validation::CASES,
     idempotence::CASES,
     fetch::CASES,
+    fetch_replicas::CASES,
     fetch_sessions::CASES,
     list_offsets::CASES,
     round_trips::CASES,
