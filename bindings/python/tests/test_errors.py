@@ -112,7 +112,10 @@ def test_wrong_argument_types_are_named(broker: str) -> None:
         ("a resource must be .*, not int", lambda p, c, a: a.describe_configs([3])),
         ("config must be .*, not str", lambda p, c, a: ottla.Admin(untyped("x:1"))),
         ("on_rebalance must be callable", lambda p, c, a: ottla.Consumer(on_rebalance=untyped(3))),
-        ("key_serializer must be callable", lambda p, c, a: ottla.Producer(key_serializer=untyped(3))),
+        (
+            "key_serializer must be callable",
+            lambda p, c, a: ottla.Producer(key_serializer=untyped(3)),
+        ),
     ]
     with (
         ottla.Producer(bootstrap_servers=broker) as producer,

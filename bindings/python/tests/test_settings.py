@@ -24,9 +24,10 @@ CLIENTS = {
 
 def written() -> str:
     text = HEAD
+    table = _native._settings()  # pyright: ignore[reportPrivateUsage]
     for role, (name, prose) in CLIENTS.items():
         text += f'\n\nclass {name}(TypedDict, total=False):\n    """{prose}"""\n\n'
-        for setting, roles, kind, default, doc in _native._settings():  # pyright: ignore[reportPrivateUsage]
+        for setting, roles, kind, default, doc in table:
             if role not in roles:
                 continue
             if default is not None:
