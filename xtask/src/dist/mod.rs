@@ -84,18 +84,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if builds {
         build_all(&dist)?;
     }
-    task::step("content of the packages", "C library, paths, licences", || content::check(&dist))?;
-    task::step("metadata", "twine, npm's file lists", || {
-        python::check_metadata(&dist)?;
-        node::check_metadata(&dist)
-    })?;
+    let mut failed = Vec::new();
+    let mut check = |what: &'static str, why: &str, work: &dyn Fn() -> Result<(), Failure>| {
+        if let Err(failure) = task::step(what, why, work) {
+            println!("    {failure}");
+            failed.push(what);
+        }
+    };
+    check("content", "C library, paths, licences", &|| content::check(&dist));
+    check("metadata of the wheels", "twine", &|| python::check_metadata(&dist));
+    check("metadata of the npm packages", "their files", &|| node::check_metadata(&dist));
     if platform.is_tried_out() {
         let room = room::Room::new(&dist)?;
-        task::step("Python in a clean room", room::WHY, || python::try_out(&room))?;
-        task::step("Node in a clean room", room::WHY, || node::try_out(&dist, &room))?;
-        task::step("Swift in a clean room", room::WHY, || swift::try_out(&dist, &room))?;
+        check("Python in a clean room", room::WHY, &|| python::try_out(&room));
+        check("Node in a clean room", room::WHY, &|| node::try_out(&dist, &room));
+        check("Swift in a clean room", room::WHY, &|| swift::try_out(&dist, &room));
     }
-    sizes(&dist)
+    sizes(&dist)?;
+    match failed[..] {
+        [] => Ok(()),
+        _ => Err(Failure::new(format!("these checks failed: {}", failed.join(", ")))),
+    }
 }
 
 fn build_all(dist: &Dist) -> Result<(), Failure> {
