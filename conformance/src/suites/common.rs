@@ -66,12 +66,21 @@ impl Partition {
         configs: &[(&str, &str)],
     ) -> Step<Self> {
         let (topic, mut wire) = context.topic_with(partitions, configs)?;
-        let answer = context.prepare(&mut wire, &metadata_of(12, &[&topic]))?;
-        let Response::Metadata(answer) = answer else {
-            return Err(Stop::harness("another API's answer"));
-        };
-        let id = answer.topics.first().map(|topic| topic.topic_id).unwrap_or_default();
-        Ok(Self { topic, id, index: 0, wire })
+        let until = context.deadline();
+        loop {
+            let answer = context.prepare(&mut wire, &metadata_of(12, &[&topic]))?;
+            let Response::Metadata(answer) = answer else {
+                return Err(Stop::harness("another API's answer"));
+            };
+            // The leader may hear of the topic later than the broker that said who leads it.
+            let known = answer.topics.first().filter(|topic| topic.error_code == 0);
+            if let Some(id) = known.map(|topic| topic.topic_id) {
+                return Ok(Self { topic, id, index: 0, wire });
+            }
+            if std::time::Instant::now() >= until {
+                return Err(Stop::blocked(format!("the leader does not know of topic {topic}")));
+            }
+        }
     }
 
     /// A Produce request with these batches for the partition, topic by name and id.

@@ -30,7 +30,7 @@ fn three_at_once(context: &mut Context<'_>) -> Step {
     let (three, four) = ("K-DELETE-GROUPS-003", "K-DELETE-GROUPS-004");
     let topic = Topic::new(context, 1)?;
     let (full, mut member) = Group::of_one(context)?;
-    let (unknown, empty) = (Group::new(context)?, Group::new(context)?);
+    let (unknown, empty) = (full.beside(context)?, full.beside(context)?);
     let mut wire = empty.connect(context)?;
     let who = Committer::alone(&empty.id);
     commit_is(context, &mut wire, three, &who, (&topic, mark(0, 5), 0), "before it is deleted")?;

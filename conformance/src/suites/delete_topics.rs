@@ -1,13 +1,13 @@
 //! DeleteTopics: by name and by id, and what is left of a topic.
 
 use super::admin::{
-    INVALID_REQUEST, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, create_code, delete, plain,
-    until_metadata,
+    INVALID_REQUEST, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, create_code, delete, metadata,
+    plain, until_metadata,
 };
 use super::common::{Partition, is_passing, shaped};
 use super::records::batch;
 use crate::case::{Case, Profile::Admin};
-use crate::context::{Context, Step, error_name};
+use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
@@ -129,13 +129,13 @@ fn by_id(context: &mut Context<'_>) -> Step {
     is_gone(context, &mut wire, four, &topic.topic)
 }
 
-/// A topic of the same name as one that was deleted; its id.
+/// A topic of the same name as one that was deleted: its id, and a connection to its leader.
 fn again(
     context: &mut Context<'_>,
     wire: &mut Wire,
     statement: &'static str,
     name: &str,
-) -> Step<Uuid> {
+) -> Step<(Uuid, Wire)> {
     let code = create_code(context, wire, statement, plain(name), false)?;
     if code != Some(0) {
         let text = format!("making it again: {}", error_name(code.unwrap_or(-1)));
@@ -146,7 +146,12 @@ fn again(
         topic.error_code == 0
             && topic.partitions.iter().all(|one| one.error_code == 0 && is_led(one.leader_id))
     })?;
-    Ok(topic.topic_id)
+    let first = topic.partitions.first().map_or(-1, |partition| partition.leader_id);
+    let cluster = metadata(context, wire, &[])?;
+    let leader = cluster.brokers.iter().find(|broker| broker.node_id == first);
+    let leader = leader.ok_or_else(|| Stop::blocked("the leader is no broker"))?;
+    let leader = context.connect_to(resolve(&leader.host, leader.port)?)?;
+    Ok((topic.topic_id, leader))
 }
 
 fn made_again(context: &mut Context<'_>) -> Step {
@@ -158,7 +163,7 @@ fn made_again(context: &mut Context<'_>) -> Step {
     let (name, id) = (topic.topic.clone(), topic.id);
     expect(context, &mut wire, seven, (Some(&name), Uuid::ZERO), 0)?;
     is_gone(context, &mut wire, seven, &name)?;
-    topic.id = again(context, &mut wire, five, &name)?;
+    (topic.id, topic.wire) = again(context, &mut wire, five, &name)?;
     if context.best(ApiKey::Metadata)? >= 10 {
         context.must(five, topic.id != id, || format!("made again, it still has id {id:?}"))?;
     }

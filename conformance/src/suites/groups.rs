@@ -32,7 +32,7 @@ pub(crate) const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
 /// A group and where its coordinator listens.
 pub(crate) struct Group {
     pub(crate) id: String,
-    coordinator: SocketAddr,
+    pub(crate) coordinator: SocketAddr,
 }
 
 impl Group {
@@ -63,6 +63,22 @@ impl Group {
                 return Err(Stop::blocked(format!("FindCoordinator: {}", error_name(code))));
             }
         }
+    }
+
+    /// Another group that nobody knows yet, of the same coordinator.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where none is found.
+    pub(crate) fn beside(&self, context: &mut Context<'_>) -> Step<Self> {
+        // Groups go to brokers by a hash of their names.
+        for _ in 0..100 {
+            let other = Self::new(context)?;
+            if other.coordinator == self.coordinator {
+                return Ok(other);
+            }
+        }
+        Err(Stop::blocked("of a hundred groups, none has the same coordinator"))
     }
 
     /// A connection to the coordinator.

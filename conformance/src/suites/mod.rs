@@ -5,6 +5,7 @@ use crate::case::Case;
 mod admin;
 mod api_versions;
 mod common;
+mod coordinator;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -55,6 +56,7 @@ const SUITES: &[&[Case]] = &[
     offset_commit::CASES,
     offset_fetch::CASES,
     find_coordinator::CASES,
+    coordinator::CASES,
     describe_groups::CASES,
     list_groups::CASES,
     delete_groups::CASES,

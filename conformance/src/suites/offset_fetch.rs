@@ -1,12 +1,18 @@
 //! OffsetFetch: what is answered for partitions, with and without commits.
 
+use super::admin::metadata;
 use super::groups::Group;
-use super::offsets::{Asked, Committer, Mark, Topic, commit_is, fetch_groups, fetch_one, mark};
+use super::offsets::{
+    Asked, Committer, Mark, Positions, Topic, commit_is, fetch_groups, fetch_one, mark,
+};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::ApiKey;
 use std::collections::BTreeSet;
+
+const NOT_COORDINATOR: i16 = 16;
 
 macro_rules! case {
     ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
@@ -33,6 +39,14 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case!("all-topics", 2, all_topics, "K-OFFSET-FETCH-004", "K-OFFSET-FETCH-005"),
     case!("groups", 8, groups, "K-OFFSET-FETCH-008"),
+    case!(
+        "at-another-broker",
+        1,
+        at_another_broker,
+        "K-OFFSET-FETCH-006",
+        "K-OFFSET-FETCH-007",
+        "K-OFFSET-FETCH-009"
+    ),
 ];
 
 /// A group with commits of its own for these partitions, without members.
@@ -132,6 +146,60 @@ fn groups(context: &mut Context<'_>) -> Step {
             *error == 16 || found.first().is_some_and(|position| position.offset == offset)
         });
         context.must(eight, is_it, || format!("offset {offset} was committed: {got:?}"))?;
+    }
+    Ok(())
+}
+
+/// A group that another broker coordinates than this one.
+fn elsewhere(context: &mut Context<'_>, group: &Group) -> Step<Group> {
+    let mut wire = context.connect()?;
+    let brokers = metadata(context, &mut wire, &[])?.brokers.len();
+    // Groups go to brokers by a hash of their names.
+    for _ in 0..if brokers > 1 { 100 } else { 0 } {
+        let other = Group::new(context)?;
+        if other.coordinator != group.coordinator {
+            return Ok(other);
+        }
+    }
+    Err(Stop::unsupported(format!("of {brokers} brokers, one coordinates every group")))
+}
+
+fn at_another_broker(context: &mut Context<'_>) -> Step {
+    let version = context.version();
+    let statement = match version {
+        ..2 => "K-OFFSET-FETCH-006",
+        2..8 => "K-OFFSET-FETCH-007",
+        8.. => "K-OFFSET-FETCH-009",
+    };
+    let topic = Topic::new(context, 2)?;
+    let (here, mut wire) = committed(context, statement, &topic, &[mark(0, 5), mark(1, 5)])?;
+    let there = elsewhere(context, &here)?;
+    let asked: [(&Topic, &[i32]); 1] = [(&topic, &[0, 1])];
+    let asked: Asked<'_> = Some(&asked);
+    let groups = [(&there.id[..], asked), (&here.id[..], asked)];
+    let groups = if version < 8 { &groups[..1] } else { &groups[..] };
+    let answer = fetch_groups(context, &mut wire, statement, groups)?;
+    let of_it = answer.iter().find(|one| one.group == there.id);
+    let top = of_it.map(|one| one.error);
+    let all = of_it.map_or(&[][..], |one| &one.all);
+    let is_told = match version {
+        ..2 => all.len() == 2 && all.iter().all(|one| one.error == NOT_COORDINATOR),
+        2.. => top == Some(NOT_COORDINATOR),
+    };
+    context.must(statement, is_told, || {
+        format!("a group of another broker is answered with {answer:?}")
+    })?;
+    if version >= 8 {
+        let of_it = answer.iter().find(|one| one.group == here.id);
+        let offset = |one: &Positions, partition| {
+            one.of(&topic, partition).first().map(|position| (position.offset, position.error))
+        };
+        let is_whole = of_it.is_some_and(|one| {
+            one.error == 0 && (0..2).all(|partition| offset(one, partition) == Some((5, 0)))
+        });
+        context.must(statement, is_whole, || {
+            format!("beside a group of another broker, its own is answered with {answer:?}")
+        })?;
     }
     Ok(())
 }

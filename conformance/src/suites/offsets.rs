@@ -1,8 +1,9 @@
 //! Committing and reading positions, in the shape of each version.
 
-use super::common::{Partition, is_passing};
+use super::admin::{metadata, until_metadata};
+use super::common::is_passing;
 use super::groups::Member;
-use crate::context::{Context, Step, error_name};
+use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
@@ -23,14 +24,23 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// A new topic with this many partitions.
+    /// A new topic with this many partitions, of which every broker knows.
     ///
     /// # Errors
     ///
     /// BLOCKED.
     pub(crate) fn new(context: &mut Context<'_>, partitions: i32) -> Step<Self> {
-        let partition = Partition::with(context, partitions, &[])?;
-        Ok(Self { name: partition.topic, id: partition.id })
+        let (name, mut wire) = context.topic(partitions)?;
+        let cluster = metadata(context, &mut wire, &[])?;
+        let mut id = Uuid::ZERO;
+        for broker in &cluster.brokers {
+            let mut wire = context.connect_to(resolve(&broker.host, broker.port)?)?;
+            let known = until_metadata(context, &mut wire, "K-METADATA-036", &name, |topic| {
+                topic.error_code == 0 && topic.partitions.len() == partitions as usize
+            });
+            id = known.map_err(|stop| Stop::blocked(stop.message))?.topic_id;
+        }
+        Ok(Self { name, id })
     }
 
     /// One that does not exist.
