@@ -130,6 +130,10 @@ impl Run {
     fn suite(&mut self, what: &str, runner: Runner, command: &mut Command) -> Sum {
         let mut sum = Sum::default();
         let result = task::step(what, "", || echo(command, |line| sum.read(runner, line)));
+        if !self.filter.is_empty() && runner != Runner::Libtest {
+            // What the filter left out.
+            sum.skipped = 0;
+        }
         let fault = match result {
             Err(failure) => Some(failure.to_string()),
             Ok(_) if sum.closed == 0 => Some("it ended without a sum".to_owned()),
