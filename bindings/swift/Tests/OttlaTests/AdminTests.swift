@@ -2,7 +2,7 @@ import Foundation
 import Ottla
 import Testing
 
-@Suite struct AdminTests {
+@Suite(.timeLimit(.minutes(2))) struct AdminTests {
     @Test(arguments: TestBroker.all)
     func adminCreatesListsDescribesDeletes(_ broker: TestBroker) async throws {
         let admin = try await broker.admin()

@@ -2,7 +2,7 @@ import Foundation
 import Ottla
 import Testing
 
-@Suite struct ErrorTests {
+@Suite(.timeLimit(.minutes(2))) struct ErrorTests {
     @Test(arguments: TestBroker.all)
     func errorsOfEachKind(_ broker: TestBroker) async throws {
         let topic = try await broker.numbered(10)

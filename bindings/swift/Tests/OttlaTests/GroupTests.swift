@@ -2,7 +2,7 @@ import Foundation
 import Ottla
 import Testing
 
-@Suite struct GroupTests {
+@Suite(.timeLimit(.minutes(2))) struct GroupTests {
     @Test(arguments: TestBroker.all)
     func aGroupOfTwoSharesAndOneLeaves(_ broker: TestBroker) async throws {
         let topic = try await broker.topic(partitions: 4)

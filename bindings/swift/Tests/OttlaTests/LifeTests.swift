@@ -3,7 +3,7 @@ import Ottla
 import OttlaTesting
 import Testing
 
-@Suite struct LifeTests {
+@Suite(.timeLimit(.minutes(2))) struct LifeTests {
     @Test(arguments: TestBroker.all)
     func closeWithWorkInFlight(_ broker: TestBroker) async throws {
         let topic = try await broker.topic()

@@ -2,7 +2,7 @@ import Foundation
 import Ottla
 import Testing
 
-@Suite struct PositionTests {
+@Suite(.timeLimit(.minutes(2))) struct PositionTests {
     @Test(arguments: TestBroker.all)
     func seekToOffsetTimeAndEnds(_ broker: TestBroker) async throws {
         let topic = try await broker.numbered(100)

@@ -4,7 +4,7 @@ import OttlaTesting
 import Testing
 
 /// What needs a process of its own.
-@Suite struct ProcessTests {
+@Suite(.timeLimit(.minutes(2))) struct ProcessTests {
     @Test(arguments: TestBroker.all)
     func twoHundredClientsLeaveNothingBehind(_ broker: TestBroker) async throws {
         let topic = try await broker.topic()

@@ -2,7 +2,7 @@ import Foundation
 import Ottla
 import Testing
 
-@Suite struct RecordTests {
+@Suite(.timeLimit(.minutes(2))) struct RecordTests {
     @Test(arguments: TestBroker.all)
     func produceAndConsumeWithEveryCodec(_ broker: TestBroker) async throws {
         let topic = try await broker.topic()

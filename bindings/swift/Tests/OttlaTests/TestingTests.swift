@@ -4,7 +4,7 @@ import OttlaTesting
 import Testing
 
 /// The broker for tests itself.
-@Suite struct TestingTests {
+@Suite(.timeLimit(.minutes(2))) struct TestingTests {
     @Test func aBrokerFailsAsItIsTold() async throws {
         let broker = try await Broker.start(config: ["num.partitions": "1"])
         let producer = try await Producer([
