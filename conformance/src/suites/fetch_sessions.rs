@@ -436,7 +436,7 @@ fn names_and_ids(context: &mut Context<'_>) -> Step {
         with_session(context, 2, |context, session| {
             session.version = first;
             session.open(context, statement, &[(0, 0)])?;
-                session.version = then;
+            session.version = then;
             let answer = session.send(context, statement, session.request(1, &[(1, 0)]))?;
             session.version = first;
             let code = answer.error_code;
