@@ -25,7 +25,7 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
     let mut is_dropped = false;
     for line in text.lines() {
         if is_dropped {
-            is_dropped = !line.ends_with("\"\"\"");
+            is_dropped = !(line.ends_with("\"\"\"") || line == "]");
             continue;
         }
         if let Some(named) = line.strip_prefix("id = \"") {
@@ -33,8 +33,8 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
         }
         let tests = cases.get(id);
         if line.starts_with("tests = ") {
-            let names = tests.into_iter().flatten().map(|name| format!("\"{name}\""));
-            out.push(format!("tests = [{}]", names.collect::<Vec<_>>().join(", ")));
+            is_dropped = line == "tests = [";
+            out.push(list(tests.into_iter().flatten()));
         } else if tests.is_some() && line.starts_with("untestable = ") {
             // The reason may go over several lines.
             is_dropped = line.ends_with("\"\"\"\\");
@@ -43,6 +43,17 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
         }
     }
     out.join("\n") + "\n"
+}
+
+/// The names as a TOML array, one a line where they do not fit into one.
+fn list<'a>(names: impl Iterator<Item = &'a &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+    let line = format!("tests = [{}]", names.join(", "));
+    if line.len() <= 100 {
+        return line;
+    }
+    let lines: String = names.iter().map(|name| format!("    {name},\n")).collect();
+    format!("tests = [\n{lines}]")
 }
 
 #[test]
