@@ -78,7 +78,8 @@ struct TestBroker: Sendable, CustomTestStringConvertible {
     /// A new topic of one partition with the numbers from 0 on as values and as timestamps.
     func numbered(_ count: Int) async throws -> String {
         let name = try await topic()
-        let producer = try await producer()
+        // Lingering until the flush: they are one batch.
+        let producer = try await producer(["linger.ms": 60_000])
         try await producer.sendNumbers(0..<count, to: name)
         try await producer.close()
         return name
@@ -91,7 +92,9 @@ extension Producer {
         for number in numbers {
             records.append(topic: topic, value: "\(number)", timestamp: Int64(number))
         }
-        try await send(records)
+        let group = try await enqueue(records)
+        try await flush()
+        _ = try await group.metadata
     }
 }
 
