@@ -1,7 +1,9 @@
 // What the tests share: brokers, names, waiting for conditions, programs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  existsSync, mkdtempSync, readFileSync, readdirSync, rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -67,9 +69,19 @@ export class BrokerProcess {
     await gone;
   }
 
-  /** As a machine that hangs. */
+  /** As a machine that hangs. The signal takes effect later than `kill` returns: this waits. */
   freeze() {
     this.#child.kill('SIGSTOP');
+    const deadline = Date.now() + DEADLINE_MS;
+    while (!this.#hasStopped()) assert(Date.now() < deadline, 'the broker did not stop');
+  }
+
+  /** Whether every thread has, where the system tells. */
+  #hasStopped() {
+    const threads = `/proc/${this.#child.pid}/task`;
+    if (!existsSync(threads)) return true;
+    const state = (thread) => readFileSync(join(threads, thread, 'stat'), 'utf8').split(') ')[1];
+    return readdirSync(threads).every((thread) => state(thread).startsWith('T'));
   }
 
   thaw() {
