@@ -171,8 +171,10 @@ onEachBroker((broker) => {
     const began = Date.now();
     const send = () => sender.send({ topic: name, value }).then(() => null, (error) => error);
     const fitting = Array.from({ length: 3 }, send);
-    for (const error of await Promise.all(Array.from({ length: 40 }, send))) {
-      assert(error instanceof TimeoutError, `${error}`);
+    const waiting = await Promise.all(Array.from({ length: 40 }, send));
+    assert(own.isFrozen(), 'nobody else continued the broker');
+    for (const error of waiting) {
+      assert(error instanceof TimeoutError, `${error} after ${Date.now() - began} ms`);
       assert.match(error.message, /max\.block\.ms/);
     }
     // All of them waited at once, not one after the other.

@@ -73,11 +73,11 @@ export class BrokerProcess {
   freeze() {
     this.#child.kill('SIGSTOP');
     const deadline = Date.now() + DEADLINE_MS;
-    while (!this.#hasStopped()) assert(Date.now() < deadline, 'the broker did not stop');
+    while (!this.isFrozen()) assert(Date.now() < deadline, 'the broker did not stop');
   }
 
-  /** Whether every thread has, where the system tells. */
-  #hasStopped() {
+  /** Whether every thread has stopped, where the system tells. */
+  isFrozen() {
     const threads = `/proc/${this.#child.pid}/task`;
     if (!existsSync(threads)) return true;
     const state = (thread) => readFileSync(join(threads, thread, 'stat'), 'utf8').split(') ')[1];
