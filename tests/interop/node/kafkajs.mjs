@@ -151,4 +151,5 @@ async function member({ bootstrap, group, topic }, commands) {
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const task = JSON.parse((await lines.next()).value)
 await { produce, consume, member }[process.argv[2]](task, lines)
-process.exit(0)
+// What was written last is on its way until this is called; exiting before would cut it off.
+process.stdout.write('', () => process.exit(0))
