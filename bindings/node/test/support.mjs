@@ -160,7 +160,9 @@ export async function admin(t, broker) {
 export async function topic(t, broker, partitions = 1, configs = {}) {
   const name = uniqueName('t');
   const client = await admin(t, broker);
-  await client.createTopic({ name, partitions, replicationFactor: 1, configs });
+  // Records stay however old their timestamps are.
+  const kept = { 'retention.ms': '-1', ...configs };
+  await client.createTopic({ name, partitions, replicationFactor: 1, configs: kept });
   return name;
 }
 

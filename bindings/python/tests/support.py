@@ -28,11 +28,20 @@ def unique(name: str) -> str:
 
 
 def new_topic(broker: str, name: str, partitions: int = 1, **configs: object) -> str:
-    """A topic of the test's own."""
+    """A topic of the test's own, whose records stay however old their timestamps are."""
     topic = unique(name)
     with ottla.Admin(bootstrap_servers=broker) as admin:
-        admin.create_topic(ottla.NewTopic(topic, partitions, 1, configs or None))
+        admin.create_topic(
+            ottla.NewTopic(topic, partitions, 1, {"retention.ms": -1, **configs})
+        )
     return topic
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Waits until it holds. A cluster tells of a change some time after it has acknowledged it."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
 
 
 def reader(broker: str, topic: str, partitions: int = 1, **settings: Any) -> ottla.Consumer:

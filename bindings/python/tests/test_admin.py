@@ -3,7 +3,7 @@
 import pytest
 
 import ottla
-from support import member, new_topic, send_all, take, unique, untyped
+from support import eventually, member, new_topic, send_all, take, unique, untyped
 
 
 def test_admin_creates_lists_describes_deletes(broker: str) -> None:
@@ -13,8 +13,8 @@ def test_admin_creates_lists_describes_deletes(broker: str) -> None:
         assert admin.create_topic(new).partitions == 2
         assert set(admin.create_topics([ottla.NewTopic(two)], validate_only=True)) == {two}
         assert set(admin.create_topics([two])) == {two}
-        names = {topic.name for topic in admin.list_topics()}
-        assert {one, two} <= names and missing not in names
+        eventually(lambda: {one, two} <= {topic.name for topic in admin.list_topics()})
+        assert missing not in {topic.name for topic in admin.list_topics()}
         described = admin.describe_topics([one])[one]
         assert [one.partition for one in described.partitions] == [0, 1]
         assert described.partitions[0].leader in described.partitions[0].isr
@@ -26,7 +26,7 @@ def test_admin_creates_lists_describes_deletes(broker: str) -> None:
         cluster = admin.describe_cluster()
         assert cluster.cluster_id and cluster.brokers[0].port > 0
         assert admin.delete_topics([two]) == {two: None}
-        assert two not in {topic.name for topic in admin.list_topics()}
+        eventually(lambda: two not in {topic.name for topic in admin.list_topics()})
         with pytest.raises(ottla.NotFoundError):
             admin.describe_topics([missing])
 
@@ -35,16 +35,18 @@ def test_admin_describes_and_alters_configs(broker: str) -> None:
     topic = new_topic(broker, "configs", **{"retention.ms": 3_600_000})
     resource = ottla.ConfigResource.topic(topic)
     with ottla.Admin(bootstrap_servers=broker) as admin:
-        entry = admin.describe_configs([resource])[resource]["retention.ms"]
-        assert (entry.value, entry.source) == ("3600000", "topic")
+
+        def told(name: str) -> ottla.ConfigEntry:
+            return admin.describe_configs([resource])[resource][name]
+
+        eventually(lambda: told("retention.ms").value == "3600000")
+        assert told("retention.ms").source == "topic"
         admin.alter_configs({resource: {"retention.ms": 7_200_000, "cleanup.policy": "compact"}})
         admin.alter_configs({resource: {"cleanup.policy": ottla.ConfigChange("append", "delete")}})
-        configs = admin.describe_configs([resource])[resource]
-        assert configs["retention.ms"].value == "7200000"
-        assert configs["cleanup.policy"].value == "compact,delete"
+        eventually(lambda: told("retention.ms").value == "7200000")
+        eventually(lambda: told("cleanup.policy").value == "compact,delete")
         admin.alter_configs({resource: {"retention.ms": None}})
-        entry = admin.describe_configs([resource])[resource]["retention.ms"]
-        assert entry.source != "topic"
+        eventually(lambda: told("retention.ms").source != "topic")
         node = admin.describe_cluster().brokers[0].node_id
         broker_resource = ottla.ConfigResource.broker(node)
         assert admin.describe_configs([broker_resource])[broker_resource]

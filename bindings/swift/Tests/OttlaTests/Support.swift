@@ -63,13 +63,14 @@ struct TestBroker: Sendable, CustomTestStringConvertible {
         return settings
     }
 
-    /// A new topic.
+    /// A new topic, whose records stay however old their timestamps are.
     func topic(partitions: Int32 = 1, configs: [String: String] = [:]) async throws -> String {
         let name = unique("t")
         let admin = try await admin()
         try await admin.createTopic(
             NewTopic(
-                name: name, partitions: partitions, replicationFactor: 1, configs: configs,
+                name: name, partitions: partitions, replicationFactor: 1,
+                configs: ["retention.ms": "-1"].merging(configs) { $1 },
                 assignments: []))
         try admin.close()
         return name
