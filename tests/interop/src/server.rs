@@ -1,7 +1,6 @@
 //! Brokers to test against: ours, one per test program, and Apache Kafka.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -98,7 +97,7 @@ impl Apache {
             .expect("a shell can be started");
         let output = Command::new(&script)
             .args(["start", "--version", version, "--dir", &*dir])
-            .args(["--port", &free_port().to_string()])
+            .args(["--port", "0"])
             .env("KAFKA_CACHE", &cache)
             .env("KAFKA_FAST", "1")
             .output()
@@ -108,14 +107,4 @@ impl Apache {
         let bootstrap = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Some(Self { bootstrap, _guard: guard })
     }
-}
-
-/// A port P below the range of ports that connections take, free together with P + 10 and P + 20,
-/// which the script takes as well.
-fn free_port() -> u16 {
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    // Test programs start apart from each other: each process looks from a place of its own.
-    let from = 20_000 + (std::process::id() % 100) as u16 * 80;
-    let free = (from..30_000).step_by(40).find(|p| [*p, p + 10, p + 20].into_iter().all(is_free));
-    free.expect("three ports of the range are free")
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -83,7 +82,7 @@ impl Servers {
             Command::new(&script)
                 .args(["start", "--version", APACHE.0, "--dir"])
                 .arg(&cluster)
-                .args(["--port", &free_port()?.to_string()])
+                .args(["--port", "0"])
                 .env("KAFKA_CACHE", cache),
         )?;
         self.brokers.push_str(&format!(",{}={}", APACHE.1, started.trim()));
@@ -106,13 +105,4 @@ pub(crate) fn guarded(script: &str, program: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(program).stdin(Stdio::piped());
     shell
-}
-
-/// A port P below the range of ports that connections take, free together with P + 10 and P + 20,
-/// which the script takes as well.
-pub(crate) fn free_port() -> Result<u16, Failure> {
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let from = 10_000 + (std::process::id() % 100) as u16 * 80;
-    let free = (from..20_000).step_by(40).find(|p| [*p, p + 10, p + 20].into_iter().all(is_free));
-    free.ok_or_else(|| Failure::new("no three ports between 10000 and 20000 are free"))
 }
