@@ -1,0 +1,129 @@
+//! `run`.
+
+use super::{CannotRun, Select, reach, run_name, since_1970_ms, tests};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use ottla_conformance::baseline::Baseline;
+use ottla_conformance::clean;
+use ottla_conformance::report::{Report, counts_text, to_junit, to_markdown};
+use ottla_conformance::runner::{self, Options, Outcome};
+use ottla_conformance::verdict::Verdict;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// The broker, as host:port; more of them separated by commas.
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: String,
+    /// What reports call it; the address without this.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    select: Select,
+    /// Reports: `json=FILE`, `junit=FILE`, `md=FILE`; more of them separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "KIND=FILE")]
+    report: Vec<String>,
+    /// Tests at a time.
+    #[arg(long, default_value_t = 8)]
+    parallel: usize,
+    /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit
+    /// status is 1 for a failure that is not listed, and for a line that no failure answers to any
+    /// more.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Leave the topics and groups that were made.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
+    let tests = tests(&arguments.select)?;
+    let reports = arguments.report.iter().map(|text| report_kind(text));
+    let reports = reports.collect::<Result<Vec<_>, _>>()?;
+    let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
+    let target = reach(&arguments.bootstrap)?;
+    let options = Options { parallel: arguments.parallel, run: run_name() };
+    let began = Instant::now();
+    let bar = progress(tests.len() as u64);
+    let outcomes = runner::run(&target, &tests, &options, |outcome| show(&bar, outcome));
+    bar.finish_and_clear();
+    if !arguments.keep
+        && let Err(why) = clean::clean(&target, &options.run)
+    {
+        eprintln!("ottla-conformance: the topics of this run are left: {why}");
+    }
+    let report = Report {
+        suite: format!("ottla-conformance {}", env!("CARGO_PKG_VERSION")),
+        target: arguments.name.clone().unwrap_or_else(|| arguments.bootstrap.clone()),
+        run: options.run,
+        ended_ms: since_1970_ms(),
+        took_ms: began.elapsed().as_millis() as u64,
+        round_trip_us: target.round_trip.as_micros() as u64,
+        patience_ms: target.patience.as_millis() as u64,
+        advertised: target.advertised,
+        outcomes,
+    };
+    for (kind, file) in reports {
+        let text = match kind {
+            "json" => serde_json::to_string_pretty(&report).expect("a report is plain data"),
+            "junit" => to_junit(&report),
+            _ => to_markdown(&report),
+        };
+        std::fs::write(&file, text)
+            .map_err(|error| CannotRun(format!("writing {}: {error}", file.display())))?;
+    }
+    for (profile, counts) in report.scores() {
+        say!("{profile:<12} {}", counts_text(&counts));
+    }
+    say!("{} tests in {:.1} s", report.outcomes.len(), report.took_ms as f64 / 1000.0);
+    let Some(baseline) = baseline else {
+        return Ok(ExitCode::from(u8::from(report.has_failed())));
+    };
+    let compared = baseline.compare(&report.outcomes);
+    for stale in &compared.stale {
+        say!("STALE          {stale} is listed as a known failure, and passed: take it out");
+    }
+    say!("{} failures are known, {} are not", compared.known.len(), compared.new.len());
+    let is_bad = !(compared.new.is_empty() && compared.stale.is_empty());
+    Ok(ExitCode::from(u8::from(is_bad)))
+}
+
+fn read_baseline(file: &Path) -> Result<Baseline, CannotRun> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CannotRun(format!("reading {shown}: {error}")))?;
+    Baseline::parse(&text).map_err(|error| CannotRun(format!("{shown}: {error}")))
+}
+
+fn report_kind(text: &str) -> Result<(&str, PathBuf), CannotRun> {
+    match text.split_once('=') {
+        Some((kind @ ("json" | "junit" | "md"), file)) if !file.is_empty() => {
+            Ok((kind, PathBuf::from(file)))
+        }
+        _ => Err(CannotRun(format!("report {text:?}: expected json=, junit= or md= and a file"))),
+    }
+}
+
+fn progress(count: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {wide_msg}");
+    ProgressBar::new(count).with_style(style.expect("a template of known fields"))
+}
+
+fn show(bar: &ProgressBar, outcome: &Outcome) {
+    bar.inc(1);
+    bar.set_message(outcome.test.clone());
+    if matches!(outcome.verdict, Verdict::Pass | Verdict::Unsupported | Verdict::Info) {
+        return;
+    }
+    let statement = outcome.statement.as_deref().unwrap_or("");
+    bar.suspend(|| {
+        say!("{:<14} {} {statement}", outcome.verdict, outcome.test);
+        say!("               {}", outcome.message);
+    });
+}
