@@ -76,6 +76,7 @@ mod tests {
             message: String::new(),
             evaluated: Vec::new(),
             took_ms: 0,
+            wire: Vec::new(),
             trace: Trace::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::case::{Profile, Test};
 use crate::context::Context;
+use crate::report::wire::Frame;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::Trace;
@@ -31,6 +32,10 @@ pub struct Outcome {
     pub evaluated: Vec<String>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// What went over the wire, as far as the report keeps it; see
+    /// [`Report::keep_wire`](crate::report::Report::keep_wire).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wire: Vec<Frame>,
     /// Every frame, for `--trace` and the reports.
     #[serde(skip)]
     pub trace: Trace,
@@ -82,6 +87,7 @@ pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
         message: String::new(),
         evaluated: Vec::new(),
         took_ms: 0,
+        wire: Vec::new(),
         trace: Trace::default(),
     };
     if let Some(proof) = test.unsupported(target) {

@@ -8,6 +8,7 @@ use ottla_protocol::frame::FrameDecoder;
 use ottla_protocol::header;
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::{Bytes, Encoder};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 const FRAME_BYTES_MAX: usize = 128 << 20;
 
 /// Which way a frame went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Way {
     /// To the target.
     Sent,

@@ -1,11 +1,11 @@
 //! `run`.
 
 use super::{CannotRun, Select, reach, run_name, since_1970_ms, tests};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use ottla_conformance::baseline::Baseline;
 use ottla_conformance::clean;
-use ottla_conformance::report::{Report, counts_text, to_junit, to_markdown};
+use ottla_conformance::report::{Keep, Report, Side, counts_text, to_junit, to_markdown};
 use ottla_conformance::runner::{self, Options, Outcome};
 use ottla_conformance::verdict::Verdict;
 use std::io::{IsTerminal, Write};
@@ -34,9 +34,27 @@ pub(super) struct Run {
     /// more.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Whose frames the reports hold: those of the tests that did not pass, or of all.
+    #[arg(long, value_enum, default_value_t = Wire::Failures)]
+    wire: Wire,
     /// Leave the topics and groups that were made.
     #[arg(long)]
     keep: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Wire {
+    Failures,
+    All,
+}
+
+impl From<Wire> for Keep {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Failures => Self::Failures,
+            Wire::All => Self::All,
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
@@ -55,9 +73,10 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     {
         eprintln!("ottla-conformance: the topics of this run are left: {why}");
     }
-    let report = Report {
+    let mut report = Report {
         suite: format!("ottla-conformance {}", env!("CARGO_PKG_VERSION")),
         target: arguments.name.clone().unwrap_or_else(|| arguments.bootstrap.clone()),
+        side: Side::Broker,
         run: options.run,
         ended_ms: since_1970_ms(),
         took_ms: began.elapsed().as_millis() as u64,
@@ -66,6 +85,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
         advertised: target.advertised,
         outcomes,
     };
+    report.keep_wire(arguments.wire.into());
     for (kind, file) in reports {
         let text = match kind {
             "json" => serde_json::to_string_pretty(&report).expect("a report is plain data"),

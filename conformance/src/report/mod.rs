@@ -2,15 +2,53 @@
 
 mod junit;
 mod markdown;
+pub mod wire;
 
 use crate::case::Profile;
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
+use crate::wire::Way;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use junit::to_junit;
 pub use markdown::to_markdown;
+
+/// Whom a run was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// A broker: the suite sent the requests.
+    #[default]
+    Broker,
+    /// A client: the suite answered its requests.
+    Client,
+}
+
+impl Side {
+    /// Whether it is [`Side::Broker`], which reports leave out.
+    pub fn is_broker(&self) -> bool {
+        *self == Self::Broker
+    }
+
+    /// The way that requests go, as seen from the suite.
+    pub fn requests(self) -> Way {
+        match self {
+            Self::Broker => Way::Sent,
+            Self::Client => Way::Received,
+        }
+    }
+}
+
+/// Whose frames a report keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// Those of the tests that did not end as PASS or UNSUPPORTED.
+    #[default]
+    Failures,
+    /// Those of all tests.
+    All,
+}
 
 /// A run against one target.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +57,9 @@ pub struct Report {
     pub suite: String,
     /// The target's name, or its address.
     pub target: String,
+    /// Whether the target is a broker or a client.
+    #[serde(default, skip_serializing_if = "Side::is_broker")]
+    pub side: Side,
     /// The first part of all names that the run made.
     pub run: String,
     /// When it ended, in milliseconds since 1970.
@@ -46,6 +87,17 @@ impl Report {
             *scores.entry(outcome.profile).or_default().entry(outcome.verdict).or_default() += 1;
         }
         scores
+    }
+
+    /// Fills in [`Outcome::wire`] from the traces.
+    pub fn keep_wire(&mut self, keep: Keep) {
+        let requests = self.side.requests();
+        for outcome in &mut self.outcomes {
+            let is_quiet = matches!(outcome.verdict, Verdict::Pass | Verdict::Unsupported);
+            if keep == Keep::All || !is_quiet {
+                outcome.wire = wire::frames(&outcome.trace.frames(), requests);
+            }
+        }
     }
 
     /// Whether a MUST was broken, or the suite itself.
