@@ -1,6 +1,7 @@
 """Brokers for the tests: those that OTTLA_TEST_BROKERS names, or one of our own."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -25,6 +26,11 @@ def _use_sources() -> None:
 _use_sources()
 
 from ottla_testing import Broker  # noqa: E402
+
+
+# Started in the background of a script, the tests inherit that SIGINT is ignored, and so would the
+# programs that they start: a handler here is the default there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _named_brokers() -> dict[str, str]:
