@@ -1,11 +1,14 @@
 //! Failures that are known: they still run, and one that passes is told, so that the list stays
 //! true.
 
+use crate::case::matches;
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
 use std::collections::BTreeMap;
 
-/// Reasons by test. A key without `@vN` stands for every version.
+/// Reasons by test, or by pattern: `*` stands for anything without a slash, `**` for anything,
+/// `@v3-7` at the end for these versions, `@v3+` for those from there on. A key without `@` stands
+/// for every version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Baseline(BTreeMap<String, String>);
 
@@ -29,10 +32,18 @@ impl Baseline {
     pub fn parse(text: &str) -> Result<Self, String> {
         let table: BTreeMap<String, String> =
             toml::from_str(text).map_err(|error| error.to_string())?;
-        match table.iter().find(|(_, reason)| reason.trim().is_empty()) {
-            Some((test, _)) => Err(format!("{test} has no reason: say why it is known to fail")),
-            None => Ok(Self(table)),
+        for (test, reason) in &table {
+            if reason.trim().is_empty() {
+                return Err(format!("{test} has no reason: say why it is known to fail"));
+            }
+            if !is_key(test) {
+                let forms = "suite/test, and after it nothing, @v3, @v3-7 or @v3+";
+                return Err(format!(
+                    "{test:?} is no test and no pattern of tests: expected {forms}"
+                ));
+            }
         }
+        Ok(Self(table))
     }
 
     /// Holds the failures of a run against the list. Lines of tests that did not run are left be.
@@ -58,7 +69,37 @@ impl Baseline {
 }
 
 fn stands_for(key: &str, test: &str) -> bool {
-    key == test || test.strip_prefix(key).is_some_and(|rest| rest.starts_with("@v"))
+    let (name, version) = split(test);
+    let (pattern, versions) = split(key);
+    matches(pattern, name) && versions.is_none_or(|versions| has(versions, version))
+}
+
+/// Whether it can stand for anything.
+fn is_key(key: &str) -> bool {
+    let (name, versions) = split(key);
+    let number = |text: &str| text.parse::<u16>().is_ok();
+    let in_form = |versions: &str| match versions.split_once('-') {
+        Some((first, last)) => number(first) && number(last),
+        None => number(versions.strip_suffix('+').unwrap_or(versions)),
+    };
+    !name.is_empty() && !name.contains('@') && versions.is_none_or(in_form)
+}
+
+/// `suite/test@v7` is `suite/test` and `7`.
+fn split(test: &str) -> (&str, Option<&str>) {
+    test.split_once("@v").map_or((test, None), |(name, version)| (name, Some(version)))
+}
+
+/// Whether a test's version is among `3`, `3-7` or `3+`.
+fn has(versions: &str, version: Option<&str>) -> bool {
+    let number = |text: &str| text.parse::<u16>().ok();
+    let Some(version) = version.and_then(number) else { return false };
+    let (first, last) = match (versions.split_once('-'), versions.strip_suffix('+')) {
+        (Some((first, last)), _) => (number(first), number(last)),
+        (None, Some(first)) => (number(first), Some(u16::MAX)),
+        (None, None) => (number(versions), number(versions)),
+    };
+    first.is_some_and(|first| first <= version) && last.is_some_and(|last| version <= last)
 }
 
 #[cfg(test)]
@@ -94,6 +135,46 @@ mod tests {
         assert_eq!(compared.known, ["a/x@v1"]);
         assert_eq!(compared.new, ["a/y@v1"]);
         assert_eq!(compared.stale, ["a/y@v2"]);
+    }
+
+    #[test]
+    fn patterns_stand_for_tests_and_are_stale_where_none_fails() {
+        for (key, test, stands) in [
+            ("a/x", "a/x", true),
+            ("a/x", "a/x@v3", true),
+            ("a/x", "a/xy@v3", false),
+            ("a/x@v3", "a/x@v31", false),
+            ("a/x@v3-11", "a/x@v11", true),
+            ("a/x@v3-11", "a/x@v12", false),
+            ("a/x@v3-11", "a/x", false),
+            ("a/x@v12+", "a/x@v12", true),
+            ("a/x@v12+", "a/x@v11", false),
+            ("a/*@v3+", "a/y@v4", true),
+            ("a/*", "a/y", true),
+            ("a/**", "a/y@v4", true),
+            ("*/y", "a/y@v4", true),
+            ("b/*", "a/y@v4", false),
+        ] {
+            assert_eq!(stands_for(key, test), stands, "{key} {test}");
+        }
+        let baseline = Baseline::parse("\"a/*\" = \"r\"\n\"b/*@v2-3\" = \"r\"\n").expect("good");
+        let compared = baseline.compare(&[
+            outcome("a/x@v1", Verdict::Fail),
+            outcome("a/y@v1", Verdict::Pass),
+            outcome("b/x@v2", Verdict::Pass),
+            outcome("b/x@v4", Verdict::Fail),
+        ]);
+        assert_eq!(compared.known, ["a/x@v1"]);
+        assert_eq!(compared.new, ["b/x@v4"]);
+        assert_eq!(compared.stale, ["b/*@v2-3"]);
+    }
+
+    #[test]
+    fn keys_have_a_form() {
+        for key in ["a/x@", "a/x@v", "a/x@v3-", "a/x@vx+", "a/x@3", "@v3"] {
+            let refused = Baseline::parse(&format!("{key:?} = \"r\"")).expect_err(key);
+            assert!(refused.contains("no pattern"), "{refused}");
+        }
     }
 
     #[test]

@@ -277,6 +277,9 @@ impl<'a> Context<'a> {
             ..Default::default()
         };
         let mut wire = self.connect()?;
+        if self.target.versions_of(ApiKey::CreateTopics).is_none() {
+            return self.auto_created(wire, name, partitions, configs.is_empty());
+        }
         let topic = CreatableTopic {
             name: name.clone(),
             num_partitions: partitions,
@@ -307,6 +310,28 @@ impl<'a> Context<'a> {
         Ok((name, wire))
     }
 
+    /// A topic of at least this many partitions that Metadata creates, for a target without
+    /// CreateTopics.
+    fn auto_created(
+        &mut self,
+        mut wire: Wire,
+        name: String,
+        partitions: i32,
+        is_plain: bool,
+    ) -> Step<(String, Wire)> {
+        let lacks = "ApiVersions does not list CreateTopics";
+        if !is_plain {
+            let text = format!("{lacks}, and the test needs a topic with settings");
+            return Err(Stop::unsupported(text));
+        }
+        let leader = self.leader_of(&mut wire, &name, partitions).map_err(|stop| {
+            let why = stop.message;
+            Stop::unsupported(format!("{lacks}, and Metadata does not create the topic: {why}"))
+        })?;
+        let wire = self.connect_to(leader)?;
+        Ok((name, wire))
+    }
+
     /// Waits until all partitions have a leader; where the leader of partition 0 listens.
     fn leader_of(&mut self, wire: &mut Wire, name: &str, partitions: i32) -> Step<SocketAddr> {
         let until = self.deadline();
@@ -320,7 +345,7 @@ impl<'a> Context<'a> {
             let topic = answer.topics.first();
             let led = topic.filter(|topic| {
                 topic.error_code == 0
-                    && topic.partitions.len() == partitions as usize
+                    && topic.partitions.len() >= partitions as usize
                     && topic.partitions.iter().all(|p| p.error_code == 0 && p.leader_id >= 0)
             });
             if let Some(topic) = led {

@@ -1,11 +1,14 @@
 //! Runs tests side by side and gives their verdicts.
 
+mod health;
+
 use crate::case::{Profile, Test};
 use crate::context::Context;
 use crate::report::wire::Frame;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::Trace;
+use health::Health;
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -59,9 +62,10 @@ pub fn run(
 ) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::with_capacity(tests.len()));
+    let health = Health::default();
     let work = || {
         while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = run_one(target, test, &options.run);
+            let outcome = run_guarded(target, test, &options.run, &health);
             each(&outcome);
             outcomes.lock().expect("no test panics in here").push(outcome);
         }
@@ -76,10 +80,55 @@ pub fn run(
     outcomes
 }
 
-/// Runs one test.
-pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
-    let began = Instant::now();
-    let mut outcome = Outcome {
+/// Runs one test, unless the target has gone.
+fn run_guarded(target: &Target, test: &Test, run: &str, health: &Health) -> Outcome {
+    let id = test.id();
+    if let Some(why) = health.gone()
+        && test.unsupported(target).is_none()
+    {
+        let mut outcome = undecided(test);
+        (outcome.verdict, outcome.message) = (Verdict::Blocked, why.to_owned());
+        return outcome;
+    }
+    health.begin(&id);
+    let mut outcome = run_one(target, test, run);
+    let went_badly = outcome.verdict >= Verdict::Blocked;
+    if let Some(away) = health.end(&id, went_badly, target) {
+        let text = format!("; it took the target down, for {} ms or more", away.as_millis());
+        outcome.message.push_str(&text);
+    }
+    outcome
+}
+
+/// Runs what went badly once more, each test alone, and puts what is found then in its place: for
+/// a target that some tests take down, with others that ran beside them, and that is started again
+/// on its address.
+pub fn run_again_alone(
+    target: &Target,
+    tests: &[Test],
+    options: &Options,
+    outcomes: &mut [Outcome],
+    each: impl Fn(&Outcome),
+) {
+    let health = Health::default();
+    let run = format!("{}-again", options.run);
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.verdict >= Verdict::Blocked) {
+        let Some(test) = tests.iter().find(|test| test.id() == outcome.test) else { continue };
+        let mut again = run_guarded(target, test, &run, &health);
+        if again.verdict < Verdict::Blocked {
+            let (verdict, message) = (outcome.verdict, &outcome.message);
+            let text = format!("alone; beside other tests it was {verdict}: {message}");
+            let before = std::mem::take(&mut again.message);
+            again.message = if before.is_empty() { text } else { format!("{before}; {text}") };
+        }
+        each(&again);
+        *outcome = again;
+    }
+}
+
+/// What becomes of a test that is not claimed, before anybody has looked.
+fn undecided(test: &Test) -> Outcome {
+    Outcome {
         test: test.id(),
         profile: test.case.profile,
         verdict: Verdict::Unsupported,
@@ -89,7 +138,13 @@ pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
         took_ms: 0,
         wire: Vec::new(),
         trace: Trace::default(),
-    };
+    }
+}
+
+/// Runs one test.
+pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
+    let began = Instant::now();
+    let mut outcome = undecided(test);
     if let Some(proof) = test.unsupported(target) {
         outcome.message = proof;
         return outcome;

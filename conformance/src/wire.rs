@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// No answer of a healthy broker is longer.
 const FRAME_BYTES_MAX: usize = 128 << 20;
+/// How many times the patience for an answer a whole test may last: a target that answers without
+/// end ends no loop otherwise.
+const TEST_PATIENCES: u32 = 40;
 
 /// Which way a frame went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -212,6 +215,11 @@ impl Wire {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
+        let runs_for = self.began.elapsed();
+        if runs_for > self.patience * TEST_PATIENCES {
+            let seconds = runs_for.as_secs();
+            return Err(NoAnswer::Broken(format!("given up: the test runs for {seconds} s")));
+        }
         let limited = self.stream.set_write_timeout(Some(self.patience));
         limited.and_then(|()| self.stream.write_all(bytes)).map_err(|error| no_answer(&error))
     }

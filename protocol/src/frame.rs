@@ -46,7 +46,7 @@ impl fmt::Display for FrameError {
                     b"GET " | b"POST" | b"HEAD" | b"PUT " | b"HTTP" => {
                         f.write_str(" (the peer speaks HTTP, not the Kafka protocol)")
                     }
-                    [0x16, 3, ..] => f.write_str(" (the peer speaks TLS)"),
+                    [0x15 | 0x16, 3, ..] => f.write_str(" (the peer speaks TLS)"),
                     _ => Ok(()),
                 }
             }

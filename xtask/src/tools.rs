@@ -74,7 +74,8 @@ fn works(command: &[&str]) -> bool {
     run_quietly(Command::new(command[0]).args(&command[1..])).is_ok()
 }
 
-fn programs() -> Result<(), Failure> {
+/// Programs of the system, by apt where they are missing and this may be done.
+pub(crate) fn programs() -> Result<(), Failure> {
     let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !works(program.check)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -120,7 +121,8 @@ fn unless_done(
     })
 }
 
-fn python() -> Result<(), Failure> {
+/// Other people's Python clients, into `.tools/python`.
+pub(crate) fn python() -> Result<(), Failure> {
     let requirements = root().join("tests/interop/python/requirements.txt");
     let list = fs::read_to_string(&requirements)?;
     let folder = folder().join("python");

@@ -29,6 +29,10 @@ pub(super) struct Run {
     /// Tests at a time.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
+    /// Run what went badly once more at the end, each test alone, and let that count: for a target
+    /// that some tests take down, with others that ran beside them, and that is started again.
+    #[arg(long)]
+    again_alone: bool,
     /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit
     /// status is 1 for a failure that is not listed, and for a line that no failure answers to any
     /// more.
@@ -66,7 +70,12 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     let options = Options { parallel: arguments.parallel, run: run_name() };
     let began = Instant::now();
     let bar = progress(tests.len() as u64);
-    let outcomes = runner::run(&target, &tests, &options, |outcome| show(&bar, outcome));
+    let mut outcomes = runner::run(&target, &tests, &options, |outcome| show(&bar, outcome));
+    if arguments.again_alone {
+        say!("what went badly, each test alone:");
+        let show = |outcome: &Outcome| show(&bar, outcome);
+        runner::run_again_alone(&target, &tests, &options, &mut outcomes, show);
+    }
     bar.finish_and_clear();
     if !arguments.keep
         && let Err(why) = clean::clean(&target, &options.run)

@@ -40,6 +40,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let baseline = folder.join("known-failing").join(format!("{name}.toml"));
     let baseline = baseline.display().to_string();
     options.extend(["--baseline", &baseline]);
+    if target.is_fake() {
+        // Some tests end its process, and with it what others were at.
+        options.push("--again-alone");
+    }
     let running = task::step(&format!("start {name}"), "", || Running::start(&target))?;
     suite(&running.address, &options)
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde::Deserialize;
 
 use crate::programs::program;
-use crate::task::{Failure, root, run_quietly};
+use crate::task::{self, Failure, root, run_quietly};
 use crate::test::servers::{AT_END, UNTIL_END, guarded};
 use crate::tools;
 
@@ -18,17 +18,26 @@ use crate::tools;
 pub(super) struct TargetFile {
     /// What is started.
     server: Server,
-    /// The release of Apache Kafka.
+    /// The release of what is started; none of what is built here.
     version: Option<String>,
     /// What the report calls it.
     pub(super) title: String,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Server {
     Ottla,
     ApacheKafka,
+    LibrdkafkaMock,
+    Kfake,
+}
+
+impl TargetFile {
+    /// Whether it is a stand-in for a broker, made for tests of clients.
+    pub(super) fn is_fake(&self) -> bool {
+        matches!(self.server, Server::LibrdkafkaMock | Server::Kfake)
+    }
 }
 
 /// A running target; gone when dropped.
@@ -42,11 +51,21 @@ impl Running {
     pub(super) fn start(target: &TargetFile) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("ottla-conformance-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
-        match (&target.server, &target.version) {
+        let version = target.version.as_deref();
+        match (&target.server, version) {
             (Server::Ottla, None) => Self::ottla(folder),
-            (Server::ApacheKafka, Some(version)) => Self::apache(folder, version),
             (Server::Ottla, Some(_)) => Err(Failure::new("ottla has no version: it is built here")),
-            (Server::ApacheKafka, None) => Err(Failure::new("the target's version is missing")),
+            (_, None) => Err(Failure::new("the target's version is missing")),
+            (Server::ApacheKafka, Some(version)) => Self::apache(folder, version),
+            (Server::LibrdkafkaMock, Some(version)) => {
+                tools::python()?;
+                let program = folder_of("librdkafka-mock").join("main.py");
+                let mut python = Command::new(tools::folder().join("python/bin/python"));
+                Self::announced(folder, version, python.arg(program))
+            }
+            (Server::Kfake, Some(version)) => {
+                Self::announced(folder, version, &mut Command::new(kfake()?))
+            }
         }
     }
 
@@ -66,10 +85,36 @@ impl Running {
         Ok(running)
     }
 
+    /// A program that says `HOST:PORT VERSION`, and lives until its standard input closes.
+    fn announced(folder: PathBuf, version: &str, command: &mut Command) -> Result<Self, Failure> {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut guard = piped.spawn()?;
+        let stdout = guard.stdout.take().expect("standard output is a pipe");
+        let mut running = Self { address: String::new(), guard, folder };
+        let mut ready = String::new();
+        BufReader::new(stdout).read_line(&mut ready)?;
+        let Some((address, is)) = ready.trim().split_once(' ') else {
+            return Err(Failure::new(format!("the target is not ready: it said {ready:?}")));
+        };
+        if is != version {
+            let text = format!("the target is {is}, and its file says {version}: change the file");
+            return Err(Failure::new(text));
+        }
+        address.clone_into(&mut running.address);
+        Ok(running)
+    }
+
     fn apache(folder: PathBuf, version: &str) -> Result<Self, Failure> {
         let script = root().join("scripts/apache-kafka.sh");
         let (cache, cluster) = (tools::folder().join("kafka"), folder.join("cluster"));
-        run_quietly(Command::new(&script).args(["install", version]).env("KAFKA_CACHE", &cache))?;
+        if !cache.join(version).join(".complete").exists() {
+            tools::programs()?;
+            let why = "it is the target; its jars, by Maven, into .tools/";
+            task::step(&format!("install Apache Kafka {version}"), why, || {
+                let mut install = Command::new(&script);
+                run_quietly(install.args(["install", version]).env("KAFKA_CACHE", &cache))
+            })?;
+        }
         let mut guard = guarded(AT_END, &script);
         guard.args(["stop", "--kill", "--dir"]).arg(&cluster).env("KAFKA_CACHE", &cache);
         let guard = guard.stdout(Stdio::null()).spawn()?;
@@ -89,4 +134,21 @@ impl Drop for Running {
         let _ = self.guard.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn folder_of(server: &str) -> PathBuf {
+    root().join("conformance/servers").join(server)
+}
+
+/// Builds kfake into `.tools/`; Go gets the modules that `go.sum` names.
+fn kfake() -> Result<PathBuf, Failure> {
+    let program = tools::folder().join("conformance").join("kfake");
+    task::step("build kfake", "the fake cluster of franz-go is a target; into .tools/", || {
+        let mut go = Command::new("go");
+        go.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder_of("kfake"));
+        run_quietly(&mut go)
+            .map(drop)
+            .map_err(|failure| Failure::new(format!("{failure} (it takes Go 1.26 or newer)")))
+    })?;
+    Ok(program)
 }

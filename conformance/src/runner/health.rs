@@ -1,0 +1,69 @@
+//! Whether the target is still there. A run against one that has died or hangs ends soon, and says
+//! so once, in place of waiting in each test.
+
+use crate::target::Target;
+use crate::wire::{NoAnswer, Trace, Wire};
+use ottla_protocol::messages::Request;
+use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long between two tries to reach a target that is being started again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is known of the target, and which tests are running.
+#[derive(Default)]
+pub(crate) struct Health {
+    gone: OnceLock<String>,
+    running: Mutex<BTreeSet<String>>,
+}
+
+impl Health {
+    /// Why no further test is run, if so.
+    pub(crate) fn gone(&self) -> Option<&str> {
+        self.gone.get().map(String::as_str)
+    }
+
+    /// A test begins.
+    pub(crate) fn begin(&self, test: &str) {
+        self.running().insert(test.to_owned());
+    }
+
+    /// A test has ended; where it went badly the target is asked whether it is still there. It has
+    /// the patience for an answer to come back: how long it was away, if it was and no other test
+    /// ran.
+    pub(crate) fn end(&self, test: &str, went_badly: bool, target: &Target) -> Option<Duration> {
+        let mut away = None;
+        if went_badly && self.gone().is_none() {
+            let began = Instant::now();
+            while let Err(why) = ask(target) {
+                away = Some(began.elapsed());
+                if began.elapsed() >= target.patience {
+                    let text = format!(
+                        "not run: the target no longer answers ({why}); these ran when it was \
+                         noticed: {}",
+                        self.running().iter().cloned().collect::<Vec<_>>().join(", ")
+                    );
+                    let _ = self.gone.set(text); // another thread may have said it
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+        let mut running = self.running();
+        running.remove(test);
+        away.filter(|_| running.is_empty())
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for ApiVersions on a new connection.
+fn ask(target: &Target) -> Result<(), NoAnswer> {
+    let began = Instant::now();
+    let mut wire = Wire::connect(target.address, target.patience, Trace::default(), 1, began)?;
+    wire.call(0, &Request::ApiVersions(Box::<ApiVersionsRequest>::default())).map(drop)
+}
