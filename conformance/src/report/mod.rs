@@ -95,7 +95,7 @@ impl Report {
         for outcome in &mut self.outcomes {
             let is_quiet = matches!(outcome.verdict, Verdict::Pass | Verdict::Unsupported);
             if keep == Keep::All || !is_quiet {
-                outcome.wire = wire::frames(&outcome.trace.frames(), requests);
+                outcome.wire = wire::frames(&outcome.trace.frames(), requests, wire::KEPT_BYTES);
             }
         }
     }

@@ -20,15 +20,15 @@ pub struct Frame {
     pub at_us: u64,
     /// What it is, where that is known: `Produce v9`, of the request and of its answer.
     pub api: Option<String>,
-    /// The bytes, at most [`KEPT_BYTES`] of them.
+    /// The bytes, of which a report keeps [`KEPT_BYTES`].
     pub hex: String,
     /// How many bytes there were.
     pub bytes: usize,
 }
 
-/// The frames of a trace. `requests` is the way that requests go; what an answer is follows from
-/// the request of the same correlation id on the same connection.
-pub fn frames(trace: &[Traced], requests: Way) -> Vec<Frame> {
+/// The frames of a trace, at most `kept` bytes of each. `requests` is the way that requests go;
+/// what an answer is follows from the request of the same correlation id on the same connection.
+pub fn frames(trace: &[Traced], requests: Way, kept: usize) -> Vec<Frame> {
     let mut asked = HashMap::new();
     let mut known = Vec::with_capacity(trace.len());
     for traced in trace {
@@ -44,11 +44,11 @@ pub fn frames(trace: &[Traced], requests: Way) -> Vec<Frame> {
         };
         known.push(api);
     }
-    trace.iter().zip(known).map(|(traced, api)| frame(traced, api)).collect()
+    trace.iter().zip(known).map(|(traced, api)| frame(traced, api, kept)).collect()
 }
 
-fn frame(traced: &Traced, api: Option<(ApiKey, i16)>) -> Frame {
-    let kept = traced.bytes.len().min(KEPT_BYTES);
+fn frame(traced: &Traced, api: Option<(ApiKey, i16)>, kept: usize) -> Frame {
+    let kept = traced.bytes.len().min(kept);
     Frame {
         connection: traced.connection,
         way: traced.way,

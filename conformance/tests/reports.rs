@@ -1,0 +1,5 @@
+//! Reports and annotated frames.
+
+mod reports {
+    mod annotate;
+}
