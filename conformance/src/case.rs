@@ -61,6 +61,29 @@ pub struct Case {
     pub run: fn(&mut Context<'_>) -> Step,
 }
 
+impl Case {
+    /// A test that is run once.
+    pub const fn once(
+        name: &'static str,
+        profile: Profile,
+        run: fn(&mut Context<'_>) -> Step,
+        statements: &'static [&'static str],
+    ) -> Self {
+        Self { name, profile, statements, axis: None, run }
+    }
+
+    /// A test that is run in each version of an API, from one on.
+    pub const fn each(
+        name: &'static str,
+        profile: Profile,
+        axis: (ApiKey, i16),
+        run: fn(&mut Context<'_>) -> Step,
+        statements: &'static [&'static str],
+    ) -> Self {
+        Self { name, profile, statements, axis: Some(axis), run }
+    }
+}
+
 /// A test of one target: a case and its version.
 #[derive(Clone, Copy)]
 pub struct Test {

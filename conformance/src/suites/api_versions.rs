@@ -11,73 +11,64 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 use std::collections::BTreeSet;
 
 pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "api-versions/first-and-later",
-        profile: Core,
-        statements: &["K-API-VERSIONS-001", "K-API-VERSIONS-003", "K-API-VERSIONS-004"],
-        axis: Some((ApiKey::ApiVersions, 0)),
-        run: first_and_later,
-    },
-    Case {
-        name: "api-versions/above-the-highest",
-        profile: Core,
-        statements: &[
+    Case::each(
+        "api-versions/first-and-later",
+        Core,
+        (ApiKey::ApiVersions, 0),
+        first_and_later,
+        &["K-API-VERSIONS-001", "K-API-VERSIONS-003", "K-API-VERSIONS-004"],
+    ),
+    Case::once(
+        "api-versions/above-the-highest",
+        Core,
+        above_the_highest,
+        &[
             "K-API-VERSIONS-005",
             "K-API-VERSIONS-006",
             "K-API-VERSIONS-007",
             "K-API-VERSIONS-008",
             "K-API-VERSIONS-009",
         ],
-        axis: None,
-        run: above_the_highest,
-    },
-    Case {
-        name: "api-versions/client-software",
-        profile: Core,
-        statements: &["K-API-VERSIONS-010", "K-API-VERSIONS-011", "K-API-VERSIONS-012"],
-        axis: Some((ApiKey::ApiVersions, 3)),
-        run: client_software,
-    },
-    Case {
-        name: "api-versions/ranges",
-        profile: Core,
-        statements: &["K-API-VERSIONS-014", "K-API-VERSIONS-015", "K-API-VERSIONS-018"],
-        axis: Some((ApiKey::ApiVersions, 0)),
-        run: ranges,
-    },
-    Case {
-        name: "api-versions/what-clients-infer-from",
-        profile: Core,
-        statements: &["K-API-VERSIONS-019", "K-API-VERSIONS-020"],
-        axis: None,
-        run: what_clients_infer_from,
-    },
-    Case {
-        name: "api-versions/features",
-        profile: Core,
-        statements: &[
-            "K-API-VERSIONS-021",
-            "K-API-VERSIONS-022",
-            "K-API-VERSIONS-023",
-            "K-API-VERSIONS-025",
-        ],
-        axis: Some((ApiKey::ApiVersions, 3)),
-        run: features,
-    },
-    Case {
-        name: "api-versions/every-listed-version-is-served",
-        profile: Core,
-        statements: &["K-API-VERSIONS-013", "K-API-VERSIONS-028"],
-        axis: None,
-        run: honesty::every_listed_version_is_served,
-    },
-    Case {
-        name: "api-versions/all-brokers-list-the-same",
-        profile: Core,
-        statements: &["K-API-VERSIONS-016"],
-        axis: None,
-        run: all_brokers_list_the_same,
-    },
+    ),
+    Case::each(
+        "api-versions/client-software",
+        Core,
+        (ApiKey::ApiVersions, 3),
+        client_software,
+        &["K-API-VERSIONS-010", "K-API-VERSIONS-011", "K-API-VERSIONS-012"],
+    ),
+    Case::each(
+        "api-versions/ranges",
+        Core,
+        (ApiKey::ApiVersions, 0),
+        ranges,
+        &["K-API-VERSIONS-014", "K-API-VERSIONS-015", "K-API-VERSIONS-018"],
+    ),
+    Case::once(
+        "api-versions/what-clients-infer-from",
+        Core,
+        what_clients_infer_from,
+        &["K-API-VERSIONS-019", "K-API-VERSIONS-020"],
+    ),
+    Case::each(
+        "api-versions/features",
+        Core,
+        (ApiKey::ApiVersions, 3),
+        features,
+        &["K-API-VERSIONS-021", "K-API-VERSIONS-022", "K-API-VERSIONS-023", "K-API-VERSIONS-025"],
+    ),
+    Case::once(
+        "api-versions/every-listed-version-is-served",
+        Core,
+        honesty::every_listed_version_is_served,
+        &["K-API-VERSIONS-013", "K-API-VERSIONS-028"],
+    ),
+    Case::once(
+        "api-versions/all-brokers-list-the-same",
+        Core,
+        all_brokers_list_the_same,
+        &["K-API-VERSIONS-016"],
+    ),
 ];
 
 fn request(version: i16, name: &str, software_version: &str) -> Request {

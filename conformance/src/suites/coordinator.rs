@@ -7,23 +7,35 @@ use ottla_protocol::messages::ApiKey;
 
 const INVALID_GROUP_ID: i16 = 24;
 
-macro_rules! case {
-    ($name:literal, $axis:ident, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("coordinator/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, 0)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("empty-group-id-join", JoinGroup, join, "K-COORDINATOR-004"),
-    case!("empty-group-id-sync", SyncGroup, sync, "K-COORDINATOR-004"),
-    case!("empty-group-id-heartbeat", Heartbeat, heartbeat, "K-COORDINATOR-004"),
-    case!("empty-group-id-leave", LeaveGroup, leave, "K-COORDINATOR-004"),
+    Case::each(
+        "coordinator/empty-group-id-join",
+        Groups,
+        (ApiKey::JoinGroup, 0),
+        join,
+        &["K-COORDINATOR-004"],
+    ),
+    Case::each(
+        "coordinator/empty-group-id-sync",
+        Groups,
+        (ApiKey::SyncGroup, 0),
+        sync,
+        &["K-COORDINATOR-004"],
+    ),
+    Case::each(
+        "coordinator/empty-group-id-heartbeat",
+        Groups,
+        (ApiKey::Heartbeat, 0),
+        heartbeat,
+        &["K-COORDINATOR-004"],
+    ),
+    Case::each(
+        "coordinator/empty-group-id-leave",
+        Groups,
+        (ApiKey::LeaveGroup, 0),
+        leave,
+        &["K-COORDINATOR-004"],
+    ),
 ];
 
 const STATEMENT: &str = "K-COORDINATOR-004";

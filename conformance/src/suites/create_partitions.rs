@@ -16,34 +16,26 @@ use ottla_protocol::messages::create_partitions::{
 };
 use ottla_protocol::messages::{ApiKey, Request, Response};
 
-macro_rules! case {
-    ($name:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("create-partitions/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::CreatePartitions, 0)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "refused",
+    Case::each(
+        "create-partitions/refused",
+        Admin,
+        (ApiKey::CreatePartitions, 0),
         refused,
-        "K-CREATE-PARTITIONS-001",
-        "K-CREATE-PARTITIONS-002",
-        "K-CREATE-PARTITIONS-005",
-        "K-CREATE-PARTITIONS-006",
-        "K-CREATE-PARTITIONS-007"
+        &[
+            "K-CREATE-PARTITIONS-001",
+            "K-CREATE-PARTITIONS-002",
+            "K-CREATE-PARTITIONS-005",
+            "K-CREATE-PARTITIONS-006",
+            "K-CREATE-PARTITIONS-007",
+        ],
     ),
-    case!(
-        "added",
+    Case::each(
+        "create-partitions/added",
+        Admin,
+        (ApiKey::CreatePartitions, 0),
         added,
-        "K-CREATE-PARTITIONS-003",
-        "K-CREATE-PARTITIONS-004",
-        "K-CREATE-PARTITIONS-008"
+        &["K-CREATE-PARTITIONS-003", "K-CREATE-PARTITIONS-004", "K-CREATE-PARTITIONS-008"],
     ),
 ];
 

@@ -15,64 +15,69 @@ use ottla_protocol::messages::create_topics::{
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const INVALID_REPLICATION_FACTOR: i16 = 38;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("create-topics/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::CreateTopics, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("names", 0, names, "K-CREATE-TOPICS-001", "K-CREATE-TOPICS-002"),
-    case!(
-        "numbers",
-        0,
+    Case::each(
+        "create-topics/names",
+        Admin,
+        (ApiKey::CreateTopics, 0),
+        names,
+        &["K-CREATE-TOPICS-001", "K-CREATE-TOPICS-002"],
+    ),
+    Case::each(
+        "create-topics/numbers",
+        Admin,
+        (ApiKey::CreateTopics, 0),
         numbers,
-        "K-CREATE-TOPICS-003",
-        "K-CREATE-TOPICS-004",
-        "K-CREATE-TOPICS-005"
+        &["K-CREATE-TOPICS-003", "K-CREATE-TOPICS-004", "K-CREATE-TOPICS-005"],
     ),
-    case!(
-        "named-twice",
-        0,
+    Case::each(
+        "create-topics/named-twice",
+        Admin,
+        (ApiKey::CreateTopics, 0),
         named_twice,
-        "K-CREATE-TOPICS-006",
-        "K-CREATE-TOPICS-007",
-        "K-CREATE-TOPICS-022"
+        &["K-CREATE-TOPICS-006", "K-CREATE-TOPICS-007", "K-CREATE-TOPICS-022"],
     ),
-    case!(
-        "assignments",
-        0,
+    Case::each(
+        "create-topics/assignments",
+        Admin,
+        (ApiKey::CreateTopics, 0),
         assignments,
-        "K-CREATE-TOPICS-008",
-        "K-CREATE-TOPICS-009",
-        "K-CREATE-TOPICS-010",
-        "K-CREATE-TOPICS-011",
-        "K-CREATE-TOPICS-023"
+        &[
+            "K-CREATE-TOPICS-008",
+            "K-CREATE-TOPICS-009",
+            "K-CREATE-TOPICS-010",
+            "K-CREATE-TOPICS-011",
+            "K-CREATE-TOPICS-023",
+        ],
     ),
-    case!(
-        "validate-only",
-        0,
+    Case::each(
+        "create-topics/validate-only",
+        Admin,
+        (ApiKey::CreateTopics, 0),
         validate_only,
-        "K-CREATE-TOPICS-012",
-        "K-CREATE-TOPICS-013",
-        "K-CREATE-TOPICS-014"
+        &["K-CREATE-TOPICS-012", "K-CREATE-TOPICS-013", "K-CREATE-TOPICS-014"],
     ),
-    case!("settings", 0, settings, "K-CREATE-TOPICS-015", "K-CREATE-TOPICS-016"),
-    case!(
-        "what-is-told",
-        5,
+    Case::each(
+        "create-topics/settings",
+        Admin,
+        (ApiKey::CreateTopics, 0),
+        settings,
+        &["K-CREATE-TOPICS-015", "K-CREATE-TOPICS-016"],
+    ),
+    Case::each(
+        "create-topics/what-is-told",
+        Admin,
+        (ApiKey::CreateTopics, 5),
         what_is_told,
-        "K-CREATE-TOPICS-017",
-        "K-CREATE-TOPICS-018",
-        "K-CREATE-TOPICS-021"
+        &["K-CREATE-TOPICS-017", "K-CREATE-TOPICS-018", "K-CREATE-TOPICS-021"],
     ),
-    case!("defaults", 4, defaults, "K-CREATE-TOPICS-019", "K-CREATE-TOPICS-020"),
+    Case::each(
+        "create-topics/defaults",
+        Admin,
+        (ApiKey::CreateTopics, 4),
+        defaults,
+        &["K-CREATE-TOPICS-019", "K-CREATE-TOPICS-020"],
+    ),
 ];
 
 /// A topic must be answered with this error.

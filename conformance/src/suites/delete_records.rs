@@ -18,34 +18,26 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
 const POLICY_VIOLATION: i16 = 44;
 
-macro_rules! case {
-    ($name:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("delete-records/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::DeleteRecords, 0)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "start-moves",
+    Case::each(
+        "delete-records/start-moves",
+        Admin,
+        (ApiKey::DeleteRecords, 0),
         start_moves,
-        "K-DELETE-RECORDS-001",
-        "K-DELETE-RECORDS-002",
-        "K-DELETE-RECORDS-003",
-        "K-DELETE-RECORDS-006",
-        "K-DELETE-RECORDS-007"
+        &[
+            "K-DELETE-RECORDS-001",
+            "K-DELETE-RECORDS-002",
+            "K-DELETE-RECORDS-003",
+            "K-DELETE-RECORDS-006",
+            "K-DELETE-RECORDS-007",
+        ],
     ),
-    case!(
-        "refused",
+    Case::each(
+        "delete-records/refused",
+        Admin,
+        (ApiKey::DeleteRecords, 0),
         refused,
-        "K-DELETE-RECORDS-004",
-        "K-DELETE-RECORDS-005",
-        "K-DELETE-RECORDS-008"
+        &["K-DELETE-RECORDS-004", "K-DELETE-RECORDS-005", "K-DELETE-RECORDS-008"],
     ),
 ];
 

@@ -13,34 +13,42 @@ use crate::wire::Wire;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::{ApiKey, Request, Response};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        case!($name, DeleteTopics, $since, $run, $($statement),+)
-    };
-    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("delete-topics/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("unknown", 0, unknown, "K-DELETE-TOPICS-002", "K-DELETE-TOPICS-003"),
-    case!("refused", 0, refused, "K-DELETE-TOPICS-001", "K-DELETE-TOPICS-009"),
-    case!("by-id", 6, by_id, "K-DELETE-TOPICS-004"),
-    case!(
-        "made-again",
-        0,
-        made_again,
-        "K-DELETE-TOPICS-005",
-        "K-DELETE-TOPICS-007",
-        "K-DELETE-TOPICS-008"
+    Case::each(
+        "delete-topics/unknown",
+        Admin,
+        (ApiKey::DeleteTopics, 0),
+        unknown,
+        &["K-DELETE-TOPICS-002", "K-DELETE-TOPICS-003"],
     ),
-    case!("fetch-by-an-old-id", Fetch, 13, fetch_by_an_old_id, "K-DELETE-TOPICS-006"),
+    Case::each(
+        "delete-topics/refused",
+        Admin,
+        (ApiKey::DeleteTopics, 0),
+        refused,
+        &["K-DELETE-TOPICS-001", "K-DELETE-TOPICS-009"],
+    ),
+    Case::each(
+        "delete-topics/by-id",
+        Admin,
+        (ApiKey::DeleteTopics, 6),
+        by_id,
+        &["K-DELETE-TOPICS-004"],
+    ),
+    Case::each(
+        "delete-topics/made-again",
+        Admin,
+        (ApiKey::DeleteTopics, 0),
+        made_again,
+        &["K-DELETE-TOPICS-005", "K-DELETE-TOPICS-007", "K-DELETE-TOPICS-008"],
+    ),
+    Case::each(
+        "delete-topics/fetch-by-an-old-id",
+        Admin,
+        (ApiKey::Fetch, 13),
+        fetch_by_an_old_id,
+        &["K-DELETE-TOPICS-006"],
+    ),
 ];
 
 /// The error with which one topic is answered; none without exactly one entry.

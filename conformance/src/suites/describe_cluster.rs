@@ -13,29 +13,26 @@ const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 /// "Not asked for", in fields of authorised operations.
 const NOT_ASKED: i32 = i32::MIN;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("describe-cluster/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::DescribeCluster, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "is-that-of-metadata",
-        0,
+    Case::each(
+        "describe-cluster/is-that-of-metadata",
+        Admin,
+        (ApiKey::DescribeCluster, 0),
         is_that_of_metadata,
-        "K-DESCRIBE-CLUSTER-001",
-        "K-DESCRIBE-CLUSTER-002",
-        "K-DESCRIBE-CLUSTER-003",
-        "K-DESCRIBE-CLUSTER-005"
+        &[
+            "K-DESCRIBE-CLUSTER-001",
+            "K-DESCRIBE-CLUSTER-002",
+            "K-DESCRIBE-CLUSTER-003",
+            "K-DESCRIBE-CLUSTER-005",
+        ],
     ),
-    case!("endpoint-type", 1, endpoint_type, "K-DESCRIBE-CLUSTER-004"),
+    Case::each(
+        "describe-cluster/endpoint-type",
+        Admin,
+        (ApiKey::DescribeCluster, 1),
+        endpoint_type,
+        &["K-DESCRIBE-CLUSTER-004"],
+    ),
 ];
 
 fn ask(

@@ -17,33 +17,42 @@ use std::collections::BTreeSet;
 const SET_ON_TOPIC: i8 = 1;
 const DEFAULT: i8 = 5;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("describe-configs/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::DescribeConfigs, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "of-a-topic",
-        0,
+    Case::each(
+        "describe-configs/of-a-topic",
+        Admin,
+        (ApiKey::DescribeConfigs, 0),
         of_a_topic,
-        "K-DESCRIBE-CONFIGS-001",
-        "K-DESCRIBE-CONFIGS-002",
-        "K-DESCRIBE-CONFIGS-005",
-        "K-DESCRIBE-CONFIGS-008",
-        "K-DESCRIBE-CONFIGS-009",
-        "K-DESCRIBE-CONFIGS-010"
+        &[
+            "K-DESCRIBE-CONFIGS-001",
+            "K-DESCRIBE-CONFIGS-002",
+            "K-DESCRIBE-CONFIGS-005",
+            "K-DESCRIBE-CONFIGS-008",
+            "K-DESCRIBE-CONFIGS-009",
+            "K-DESCRIBE-CONFIGS-010",
+        ],
     ),
-    case!("synonyms", 0, synonyms, "K-DESCRIBE-CONFIGS-003"),
-    case!("of-a-broker", 0, of_a_broker, "K-DESCRIBE-CONFIGS-004"),
-    case!("unknown", 0, unknown, "K-DESCRIBE-CONFIGS-006", "K-DESCRIBE-CONFIGS-007"),
+    Case::each(
+        "describe-configs/synonyms",
+        Admin,
+        (ApiKey::DescribeConfigs, 0),
+        synonyms,
+        &["K-DESCRIBE-CONFIGS-003"],
+    ),
+    Case::each(
+        "describe-configs/of-a-broker",
+        Admin,
+        (ApiKey::DescribeConfigs, 0),
+        of_a_broker,
+        &["K-DESCRIBE-CONFIGS-004"],
+    ),
+    Case::each(
+        "describe-configs/unknown",
+        Admin,
+        (ApiKey::DescribeConfigs, 0),
+        unknown,
+        &["K-DESCRIBE-CONFIGS-006", "K-DESCRIBE-CONFIGS-007"],
+    ),
 ];
 
 /// Settings of every topic, with their types.

@@ -13,30 +13,33 @@ const GROUP_ID_NOT_FOUND: i16 = 69;
 /// "Not asked for", in fields of authorised operations.
 const NOT_ASKED: i32 = i32::MIN;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("describe-groups/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::DescribeGroups, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "several",
-        0,
+    Case::each(
+        "describe-groups/several",
+        Groups,
+        (ApiKey::DescribeGroups, 0),
         several,
-        "K-DESCRIBE-GROUPS-001",
-        "K-DESCRIBE-GROUPS-002",
-        "K-DESCRIBE-GROUPS-003",
-        "K-DESCRIBE-GROUPS-007"
+        &[
+            "K-DESCRIBE-GROUPS-001",
+            "K-DESCRIBE-GROUPS-002",
+            "K-DESCRIBE-GROUPS-003",
+            "K-DESCRIBE-GROUPS-007",
+        ],
     ),
-    case!("states", 0, states, "K-DESCRIBE-GROUPS-004"),
-    case!("members", 0, members, "K-DESCRIBE-GROUPS-005", "K-DESCRIBE-GROUPS-006"),
+    Case::each(
+        "describe-groups/states",
+        Groups,
+        (ApiKey::DescribeGroups, 0),
+        states,
+        &["K-DESCRIBE-GROUPS-004"],
+    ),
+    Case::each(
+        "describe-groups/members",
+        Groups,
+        (ApiKey::DescribeGroups, 0),
+        members,
+        &["K-DESCRIBE-GROUPS-005", "K-DESCRIBE-GROUPS-006"],
+    ),
 ];
 
 /// What is answered for these groups.

@@ -14,53 +14,58 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::records::{BatchIter, Compression, RecordBatch};
 use std::time::{Duration, Instant};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("fetch/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::Fetch, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("held-back", 4, held_back, "K-FETCH-001", "K-FETCH-002", "K-FETCH-011", "K-FETCH-033"),
-    case!("at-once", 4, at_once, "K-FETCH-003", "K-FETCH-004"),
-    case!("oversized-first-batch", 4, oversized_first_batch, "K-FETCH-005", "K-FETCH-006"),
-    case!("limits", 4, limits, "K-FETCH-007", "K-FETCH-008", "K-FETCH-009"),
-    case!(
-        "every-offset",
-        4,
+    Case::each(
+        "fetch/held-back",
+        Core,
+        (ApiKey::Fetch, 4),
+        held_back,
+        &["K-FETCH-001", "K-FETCH-002", "K-FETCH-011", "K-FETCH-033"],
+    ),
+    Case::each("fetch/at-once", Core, (ApiKey::Fetch, 4), at_once, &["K-FETCH-003", "K-FETCH-004"]),
+    Case::each(
+        "fetch/oversized-first-batch",
+        Core,
+        (ApiKey::Fetch, 4),
+        oversized_first_batch,
+        &["K-FETCH-005", "K-FETCH-006"],
+    ),
+    Case::each(
+        "fetch/limits",
+        Core,
+        (ApiKey::Fetch, 4),
+        limits,
+        &["K-FETCH-007", "K-FETCH-008", "K-FETCH-009"],
+    ),
+    Case::each(
+        "fetch/every-offset",
+        Core,
+        (ApiKey::Fetch, 4),
         every_offset,
-        "K-FETCH-010",
-        "K-FETCH-035",
-        "K-FETCH-036",
-        "K-FETCH-037"
+        &["K-FETCH-010", "K-FETCH-035", "K-FETCH-036", "K-FETCH-037"],
     ),
-    case!("out-of-range", 4, out_of_range, "K-FETCH-013", "K-FETCH-014", "K-FETCH-016"),
-    case!(
-        "marks",
-        4,
+    Case::each(
+        "fetch/out-of-range",
+        Core,
+        (ApiKey::Fetch, 4),
+        out_of_range,
+        &["K-FETCH-013", "K-FETCH-014", "K-FETCH-016"],
+    ),
+    Case::each(
+        "fetch/marks",
+        Core,
+        (ApiKey::Fetch, 4),
         marks,
-        "K-FETCH-019",
-        "K-FETCH-020",
-        "K-FETCH-021",
-        "K-FETCH-030",
-        "K-FETCH-033"
+        &["K-FETCH-019", "K-FETCH-020", "K-FETCH-021", "K-FETCH-030", "K-FETCH-033"],
     ),
-    case!(
-        "unknown-partitions",
-        4,
+    Case::each(
+        "fetch/unknown-partitions",
+        Core,
+        (ApiKey::Fetch, 4),
         unknown_partitions,
-        "K-FETCH-023",
-        "K-FETCH-024",
-        "K-FETCH-025",
-        "K-FETCH-026"
+        &["K-FETCH-023", "K-FETCH-024", "K-FETCH-025", "K-FETCH-026"],
     ),
-    case!("zstd", 4, zstd, "K-FETCH-034"),
+    Case::each("fetch/zstd", Core, (ApiKey::Fetch, 4), zstd, &["K-FETCH-034"]),
 ];
 
 /// How long a fetch waits in these tests.

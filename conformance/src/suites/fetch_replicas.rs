@@ -9,20 +9,20 @@ use ottla_protocol::messages::ApiKey;
 use ottla_protocol::messages::fetch::FetchRequest;
 
 pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "fetch-replicas/current-leader-epoch",
-        profile: Core,
-        statements: &["K-FETCH-REPLICAS-002", "K-FETCH-REPLICAS-003"],
-        axis: Some((ApiKey::Fetch, 9)),
-        run: current_leader_epoch,
-    },
-    Case {
-        name: "fetch-replicas/last-fetched-epoch",
-        profile: Core,
-        statements: &["K-FETCH-REPLICAS-004", "K-FETCH-REPLICAS-005", "K-FETCH-REPLICAS-010"],
-        axis: Some((ApiKey::Fetch, 12)),
-        run: last_fetched_epoch,
-    },
+    Case::each(
+        "fetch-replicas/current-leader-epoch",
+        Core,
+        (ApiKey::Fetch, 9),
+        current_leader_epoch,
+        &["K-FETCH-REPLICAS-002", "K-FETCH-REPLICAS-003"],
+    ),
+    Case::each(
+        "fetch-replicas/last-fetched-epoch",
+        Core,
+        (ApiKey::Fetch, 12),
+        last_fetched_epoch,
+        &["K-FETCH-REPLICAS-004", "K-FETCH-REPLICAS-005", "K-FETCH-REPLICAS-010"],
+    ),
 ];
 
 const OUT_OF_RANGE: i16 = 1;

@@ -12,56 +12,83 @@ use ottla_protocol::messages::fetch::{
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use std::time::{Duration, Instant};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("fetch-sessions/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::Fetch, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("opening", 7, opening, "K-FETCH-SESSIONS-002"),
-    case!("nothing-new", 7, nothing_new, "K-FETCH-SESSIONS-001", "K-FETCH-SESSIONS-009"),
-    case!(
-        "epochs",
-        7,
+    Case::each(
+        "fetch-sessions/opening",
+        Core,
+        (ApiKey::Fetch, 7),
+        opening,
+        &["K-FETCH-SESSIONS-002"],
+    ),
+    Case::each(
+        "fetch-sessions/nothing-new",
+        Core,
+        (ApiKey::Fetch, 7),
+        nothing_new,
+        &["K-FETCH-SESSIONS-001", "K-FETCH-SESSIONS-009"],
+    ),
+    Case::each(
+        "fetch-sessions/epochs",
+        Core,
+        (ApiKey::Fetch, 7),
         epochs,
-        "K-FETCH-SESSIONS-003",
-        "K-FETCH-SESSIONS-005",
-        "K-FETCH-SESSIONS-006"
+        &["K-FETCH-SESSIONS-003", "K-FETCH-SESSIONS-005", "K-FETCH-SESSIONS-006"],
     ),
-    case!(
-        "unknown-session",
-        7,
+    Case::each(
+        "fetch-sessions/unknown-session",
+        Core,
+        (ApiKey::Fetch, 7),
         unknown_session,
-        "K-FETCH-SESSIONS-004",
-        "K-FETCH-SESSIONS-005",
-        "K-FETCH-SESSIONS-006"
+        &["K-FETCH-SESSIONS-004", "K-FETCH-SESSIONS-005", "K-FETCH-SESSIONS-006"],
     ),
-    case!("closing", 7, closing, "K-FETCH-SESSIONS-007"),
-    case!("errors-come-again", 7, errors_come_again, "K-FETCH-SESSIONS-010"),
-    case!(
-        "kept-and-forgotten",
-        7,
+    Case::each(
+        "fetch-sessions/closing",
+        Core,
+        (ApiKey::Fetch, 7),
+        closing,
+        &["K-FETCH-SESSIONS-007"],
+    ),
+    Case::each(
+        "fetch-sessions/errors-come-again",
+        Core,
+        (ApiKey::Fetch, 7),
+        errors_come_again,
+        &["K-FETCH-SESSIONS-010"],
+    ),
+    Case::each(
+        "fetch-sessions/kept-and-forgotten",
+        Core,
+        (ApiKey::Fetch, 7),
         kept_and_forgotten,
-        "K-FETCH-SESSIONS-011",
-        "K-FETCH-SESSIONS-012"
+        &["K-FETCH-SESSIONS-011", "K-FETCH-SESSIONS-012"],
     ),
-    case!("high-watermark-rises", 7, high_watermark_rises, "K-FETCH-SESSIONS-013"),
-    case!("names-and-ids", 13, names_and_ids, "K-FETCH-SESSIONS-014"),
-    case!("full-fetch-replaces", 7, full_fetch_replaces, "K-FETCH-SESSIONS-017"),
-    Case {
-        name: "fetch-sessions/others-do-not-evict",
-        profile: Core,
-        statements: &["K-FETCH-SESSIONS-016"],
-        axis: None,
-        run: others_do_not_evict,
-    },
+    Case::each(
+        "fetch-sessions/high-watermark-rises",
+        Core,
+        (ApiKey::Fetch, 7),
+        high_watermark_rises,
+        &["K-FETCH-SESSIONS-013"],
+    ),
+    Case::each(
+        "fetch-sessions/names-and-ids",
+        Core,
+        (ApiKey::Fetch, 13),
+        names_and_ids,
+        &["K-FETCH-SESSIONS-014"],
+    ),
+    Case::each(
+        "fetch-sessions/full-fetch-replaces",
+        Core,
+        (ApiKey::Fetch, 7),
+        full_fetch_replaces,
+        &["K-FETCH-SESSIONS-017"],
+    ),
+    Case::once(
+        "fetch-sessions/others-do-not-evict",
+        Core,
+        others_do_not_evict,
+        &["K-FETCH-SESSIONS-016"],
+    ),
 ];
 
 const NOT_FOUND: i16 = 70;

@@ -16,31 +16,34 @@ use std::collections::BTreeSet;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 const INVALID_REQUEST: i16 = 42;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("find-coordinator/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::FindCoordinator, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "is-found",
-        0,
+    Case::each(
+        "find-coordinator/is-found",
+        Groups,
+        (ApiKey::FindCoordinator, 0),
         is_found,
-        "K-FIND-COORDINATOR-001",
-        "K-FIND-COORDINATOR-002",
-        "K-FIND-COORDINATOR-003",
-        "K-FIND-COORDINATOR-008",
-        "K-FIND-COORDINATOR-009"
+        &[
+            "K-FIND-COORDINATOR-001",
+            "K-FIND-COORDINATOR-002",
+            "K-FIND-COORDINATOR-003",
+            "K-FIND-COORDINATOR-008",
+            "K-FIND-COORDINATOR-009",
+        ],
     ),
-    case!("key-types", 1, key_types, "K-FIND-COORDINATOR-007"),
-    case!("several-keys", 4, several_keys, "K-FIND-COORDINATOR-004", "K-FIND-COORDINATOR-010"),
+    Case::each(
+        "find-coordinator/key-types",
+        Groups,
+        (ApiKey::FindCoordinator, 1),
+        key_types,
+        &["K-FIND-COORDINATOR-007"],
+    ),
+    Case::each(
+        "find-coordinator/several-keys",
+        Groups,
+        (ApiKey::FindCoordinator, 4),
+        several_keys,
+        &["K-FIND-COORDINATOR-004", "K-FIND-COORDINATOR-010"],
+    ),
 ];
 
 fn ask(

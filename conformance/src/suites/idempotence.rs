@@ -11,53 +11,57 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::records::BatchFields;
 use std::collections::BTreeSet;
 
-macro_rules! case {
-    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("idempotence/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "duplicates",
-        Produce,
-        3,
+    Case::each(
+        "idempotence/duplicates",
+        Core,
+        (ApiKey::Produce, 3),
         duplicates,
-        "K-IDEMPOTENCE-001",
-        "K-IDEMPOTENCE-002",
-        "K-IDEMPOTENCE-003",
-        "K-IDEMPOTENCE-004"
+        &["K-IDEMPOTENCE-001", "K-IDEMPOTENCE-002", "K-IDEMPOTENCE-003", "K-IDEMPOTENCE-004"],
     ),
-    case!("gaps", Produce, 3, gaps, "K-IDEMPOTENCE-006"),
-    case!(
-        "epochs",
-        Produce,
-        3,
+    Case::each("idempotence/gaps", Core, (ApiKey::Produce, 3), gaps, &["K-IDEMPOTENCE-006"]),
+    Case::each(
+        "idempotence/epochs",
+        Core,
+        (ApiKey::Produce, 3),
         epochs,
-        "K-IDEMPOTENCE-007",
-        "K-IDEMPOTENCE-008",
-        "K-IDEMPOTENCE-009",
-        "K-IDEMPOTENCE-010"
+        &["K-IDEMPOTENCE-007", "K-IDEMPOTENCE-008", "K-IDEMPOTENCE-009", "K-IDEMPOTENCE-010"],
     ),
-    case!("unknown-producer", Produce, 3, unknown_producer, "K-IDEMPOTENCE-011"),
-    case!("wrap", Produce, 3, wrap, "K-IDEMPOTENCE-013", "K-IDEMPOTENCE-014"),
-    case!("five-in-flight", Produce, 3, five_in_flight, "K-IDEMPOTENCE-015", "K-IDEMPOTENCE-016"),
-    case!(
-        "producer-ids",
-        InitProducerId,
-        0,
+    Case::each(
+        "idempotence/unknown-producer",
+        Core,
+        (ApiKey::Produce, 3),
+        unknown_producer,
+        &["K-IDEMPOTENCE-011"],
+    ),
+    Case::each(
+        "idempotence/wrap",
+        Core,
+        (ApiKey::Produce, 3),
+        wrap,
+        &["K-IDEMPOTENCE-013", "K-IDEMPOTENCE-014"],
+    ),
+    Case::each(
+        "idempotence/five-in-flight",
+        Core,
+        (ApiKey::Produce, 3),
+        five_in_flight,
+        &["K-IDEMPOTENCE-015", "K-IDEMPOTENCE-016"],
+    ),
+    Case::each(
+        "idempotence/producer-ids",
+        Core,
+        (ApiKey::InitProducerId, 0),
         producer_ids,
-        "K-IDEMPOTENCE-021",
-        "K-IDEMPOTENCE-022",
-        "K-IDEMPOTENCE-023"
+        &["K-IDEMPOTENCE-021", "K-IDEMPOTENCE-022", "K-IDEMPOTENCE-023"],
     ),
-    case!("half-an-identity", InitProducerId, 3, half_an_identity, "K-IDEMPOTENCE-024"),
+    Case::each(
+        "idempotence/half-an-identity",
+        Core,
+        (ApiKey::InitProducerId, 3),
+        half_an_identity,
+        &["K-IDEMPOTENCE-024"],
+    ),
 ];
 
 /// A producer with a partition.

@@ -19,51 +19,53 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-macro_rules! case {
-    ($name:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("incremental-alter-configs/", $name),
-            profile: Admin,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::IncrementalAlterConfigs, 0)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "set-and-delete",
+    Case::each(
+        "incremental-alter-configs/set-and-delete",
+        Admin,
+        (ApiKey::IncrementalAlterConfigs, 0),
         set_and_delete,
-        "K-INCREMENTAL-ALTER-CONFIGS-001",
-        "K-INCREMENTAL-ALTER-CONFIGS-002"
+        &["K-INCREMENTAL-ALTER-CONFIGS-001", "K-INCREMENTAL-ALTER-CONFIGS-002"],
     ),
-    case!(
-        "lists",
+    Case::each(
+        "incremental-alter-configs/lists",
+        Admin,
+        (ApiKey::IncrementalAlterConfigs, 0),
         lists,
-        "K-INCREMENTAL-ALTER-CONFIGS-003",
-        "K-INCREMENTAL-ALTER-CONFIGS-004",
-        "K-INCREMENTAL-ALTER-CONFIGS-005"
+        &[
+            "K-INCREMENTAL-ALTER-CONFIGS-003",
+            "K-INCREMENTAL-ALTER-CONFIGS-004",
+            "K-INCREMENTAL-ALTER-CONFIGS-005",
+        ],
     ),
-    case!(
-        "refused",
+    Case::each(
+        "incremental-alter-configs/refused",
+        Admin,
+        (ApiKey::IncrementalAlterConfigs, 0),
         refused,
-        "K-INCREMENTAL-ALTER-CONFIGS-006",
-        "K-INCREMENTAL-ALTER-CONFIGS-007",
-        "K-INCREMENTAL-ALTER-CONFIGS-009",
-        "K-INCREMENTAL-ALTER-CONFIGS-010",
-        "K-INCREMENTAL-ALTER-CONFIGS-011",
-        "K-INCREMENTAL-ALTER-CONFIGS-013"
+        &[
+            "K-INCREMENTAL-ALTER-CONFIGS-006",
+            "K-INCREMENTAL-ALTER-CONFIGS-007",
+            "K-INCREMENTAL-ALTER-CONFIGS-009",
+            "K-INCREMENTAL-ALTER-CONFIGS-010",
+            "K-INCREMENTAL-ALTER-CONFIGS-011",
+            "K-INCREMENTAL-ALTER-CONFIGS-013",
+        ],
     ),
-    case!("validate-only", validate_only, "K-INCREMENTAL-ALTER-CONFIGS-008"),
-    Case {
-        name: "incremental-alter-configs/of-all-brokers",
-        profile: Admin,
-        statements: &["K-INCREMENTAL-ALTER-CONFIGS-012", "K-DESCRIBE-CONFIGS-011"],
-        // One version: what it changes is the same for all of them.
-        axis: None,
-        run: of_all_brokers,
-    },
+    Case::each(
+        "incremental-alter-configs/validate-only",
+        Admin,
+        (ApiKey::IncrementalAlterConfigs, 0),
+        validate_only,
+        &["K-INCREMENTAL-ALTER-CONFIGS-008"],
+    ),
+    // One version: what it changes is the same for all of them.
+    Case::once(
+        "incremental-alter-configs/of-all-brokers",
+        Admin,
+        of_all_brokers,
+        &["K-INCREMENTAL-ALTER-CONFIGS-012", "K-DESCRIBE-CONFIGS-011"],
+    ),
 ];
 
 /// A setting, what to do with it, and the value.

@@ -11,65 +11,69 @@ use ottla_protocol::Bytes;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
 use ottla_protocol::messages::{ApiKey, Response};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("join-group/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::JoinGroup, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "member-ids",
-        0,
+    Case::each(
+        "join-group/member-ids",
+        Groups,
+        (ApiKey::JoinGroup, 0),
         member_ids,
-        "K-JOIN-GROUP-001",
-        "K-JOIN-GROUP-002",
-        "K-JOIN-GROUP-004",
-        "K-JOIN-GROUP-023"
+        &["K-JOIN-GROUP-001", "K-JOIN-GROUP-002", "K-JOIN-GROUP-004", "K-JOIN-GROUP-023"],
     ),
-    case!("unknown-members", 0, unknown_members, "K-JOIN-GROUP-005", "K-JOIN-GROUP-006"),
-    case!("session-timeouts", 0, session_timeouts, "K-JOIN-GROUP-007"),
-    case!(
-        "protocols-that-do-not-fit",
-        0,
+    Case::each(
+        "join-group/unknown-members",
+        Groups,
+        (ApiKey::JoinGroup, 0),
+        unknown_members,
+        &["K-JOIN-GROUP-005", "K-JOIN-GROUP-006"],
+    ),
+    Case::each(
+        "join-group/session-timeouts",
+        Groups,
+        (ApiKey::JoinGroup, 0),
+        session_timeouts,
+        &["K-JOIN-GROUP-007"],
+    ),
+    Case::each(
+        "join-group/protocols-that-do-not-fit",
+        Groups,
+        (ApiKey::JoinGroup, 0),
         protocols_that_do_not_fit,
-        "K-JOIN-GROUP-008",
-        "K-JOIN-GROUP-009",
-        "K-JOIN-GROUP-010"
+        &["K-JOIN-GROUP-008", "K-JOIN-GROUP-009", "K-JOIN-GROUP-010"],
     ),
-    case!(
-        "two-members",
-        0,
+    Case::each(
+        "join-group/two-members",
+        Groups,
+        (ApiKey::JoinGroup, 0),
         two_members,
-        "K-JOIN-GROUP-011",
-        "K-JOIN-GROUP-013",
-        "K-JOIN-GROUP-014",
-        "K-JOIN-GROUP-015",
-        "K-JOIN-GROUP-016",
-        "K-JOIN-GROUP-022"
+        &[
+            "K-JOIN-GROUP-011",
+            "K-JOIN-GROUP-013",
+            "K-JOIN-GROUP-014",
+            "K-JOIN-GROUP-015",
+            "K-JOIN-GROUP-016",
+            "K-JOIN-GROUP-022",
+        ],
     ),
-    case!(
-        "joining-again",
-        0,
+    Case::each(
+        "join-group/joining-again",
+        Groups,
+        (ApiKey::JoinGroup, 0),
         joining_again,
-        "K-JOIN-GROUP-017",
-        "K-JOIN-GROUP-018",
-        "K-JOIN-GROUP-019"
+        &["K-JOIN-GROUP-017", "K-JOIN-GROUP-018", "K-JOIN-GROUP-019"],
     ),
-    case!("protocol-type", 7, protocol_type, "K-JOIN-GROUP-033"),
-    case!(
-        "static-members",
-        5,
+    Case::each(
+        "join-group/protocol-type",
+        Groups,
+        (ApiKey::JoinGroup, 7),
+        protocol_type,
+        &["K-JOIN-GROUP-033"],
+    ),
+    Case::each(
+        "join-group/static-members",
+        Groups,
+        (ApiKey::JoinGroup, 5),
         static_members,
-        "K-JOIN-GROUP-025",
-        "K-JOIN-GROUP-026",
-        "K-JOIN-GROUP-027"
+        &["K-JOIN-GROUP-025", "K-JOIN-GROUP-026", "K-JOIN-GROUP-027"],
     ),
 ];
 

@@ -9,30 +9,28 @@ use crate::wire::Wire;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListedGroup};
 use ottla_protocol::messages::{ApiKey, Request, Response};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("list-groups/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::ListGroups, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("with-and-without-members", 0, all, "K-LIST-GROUPS-001", "K-LIST-GROUPS-008"),
-    case!(
-        "states",
-        4,
-        states,
-        "K-LIST-GROUPS-002",
-        "K-LIST-GROUPS-003",
-        "K-LIST-GROUPS-004",
-        "K-LIST-GROUPS-005"
+    Case::each(
+        "list-groups/with-and-without-members",
+        Groups,
+        (ApiKey::ListGroups, 0),
+        all,
+        &["K-LIST-GROUPS-001", "K-LIST-GROUPS-008"],
     ),
-    case!("types", 5, types, "K-LIST-GROUPS-006", "K-LIST-GROUPS-007"),
+    Case::each(
+        "list-groups/states",
+        Groups,
+        (ApiKey::ListGroups, 4),
+        states,
+        &["K-LIST-GROUPS-002", "K-LIST-GROUPS-003", "K-LIST-GROUPS-004", "K-LIST-GROUPS-005"],
+    ),
+    Case::each(
+        "list-groups/types",
+        Groups,
+        (ApiKey::ListGroups, 5),
+        types,
+        &["K-LIST-GROUPS-006", "K-LIST-GROUPS-007"],
+    ),
 ];
 
 /// The groups that are listed under these filters.

@@ -14,77 +14,89 @@ use ottla_protocol::messages::offset_for_leader_epoch::{
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::records::{BatchFields, Compression};
 
-macro_rules! case {
-    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: $name,
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
+    Case::each(
         "list-offsets/ends",
-        ListOffsets,
-        1,
+        Core,
+        (ApiKey::ListOffsets, 1),
         ends,
-        "K-LIST-OFFSETS-001",
-        "K-LIST-OFFSETS-005",
-        "K-LIST-OFFSETS-024",
-        "K-LIST-OFFSETS-025",
-        "K-LIST-OFFSETS-026"
+        &[
+            "K-LIST-OFFSETS-001",
+            "K-LIST-OFFSETS-005",
+            "K-LIST-OFFSETS-024",
+            "K-LIST-OFFSETS-025",
+            "K-LIST-OFFSETS-026",
+        ],
     ),
-    case!(
+    Case::each(
         "list-offsets/greatest-timestamp",
-        ListOffsets,
-        1,
+        Core,
+        (ApiKey::ListOffsets, 1),
         greatest_timestamp,
-        "K-LIST-OFFSETS-006",
-        "K-LIST-OFFSETS-007",
-        "K-LIST-OFFSETS-008",
-        "K-LIST-OFFSETS-009"
+        &["K-LIST-OFFSETS-006", "K-LIST-OFFSETS-007", "K-LIST-OFFSETS-008", "K-LIST-OFFSETS-009"],
     ),
-    case!(
+    Case::each(
         "list-offsets/special-timestamps",
-        ListOffsets,
-        1,
+        Core,
+        (ApiKey::ListOffsets, 1),
         special_timestamps,
-        "K-LIST-OFFSETS-010",
-        "K-LIST-OFFSETS-011",
-        "K-LIST-OFFSETS-012",
-        "K-LIST-OFFSETS-013",
-        "K-LIST-OFFSETS-014",
-        "K-LIST-OFFSETS-015",
-        "K-LIST-OFFSETS-016"
+        &[
+            "K-LIST-OFFSETS-010",
+            "K-LIST-OFFSETS-011",
+            "K-LIST-OFFSETS-012",
+            "K-LIST-OFFSETS-013",
+            "K-LIST-OFFSETS-014",
+            "K-LIST-OFFSETS-015",
+            "K-LIST-OFFSETS-016",
+        ],
     ),
-    case!(
+    Case::each(
         "list-offsets/by-timestamp",
-        ListOffsets,
-        1,
+        Core,
+        (ApiKey::ListOffsets, 1),
         by_timestamp,
-        "K-LIST-OFFSETS-017",
-        "K-LIST-OFFSETS-018",
-        "K-LIST-OFFSETS-019",
-        "K-LIST-OFFSETS-020"
+        &["K-LIST-OFFSETS-017", "K-LIST-OFFSETS-018", "K-LIST-OFFSETS-019", "K-LIST-OFFSETS-020"],
     ),
-    case!("list-offsets/append-time", ListOffsets, 1, append_time, "K-LIST-OFFSETS-021"),
-    case!("list-offsets/named-twice", ListOffsets, 1, named_twice, "K-LIST-OFFSETS-022"),
-    case!("list-offsets/unknown-partition", ListOffsets, 1, unknown, "K-LIST-OFFSETS-027"),
-    case!("list-offsets/leader-epoch-ahead", ListOffsets, 4, epoch_ahead, "K-LIST-OFFSETS-029"),
-    case!(
+    Case::each(
+        "list-offsets/append-time",
+        Core,
+        (ApiKey::ListOffsets, 1),
+        append_time,
+        &["K-LIST-OFFSETS-021"],
+    ),
+    Case::each(
+        "list-offsets/named-twice",
+        Core,
+        (ApiKey::ListOffsets, 1),
+        named_twice,
+        &["K-LIST-OFFSETS-022"],
+    ),
+    Case::each(
+        "list-offsets/unknown-partition",
+        Core,
+        (ApiKey::ListOffsets, 1),
+        unknown,
+        &["K-LIST-OFFSETS-027"],
+    ),
+    Case::each(
+        "list-offsets/leader-epoch-ahead",
+        Core,
+        (ApiKey::ListOffsets, 4),
+        epoch_ahead,
+        &["K-LIST-OFFSETS-029"],
+    ),
+    Case::each(
         "leader-epochs/known-and-unknown",
-        OffsetForLeaderEpoch,
-        2,
+        Core,
+        (ApiKey::OffsetForLeaderEpoch, 2),
         epochs,
-        "K-LEADER-EPOCHS-001",
-        "K-LEADER-EPOCHS-003",
-        "K-LEADER-EPOCHS-006",
-        "K-LEADER-EPOCHS-007",
-        "K-LEADER-EPOCHS-009"
+        &[
+            "K-LEADER-EPOCHS-001",
+            "K-LEADER-EPOCHS-003",
+            "K-LEADER-EPOCHS-006",
+            "K-LEADER-EPOCHS-007",
+            "K-LEADER-EPOCHS-009",
+        ],
     ),
 ];
 

@@ -11,67 +11,114 @@ use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::{Bytes, Encoder};
 
-macro_rules! case {
-    ($name:literal, $axis:expr, $run:path, $($statement:literal),+) => {
-        Case {
-            name: concat!("malformed/", $name),
-            profile: Robustness,
-            statements: &[$($statement),+],
-            axis: $axis,
-            run: $run,
-        }
-    };
-}
-
-/// A test for each version of an API, from one on.
-const fn each(api: ApiKey, since: i16) -> Option<(ApiKey, i16)> {
-    Some((api, since))
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("cut-requests", None, cut_requests, "K-MALFORMED-001", "K-MALFORMED-002"),
-    case!("cut-full-requests", None, cut_full_requests, "K-MALFORMED-001", "K-MALFORMED-002"),
-    case!("array-lengths", each(ApiKey::Metadata, 0), array_lengths, "K-MALFORMED-003"),
-    case!("overlong-varints", each(ApiKey::Metadata, 9), overlong_varints, "K-MALFORMED-005"),
-    case!("negative-lengths", each(ApiKey::CreateTopics, 2), negative_lengths, "K-MALFORMED-007"),
-    case!("long-strings", each(ApiKey::Metadata, 9), long_strings, "K-MALFORMED-008"),
-    case!(
-        "tagged-fields",
-        each(ApiKey::Metadata, 9),
+    Case::once(
+        "malformed/cut-requests",
+        Robustness,
+        cut_requests,
+        &["K-MALFORMED-001", "K-MALFORMED-002"],
+    ),
+    Case::once(
+        "malformed/cut-full-requests",
+        Robustness,
+        cut_full_requests,
+        &["K-MALFORMED-001", "K-MALFORMED-002"],
+    ),
+    Case::each(
+        "malformed/array-lengths",
+        Robustness,
+        (ApiKey::Metadata, 0),
+        array_lengths,
+        &["K-MALFORMED-003"],
+    ),
+    Case::each(
+        "malformed/overlong-varints",
+        Robustness,
+        (ApiKey::Metadata, 9),
+        overlong_varints,
+        &["K-MALFORMED-005"],
+    ),
+    Case::each(
+        "malformed/negative-lengths",
+        Robustness,
+        (ApiKey::CreateTopics, 2),
+        negative_lengths,
+        &["K-MALFORMED-007"],
+    ),
+    Case::each(
+        "malformed/long-strings",
+        Robustness,
+        (ApiKey::Metadata, 9),
+        long_strings,
+        &["K-MALFORMED-008"],
+    ),
+    Case::each(
+        "malformed/tagged-fields",
+        Robustness,
+        (ApiKey::Metadata, 9),
         tagged_fields,
-        "K-MALFORMED-009",
-        "K-MALFORMED-010"
+        &["K-MALFORMED-009", "K-MALFORMED-010"],
     ),
-    case!("short-tagged-value", each(ApiKey::Fetch, 12), short_tagged_value, "K-MALFORMED-011"),
-    case!(
-        "other-protocols",
-        None,
+    Case::each(
+        "malformed/short-tagged-value",
+        Robustness,
+        (ApiKey::Fetch, 12),
+        short_tagged_value,
+        &["K-MALFORMED-011"],
+    ),
+    Case::once(
+        "malformed/other-protocols",
+        Robustness,
         other_protocols,
-        "K-MALFORMED-012",
-        "K-MALFORMED-013",
-        "K-MALFORMED-014"
+        &["K-MALFORMED-012", "K-MALFORMED-013", "K-MALFORMED-014"],
     ),
-    case!("nothing-is-poisoned", None, nothing_is_poisoned, "K-MALFORMED-016"),
-    case!("not-utf-8", each(ApiKey::Metadata, 0), not_utf_8, "K-MALFORMED-022"),
-    case!("silent-connections", None, silent_connections, "K-MALFORMED-024"),
-    case!(
-        "overlong-varlongs",
-        each(ApiKey::Produce, 3),
+    Case::once(
+        "malformed/nothing-is-poisoned",
+        Robustness,
+        nothing_is_poisoned,
+        &["K-MALFORMED-016"],
+    ),
+    Case::each(
+        "malformed/not-utf-8",
+        Robustness,
+        (ApiKey::Metadata, 0),
+        not_utf_8,
+        &["K-MALFORMED-022"],
+    ),
+    Case::once(
+        "malformed/silent-connections",
+        Robustness,
+        silent_connections,
+        &["K-MALFORMED-024"],
+    ),
+    Case::each(
+        "malformed/overlong-varlongs",
+        Robustness,
+        (ApiKey::Produce, 3),
         records::overlong_varlongs,
-        "K-MALFORMED-006"
+        &["K-MALFORMED-006"],
     ),
-    case!("decompression", None, records::decompression, "K-MALFORMED-015"),
-    case!(
-        "batches",
-        each(ApiKey::Produce, 3),
+    Case::once("malformed/decompression", Robustness, records::decompression, &["K-MALFORMED-015"]),
+    Case::each(
+        "malformed/batches",
+        Robustness,
+        (ApiKey::Produce, 3),
         records::batches,
-        "K-MALFORMED-017",
-        "K-MALFORMED-018",
-        "K-MALFORMED-019",
-        "K-MALFORMED-020",
-        "K-MALFORMED-021"
+        &[
+            "K-MALFORMED-017",
+            "K-MALFORMED-018",
+            "K-MALFORMED-019",
+            "K-MALFORMED-020",
+            "K-MALFORMED-021",
+        ],
     ),
-    case!("group-bytes", each(ApiKey::JoinGroup, 0), records::group_bytes, "K-MALFORMED-023"),
+    Case::each(
+        "malformed/group-bytes",
+        Robustness,
+        (ApiKey::JoinGroup, 0),
+        records::group_bytes,
+        &["K-MALFORMED-023"],
+    ),
 ];
 
 /// A request that is refused on a connection of its own: closed, or answered with an error of its

@@ -15,61 +15,114 @@ use std::collections::BTreeSet;
 /// "Not asked for", in fields of authorised operations.
 const NOT_ASKED: i32 = i32::MIN;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("metadata/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::Metadata, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("all-topics", 0, all_topics, "K-METADATA-001", "K-METADATA-002", "K-METADATA-008"),
-    case!("no-topics", 1, no_topics, "K-METADATA-003", "K-METADATA-004"),
-    case!("unknown-beside-known", 0, unknown_beside_known, "K-METADATA-005", "K-METADATA-006"),
-    case!("creates-when-asked", 0, creates_when_asked, "K-METADATA-009"),
-    case!("creates-nothing", 4, creates_nothing, "K-METADATA-007"),
-    case!("invalid-names", 0, invalid_names, "K-METADATA-010", "K-METADATA-011"),
-    case!(
-        "topic-ids",
-        10,
+    Case::each(
+        "metadata/all-topics",
+        Core,
+        (ApiKey::Metadata, 0),
+        all_topics,
+        &["K-METADATA-001", "K-METADATA-002", "K-METADATA-008"],
+    ),
+    Case::each(
+        "metadata/no-topics",
+        Core,
+        (ApiKey::Metadata, 1),
+        no_topics,
+        &["K-METADATA-003", "K-METADATA-004"],
+    ),
+    Case::each(
+        "metadata/unknown-beside-known",
+        Core,
+        (ApiKey::Metadata, 0),
+        unknown_beside_known,
+        &["K-METADATA-005", "K-METADATA-006"],
+    ),
+    Case::each(
+        "metadata/creates-when-asked",
+        Core,
+        (ApiKey::Metadata, 0),
+        creates_when_asked,
+        &["K-METADATA-009"],
+    ),
+    Case::each(
+        "metadata/creates-nothing",
+        Core,
+        (ApiKey::Metadata, 4),
+        creates_nothing,
+        &["K-METADATA-007"],
+    ),
+    Case::each(
+        "metadata/invalid-names",
+        Core,
+        (ApiKey::Metadata, 0),
+        invalid_names,
+        &["K-METADATA-010", "K-METADATA-011"],
+    ),
+    Case::each(
+        "metadata/topic-ids",
+        Core,
+        (ApiKey::Metadata, 10),
         topic_ids,
-        "K-METADATA-012",
-        "K-METADATA-013",
-        "K-METADATA-014",
-        "K-METADATA-015",
-        "K-METADATA-016"
+        &["K-METADATA-012", "K-METADATA-013", "K-METADATA-014", "K-METADATA-015", "K-METADATA-016"],
     ),
-    case!(
-        "holds-together",
-        0,
+    Case::each(
+        "metadata/holds-together",
+        Core,
+        (ApiKey::Metadata, 0),
         holds_together,
-        "K-METADATA-017",
-        "K-METADATA-018",
-        "K-METADATA-019",
-        "K-METADATA-020",
-        "K-METADATA-021",
-        "K-METADATA-022",
-        "K-METADATA-029",
-        "K-METADATA-030"
+        &[
+            "K-METADATA-017",
+            "K-METADATA-018",
+            "K-METADATA-019",
+            "K-METADATA-020",
+            "K-METADATA-021",
+            "K-METADATA-022",
+            "K-METADATA-029",
+            "K-METADATA-030",
+        ],
     ),
-    case!("cluster", 1, cluster, "K-METADATA-023", "K-METADATA-024", "K-METADATA-025"),
-    case!("leader-epochs", 7, leader_epochs, "K-METADATA-026", "K-METADATA-027"),
-    case!("named-twice", 0, named_twice, "K-METADATA-028"),
-    case!(
-        "authorised-operations",
-        8,
+    Case::each(
+        "metadata/cluster",
+        Core,
+        (ApiKey::Metadata, 1),
+        cluster,
+        &["K-METADATA-023", "K-METADATA-024", "K-METADATA-025"],
+    ),
+    Case::each(
+        "metadata/leader-epochs",
+        Core,
+        (ApiKey::Metadata, 7),
+        leader_epochs,
+        &["K-METADATA-026", "K-METADATA-027"],
+    ),
+    Case::each(
+        "metadata/named-twice",
+        Core,
+        (ApiKey::Metadata, 0),
+        named_twice,
+        &["K-METADATA-028"],
+    ),
+    Case::each(
+        "metadata/authorised-operations",
+        Core,
+        (ApiKey::Metadata, 8),
         authorised_operations,
-        "K-METADATA-031",
-        "K-METADATA-032",
-        "K-METADATA-033"
+        &["K-METADATA-031", "K-METADATA-032", "K-METADATA-033"],
     ),
-    case!("internal-topics", 1, internal_topics, "K-METADATA-034", "K-METADATA-035"),
-    case!("a-new-topic-is-known", 0, a_new_topic_is_known, "K-METADATA-036"),
+    Case::each(
+        "metadata/internal-topics",
+        Core,
+        (ApiKey::Metadata, 1),
+        internal_topics,
+        &["K-METADATA-034", "K-METADATA-035"],
+    ),
+    Case::each(
+        "metadata/a-new-topic-is-known",
+        Core,
+        (ApiKey::Metadata, 0),
+        a_new_topic_is_known,
+        &["K-METADATA-036"],
+    ),
 ];
 
 fn ask(

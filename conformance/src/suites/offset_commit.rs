@@ -12,53 +12,73 @@ use std::time::{Duration, Instant};
 
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("offset-commit/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::OffsetCommit, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "is-returned",
-        0,
+    Case::each(
+        "offset-commit/is-returned",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
         is_returned,
-        "K-OFFSET-COMMIT-001",
-        "K-OFFSET-COMMIT-002",
-        "K-OFFSET-COMMIT-003",
-        "K-OFFSET-COMMIT-004",
-        "K-OFFSET-COMMIT-007",
-        "K-OFFSET-COMMIT-019",
-        "K-OFFSET-COMMIT-020"
+        &[
+            "K-OFFSET-COMMIT-001",
+            "K-OFFSET-COMMIT-002",
+            "K-OFFSET-COMMIT-003",
+            "K-OFFSET-COMMIT-004",
+            "K-OFFSET-COMMIT-007",
+            "K-OFFSET-COMMIT-019",
+            "K-OFFSET-COMMIT-020",
+        ],
     ),
-    case!("long-metadata", 0, long_metadata, "K-OFFSET-COMMIT-005", "K-OFFSET-COMMIT-006"),
-    case!("without-members", 0, without_members, "K-OFFSET-COMMIT-008"),
-    case!("unknown-group", 0, unknown_group, "K-OFFSET-COMMIT-009", "K-OFFSET-COMMIT-010"),
-    case!(
-        "strangers",
-        0,
+    Case::each(
+        "offset-commit/long-metadata",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
+        long_metadata,
+        &["K-OFFSET-COMMIT-005", "K-OFFSET-COMMIT-006"],
+    ),
+    Case::each(
+        "offset-commit/without-members",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
+        without_members,
+        &["K-OFFSET-COMMIT-008"],
+    ),
+    Case::each(
+        "offset-commit/unknown-group",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
+        unknown_group,
+        &["K-OFFSET-COMMIT-009", "K-OFFSET-COMMIT-010"],
+    ),
+    Case::each(
+        "offset-commit/strangers",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
         strangers,
-        "K-OFFSET-COMMIT-011",
-        "K-OFFSET-COMMIT-012",
-        "K-OFFSET-COMMIT-013"
+        &["K-OFFSET-COMMIT-011", "K-OFFSET-COMMIT-012", "K-OFFSET-COMMIT-013"],
     ),
-    case!("rebalances", 0, rebalances, "K-OFFSET-COMMIT-014", "K-OFFSET-COMMIT-015"),
-    case!("fenced", 7, fenced, "K-OFFSET-COMMIT-016"),
-    case!("unknown-topics", 0, unknown_topics, "K-OFFSET-COMMIT-017", "K-OFFSET-COMMIT-018"),
-    Case {
-        name: "offset-commit/is-a-heartbeat",
-        profile: Groups,
-        statements: &["K-OFFSET-COMMIT-022"],
-        // One version: it takes longer than the shortest session.
-        axis: None,
-        run: is_a_heartbeat,
-    },
+    Case::each(
+        "offset-commit/rebalances",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
+        rebalances,
+        &["K-OFFSET-COMMIT-014", "K-OFFSET-COMMIT-015"],
+    ),
+    Case::each(
+        "offset-commit/fenced",
+        Groups,
+        (ApiKey::OffsetCommit, 7),
+        fenced,
+        &["K-OFFSET-COMMIT-016"],
+    ),
+    Case::each(
+        "offset-commit/unknown-topics",
+        Groups,
+        (ApiKey::OffsetCommit, 0),
+        unknown_topics,
+        &["K-OFFSET-COMMIT-017", "K-OFFSET-COMMIT-018"],
+    ),
+    // One version: it takes longer than the shortest session.
+    Case::once("offset-commit/is-a-heartbeat", Groups, is_a_heartbeat, &["K-OFFSET-COMMIT-022"]),
 ];
 
 fn is_returned(context: &mut Context<'_>) -> Step {

@@ -14,38 +14,40 @@ use std::collections::BTreeSet;
 
 const NOT_COORDINATOR: i16 = 16;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("offset-fetch/", $name),
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::OffsetFetch, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "nothing-committed",
-        1,
+    Case::each(
+        "offset-fetch/nothing-committed",
+        Groups,
+        (ApiKey::OffsetFetch, 1),
         nothing_committed,
-        "K-OFFSET-FETCH-001",
-        "K-OFFSET-FETCH-002",
-        "K-OFFSET-FETCH-003",
-        "K-OFFSET-FETCH-012",
-        "K-OFFSET-FETCH-013"
+        &[
+            "K-OFFSET-FETCH-001",
+            "K-OFFSET-FETCH-002",
+            "K-OFFSET-FETCH-003",
+            "K-OFFSET-FETCH-012",
+            "K-OFFSET-FETCH-013",
+        ],
     ),
-    case!("all-topics", 2, all_topics, "K-OFFSET-FETCH-004", "K-OFFSET-FETCH-005"),
-    case!("groups", 8, groups, "K-OFFSET-FETCH-008"),
-    case!(
-        "at-another-broker",
-        1,
+    Case::each(
+        "offset-fetch/all-topics",
+        Groups,
+        (ApiKey::OffsetFetch, 2),
+        all_topics,
+        &["K-OFFSET-FETCH-004", "K-OFFSET-FETCH-005"],
+    ),
+    Case::each(
+        "offset-fetch/groups",
+        Groups,
+        (ApiKey::OffsetFetch, 8),
+        groups,
+        &["K-OFFSET-FETCH-008"],
+    ),
+    Case::each(
+        "offset-fetch/at-another-broker",
+        Groups,
+        (ApiKey::OffsetFetch, 1),
         at_another_broker,
-        "K-OFFSET-FETCH-006",
-        "K-OFFSET-FETCH-007",
-        "K-OFFSET-FETCH-009"
+        &["K-OFFSET-FETCH-006", "K-OFFSET-FETCH-007", "K-OFFSET-FETCH-009"],
     ),
 ];
 

@@ -11,42 +11,63 @@ use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use ottla_protocol::records::{BatchFields, TimestampType};
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("produce/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::Produce, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!("acks-0", 3, acks_0, "K-PRODUCE-001", "K-PRODUCE-002", "K-PRODUCE-003"),
-    case!("acks-0-that-fails", 3, acks_0_that_fails, "K-PRODUCE-004"),
-    case!("other-acks", 3, other_acks, "K-PRODUCE-005", "K-PRODUCE-006"),
-    case!(
-        "unknown-partition",
-        3,
+    Case::each(
+        "produce/acks-0",
+        Core,
+        (ApiKey::Produce, 3),
+        acks_0,
+        &["K-PRODUCE-001", "K-PRODUCE-002", "K-PRODUCE-003"],
+    ),
+    Case::each(
+        "produce/acks-0-that-fails",
+        Core,
+        (ApiKey::Produce, 3),
+        acks_0_that_fails,
+        &["K-PRODUCE-004"],
+    ),
+    Case::each(
+        "produce/other-acks",
+        Core,
+        (ApiKey::Produce, 3),
+        other_acks,
+        &["K-PRODUCE-005", "K-PRODUCE-006"],
+    ),
+    Case::each(
+        "produce/unknown-partition",
+        Core,
+        (ApiKey::Produce, 3),
         unknown_partition,
-        "K-PRODUCE-008",
-        "K-PRODUCE-009",
-        "K-PRODUCE-026"
+        &["K-PRODUCE-008", "K-PRODUCE-009", "K-PRODUCE-026"],
     ),
-    case!("unknown-topic-id", 13, unknown_topic_id, "K-PRODUCE-010"),
-    case!(
-        "append-time",
-        3,
+    Case::each(
+        "produce/unknown-topic-id",
+        Core,
+        (ApiKey::Produce, 13),
+        unknown_topic_id,
+        &["K-PRODUCE-010"],
+    ),
+    Case::each(
+        "produce/append-time",
+        Core,
+        (ApiKey::Produce, 3),
         append_time,
-        "K-PRODUCE-012",
-        "K-PRODUCE-013",
-        "K-PRODUCE-014",
-        "K-PRODUCE-015"
+        &["K-PRODUCE-012", "K-PRODUCE-013", "K-PRODUCE-014", "K-PRODUCE-015"],
     ),
-    case!("create-time", 3, create_time, "K-PRODUCE-016", "K-PRODUCE-017", "K-PRODUCE-018"),
-    case!("internal-topics", 3, internal_topics, "K-PRODUCE-019", "K-PRODUCE-020"),
+    Case::each(
+        "produce/create-time",
+        Core,
+        (ApiKey::Produce, 3),
+        create_time,
+        &["K-PRODUCE-016", "K-PRODUCE-017", "K-PRODUCE-018"],
+    ),
+    Case::each(
+        "produce/internal-topics",
+        Core,
+        (ApiKey::Produce, 3),
+        internal_topics,
+        &["K-PRODUCE-019", "K-PRODUCE-020"],
+    ),
 ];
 
 fn acks_0(context: &mut Context<'_>) -> Step {

@@ -13,73 +13,82 @@ use ottla_protocol::records::{BATCH_HEADER_LEN, BatchFields, Compression, Header
 
 const INVALID_RECORD: i16 = 87;
 
-macro_rules! case {
-    ($name:literal, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("produce-validation/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::Produce, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "size",
-        3,
+    Case::each(
+        "produce-validation/size",
+        Core,
+        (ApiKey::Produce, 3),
         size,
-        "K-PRODUCE-VALIDATION-001",
-        "K-PRODUCE-VALIDATION-002",
-        "K-PRODUCE-VALIDATION-004"
+        &["K-PRODUCE-VALIDATION-001", "K-PRODUCE-VALIDATION-002", "K-PRODUCE-VALIDATION-004"],
     ),
-    case!("crc", 3, crc, "K-PRODUCE-VALIDATION-003", "K-PRODUCE-VALIDATION-004"),
-    case!(
-        "batches",
-        3,
+    Case::each(
+        "produce-validation/crc",
+        Core,
+        (ApiKey::Produce, 3),
+        crc,
+        &["K-PRODUCE-VALIDATION-003", "K-PRODUCE-VALIDATION-004"],
+    ),
+    Case::each(
+        "produce-validation/batches",
+        Core,
+        (ApiKey::Produce, 3),
         batches,
-        "K-PRODUCE-VALIDATION-005",
-        "K-PRODUCE-VALIDATION-006",
-        "K-PRODUCE-VALIDATION-007"
+        &["K-PRODUCE-VALIDATION-005", "K-PRODUCE-VALIDATION-006", "K-PRODUCE-VALIDATION-007"],
     ),
-    case!("zstd", 3, zstd, "K-PRODUCE-VALIDATION-008"),
-    case!(
-        "header-fields",
-        3,
+    Case::each(
+        "produce-validation/zstd",
+        Core,
+        (ApiKey::Produce, 3),
+        zstd,
+        &["K-PRODUCE-VALIDATION-008"],
+    ),
+    Case::each(
+        "produce-validation/header-fields",
+        Core,
+        (ApiKey::Produce, 3),
         header_fields,
-        "K-PRODUCE-VALIDATION-009",
-        "K-PRODUCE-VALIDATION-010",
-        "K-PRODUCE-VALIDATION-011",
-        "K-PRODUCE-VALIDATION-012",
-        "K-PRODUCE-VALIDATION-013",
-        "K-PRODUCE-VALIDATION-014",
-        "K-PRODUCE-VALIDATION-015"
+        &[
+            "K-PRODUCE-VALIDATION-009",
+            "K-PRODUCE-VALIDATION-010",
+            "K-PRODUCE-VALIDATION-011",
+            "K-PRODUCE-VALIDATION-012",
+            "K-PRODUCE-VALIDATION-013",
+            "K-PRODUCE-VALIDATION-014",
+            "K-PRODUCE-VALIDATION-015",
+        ],
     ),
-    case!(
-        "keys-on-a-compacted-topic",
-        3,
+    Case::each(
+        "produce-validation/keys-on-a-compacted-topic",
+        Core,
+        (ApiKey::Produce, 3),
         keys_on_a_compacted_topic,
-        "K-PRODUCE-VALIDATION-016",
-        "K-PRODUCE-VALIDATION-017"
+        &["K-PRODUCE-VALIDATION-016", "K-PRODUCE-VALIDATION-017"],
     ),
-    case!("times", 3, times, "K-PRODUCE-VALIDATION-018", "K-PRODUCE-VALIDATION-019"),
-    case!(
-        "append-time-bit",
-        3,
+    Case::each(
+        "produce-validation/times",
+        Core,
+        (ApiKey::Produce, 3),
+        times,
+        &["K-PRODUCE-VALIDATION-018", "K-PRODUCE-VALIDATION-019"],
+    ),
+    Case::each(
+        "produce-validation/append-time-bit",
+        Core,
+        (ApiKey::Produce, 3),
         append_time_bit,
-        "K-PRODUCE-VALIDATION-020",
-        "K-PRODUCE-VALIDATION-021",
-        "K-PRODUCE-VALIDATION-022"
+        &["K-PRODUCE-VALIDATION-020", "K-PRODUCE-VALIDATION-021", "K-PRODUCE-VALIDATION-022"],
     ),
-    case!(
-        "inner-lengths",
-        3,
+    Case::each(
+        "produce-validation/inner-lengths",
+        Core,
+        (ApiKey::Produce, 3),
         inner_lengths,
-        "K-PRODUCE-VALIDATION-023",
-        "K-PRODUCE-VALIDATION-024",
-        "K-PRODUCE-VALIDATION-025",
-        "K-PRODUCE-VALIDATION-026"
+        &[
+            "K-PRODUCE-VALIDATION-023",
+            "K-PRODUCE-VALIDATION-024",
+            "K-PRODUCE-VALIDATION-025",
+            "K-PRODUCE-VALIDATION-026",
+        ],
     ),
 ];
 

@@ -8,45 +8,43 @@ use crate::verdict::Stop;
 use ottla_protocol::messages::ApiKey;
 use ottla_protocol::records::{BatchFields, Compression, Decompressor, Header, RecordBatch};
 
-macro_rules! case {
-    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: concat!("records/", $name),
-            profile: Core,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
-        "nulls-and-headers",
-        Produce,
-        3,
+    Case::each(
+        "records/nulls-and-headers",
+        Core,
+        (ApiKey::Produce, 3),
         nulls_and_headers,
-        "K-RECORDS-001",
-        "K-RECORDS-002",
-        "K-RECORDS-003",
-        "K-RECORDS-004",
-        "K-RECORDS-005",
-        "K-RECORDS-006",
-        "K-RECORDS-007",
-        "K-RECORDS-008"
+        &[
+            "K-RECORDS-001",
+            "K-RECORDS-002",
+            "K-RECORDS-003",
+            "K-RECORDS-004",
+            "K-RECORDS-005",
+            "K-RECORDS-006",
+            "K-RECORDS-007",
+            "K-RECORDS-008",
+        ],
     ),
-    case!("codecs", Produce, 7, codecs, "K-RECORDS-010", "K-RECORDS-011"),
-    case!(
-        "stamps",
-        Fetch,
-        4,
+    Case::each(
+        "records/codecs",
+        Core,
+        (ApiKey::Produce, 7),
+        codecs,
+        &["K-RECORDS-010", "K-RECORDS-011"],
+    ),
+    Case::each(
+        "records/stamps",
+        Core,
+        (ApiKey::Fetch, 4),
         stamps,
-        "K-RECORDS-012",
-        "K-RECORDS-013",
-        "K-RECORDS-014",
-        "K-RECORDS-015",
-        "K-RECORDS-016",
-        "K-RECORDS-017"
+        &[
+            "K-RECORDS-012",
+            "K-RECORDS-013",
+            "K-RECORDS-014",
+            "K-RECORDS-015",
+            "K-RECORDS-016",
+            "K-RECORDS-017",
+        ],
     ),
 ];
 

@@ -8,74 +8,87 @@ use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
 use ottla_protocol::messages::{ApiKey, Response};
 
-macro_rules! case {
-    ($name:literal, $axis:ident, $since:literal, $run:ident, $($statement:literal),+) => {
-        Case {
-            name: $name,
-            profile: Groups,
-            statements: &[$($statement),+],
-            axis: Some((ApiKey::$axis, $since)),
-            run: $run,
-        }
-    };
-}
-
 pub(crate) const CASES: &[Case] = &[
-    case!(
+    Case::each(
         "sync-group/two-members",
-        SyncGroup,
-        0,
+        Groups,
+        (ApiKey::SyncGroup, 0),
         two_members,
-        "K-SYNC-GROUP-001",
-        "K-SYNC-GROUP-002",
-        "K-SYNC-GROUP-003",
-        "K-SYNC-GROUP-004",
-        "K-SYNC-GROUP-009"
+        &[
+            "K-SYNC-GROUP-001",
+            "K-SYNC-GROUP-002",
+            "K-SYNC-GROUP-003",
+            "K-SYNC-GROUP-004",
+            "K-SYNC-GROUP-009",
+        ],
     ),
-    case!(
+    Case::each(
         "sync-group/strangers",
-        SyncGroup,
-        0,
+        Groups,
+        (ApiKey::SyncGroup, 0),
         strangers,
-        "K-SYNC-GROUP-005",
-        "K-SYNC-GROUP-006",
-        "K-SYNC-GROUP-007",
-        "K-SYNC-GROUP-010",
-        "K-SYNC-GROUP-013"
+        &[
+            "K-SYNC-GROUP-005",
+            "K-SYNC-GROUP-006",
+            "K-SYNC-GROUP-007",
+            "K-SYNC-GROUP-010",
+            "K-SYNC-GROUP-013",
+        ],
     ),
-    case!("sync-group/rebalance", SyncGroup, 0, in_a_rebalance, "K-SYNC-GROUP-008"),
-    case!(
+    Case::each(
+        "sync-group/rebalance",
+        Groups,
+        (ApiKey::SyncGroup, 0),
+        in_a_rebalance,
+        &["K-SYNC-GROUP-008"],
+    ),
+    Case::each(
         "heartbeat/answers",
-        Heartbeat,
-        0,
+        Groups,
+        (ApiKey::Heartbeat, 0),
         heartbeats,
-        "K-HEARTBEAT-001",
-        "K-HEARTBEAT-002",
-        "K-HEARTBEAT-004",
-        "K-HEARTBEAT-005",
-        "K-HEARTBEAT-006",
-        "K-HEARTBEAT-007"
+        &[
+            "K-HEARTBEAT-001",
+            "K-HEARTBEAT-002",
+            "K-HEARTBEAT-004",
+            "K-HEARTBEAT-005",
+            "K-HEARTBEAT-006",
+            "K-HEARTBEAT-007",
+        ],
     ),
-    case!("heartbeat/rebalance", Heartbeat, 0, heartbeat_in_a_rebalance, "K-HEARTBEAT-003"),
-    case!("heartbeat/fenced", Heartbeat, 3, fenced_heartbeat, "K-HEARTBEAT-008"),
-    case!(
+    Case::each(
+        "heartbeat/rebalance",
+        Groups,
+        (ApiKey::Heartbeat, 0),
+        heartbeat_in_a_rebalance,
+        &["K-HEARTBEAT-003"],
+    ),
+    Case::each(
+        "heartbeat/fenced",
+        Groups,
+        (ApiKey::Heartbeat, 3),
+        fenced_heartbeat,
+        &["K-HEARTBEAT-008"],
+    ),
+    Case::each(
         "leave-group/members",
-        LeaveGroup,
-        3,
+        Groups,
+        (ApiKey::LeaveGroup, 3),
         leaving_members,
-        "K-LEAVE-GROUP-001",
-        "K-LEAVE-GROUP-002",
-        "K-LEAVE-GROUP-003",
-        "K-LEAVE-GROUP-004",
-        "K-LEAVE-GROUP-005"
+        &[
+            "K-LEAVE-GROUP-001",
+            "K-LEAVE-GROUP-002",
+            "K-LEAVE-GROUP-003",
+            "K-LEAVE-GROUP-004",
+            "K-LEAVE-GROUP-005",
+        ],
     ),
-    case!(
+    Case::each(
         "leave-group/rest-is-rebalanced",
-        LeaveGroup,
-        0,
+        Groups,
+        (ApiKey::LeaveGroup, 0),
         rest_is_rebalanced,
-        "K-LEAVE-GROUP-006",
-        "K-LEAVE-GROUP-007"
+        &["K-LEAVE-GROUP-006", "K-LEAVE-GROUP-007"],
     ),
 ];
 
