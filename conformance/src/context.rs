@@ -3,13 +3,13 @@
 use crate::case::Test;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
-use crate::wire::{NoAnswer, Trace, Wire};
+use crate::wire::{Answer, NoAnswer, Trace, Wire};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, CreateTopicsResponse, MetadataResponse, Request, Response};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -180,15 +180,28 @@ impl<'a> Context<'a> {
     /// # Errors
     ///
     /// FAIL.
-    pub fn call(
+    pub fn call<A: Answer>(
         &mut self,
         statement: &'static str,
         wire: &mut Wire,
         request: &Request,
-    ) -> Step<Response> {
+    ) -> Step<A> {
         let version = self.version.unwrap_or_default();
         let answer = wire.call(version, request);
-        self.answered(statement, answer)
+        self.answer(statement, answer)
+    }
+
+    /// An answer of this API that must come: FAIL of this statement where none does.
+    ///
+    /// # Errors
+    ///
+    /// FAIL.
+    pub fn answer<A: Answer>(
+        &mut self,
+        statement: &'static str,
+        answer: Result<Response, NoAnswer>,
+    ) -> Step<A> {
+        typed(self.answered(statement, answer)?)
     }
 
     /// The highest version that both sides have.
@@ -244,10 +257,12 @@ impl<'a> Context<'a> {
     /// # Errors
     ///
     /// UNSUPPORTED, BLOCKED.
-    pub fn prepare(&mut self, wire: &mut Wire, request: &Request) -> Step<Response> {
+    pub fn prepare<A: Answer>(&mut self, wire: &mut Wire, request: &Request) -> Step<A> {
         let version = self.best(request.api_key())?;
-        wire.call(version, request)
-            .map_err(|why| Stop::blocked(format!("{} v{version}: {why}", request.api_key().name())))
+        let answer = wire.call(version, request);
+        typed(answer.map_err(|why| {
+            Stop::blocked(format!("{} v{version}: {why}", request.api_key().name()))
+        })?)
     }
 
     /// A topic of this many partitions whose leaders are there, and a connection to the leader of
@@ -293,10 +308,8 @@ impl<'a> Context<'a> {
             timeout_ms: patience_ms,
             ..Default::default()
         };
-        let answer = self.prepare(&mut wire, &Request::CreateTopics(Box::new(request)))?;
-        let Response::CreateTopics(answer) = answer else {
-            return Err(Stop::harness("CreateTopics answered by another API"));
-        };
+        let request = Request::CreateTopics(Box::new(request));
+        let answer: CreateTopicsResponse = self.prepare(&mut wire, &request)?;
         match answer.topics.first().map(|topic| topic.error_code) {
             Some(0) => {}
             Some(code) => {
@@ -338,10 +351,8 @@ impl<'a> Context<'a> {
         loop {
             let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
             let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
-            let answer = self.prepare(wire, &Request::Metadata(Box::new(request)))?;
-            let Response::Metadata(answer) = answer else {
-                return Err(Stop::harness("Metadata answered by another API"));
-            };
+            let request = Request::Metadata(Box::new(request));
+            let answer: MetadataResponse = self.prepare(wire, &request)?;
             let topic = answer.topics.first();
             let led = topic.filter(|topic| {
                 topic.error_code == 0
@@ -361,6 +372,11 @@ impl<'a> Context<'a> {
             std::thread::yield_now();
         }
     }
+}
+
+/// An answer of the API that was asked; the parser reads no other.
+fn typed<A: Answer>(answer: Response) -> Step<A> {
+    A::of(answer).ok_or_else(|| Stop::harness("an answer was taken for another API's"))
 }
 
 /// Where a broker listens, by what Metadata says.

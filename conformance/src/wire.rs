@@ -6,7 +6,7 @@
 
 use ottla_protocol::frame::FrameDecoder;
 use ottla_protocol::header;
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{self, ApiKey, Request, Response};
 use ottla_protocol::{Bytes, Encoder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -333,4 +333,52 @@ pub fn response(
         return Err(wrong(format!("correlation id {got} answers {correlation_id}")));
     }
     Response::decode(api, version, frame, body_at).map_err(|error| wrong(error.to_string()))
+}
+
+/// The body of one API's answers.
+pub trait Answer: Sized {
+    /// The body, where the answer is of this API.
+    fn of(response: Response) -> Option<Self>;
+}
+
+macro_rules! answers {
+    ($($api:ident($message:ident)),+ $(,)?) => {
+        $(
+            impl Answer for messages::$message {
+                fn of(response: Response) -> Option<Self> {
+                    match response {
+                        Response::$api(answer) => Some(*answer),
+                        _ => None,
+                    }
+                }
+            }
+        )+
+    };
+}
+
+answers! {
+    Produce(ProduceResponse),
+    Fetch(FetchResponse),
+    ListOffsets(ListOffsetsResponse),
+    Metadata(MetadataResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponse),
+    FindCoordinator(FindCoordinatorResponse),
+    JoinGroup(JoinGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    DescribeGroups(DescribeGroupsResponse),
+    ListGroups(ListGroupsResponse),
+    ApiVersions(ApiVersionsResponse),
+    CreateTopics(CreateTopicsResponse),
+    DeleteTopics(DeleteTopicsResponse),
+    DeleteRecords(DeleteRecordsResponse),
+    InitProducerId(InitProducerIdResponse),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
+    DescribeConfigs(DescribeConfigsResponse),
+    CreatePartitions(CreatePartitionsResponse),
+    DeleteGroups(DeleteGroupsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    DescribeCluster(DescribeClusterResponse),
 }

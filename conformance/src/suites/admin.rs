@@ -2,7 +2,6 @@
 
 use super::common::metadata_of;
 use crate::context::{Context, Step};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::create_topics::{
@@ -16,7 +15,9 @@ use ottla_protocol::messages::describe_configs::{
     DescribeConfigsResult,
 };
 use ottla_protocol::messages::metadata::{MetadataResponse, MetadataResponseTopic};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{
+    ApiKey, CreateTopicsResponse, DeleteTopicsResponse, DescribeConfigsResponse, Request,
+};
 
 pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
@@ -60,10 +61,8 @@ pub(crate) fn create(
     let timeout_ms = TIMEOUT_MS;
     let request = CreateTopicsRequest { topics, timeout_ms, validate_only, ..Default::default() };
     let answer = wire.call(version, &Request::CreateTopics(Box::new(request)));
-    match context.answered(statement, answer)? {
-        Response::CreateTopics(answer) => Ok(answer.topics),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: CreateTopicsResponse = context.answer(statement, answer)?;
+    Ok(answer.topics)
 }
 
 /// The error with which one topic is answered; none without exactly one entry.
@@ -107,10 +106,8 @@ pub(crate) fn delete(
         request.topic_names = names.map(str::to_owned).collect();
     }
     let answer = wire.call(version, &Request::DeleteTopics(Box::new(request)));
-    match context.answered(statement, answer)? {
-        Response::DeleteTopics(answer) => Ok(answer.responses),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: DeleteTopicsResponse = context.answer(statement, answer)?;
+    Ok(answer.responses)
 }
 
 /// Metadata in the best version, of these topics.
@@ -124,10 +121,7 @@ pub(crate) fn metadata(
     names: &[&str],
 ) -> Step<MetadataResponse> {
     let version = context.best(ApiKey::Metadata)?;
-    match context.prepare(wire, &metadata_of(version, names))? {
-        Response::Metadata(answer) => Ok(*answer),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    context.prepare(wire, &metadata_of(version, names))
 }
 
 /// Waits until Metadata says of a topic what is wanted.
@@ -184,10 +178,8 @@ pub(crate) fn describe(
         ..Default::default()
     };
     let answer = wire.call(version, &Request::DescribeConfigs(Box::new(request)));
-    match context.answered(statement, answer)? {
-        Response::DescribeConfigs(answer) => Ok(answer.results),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: DescribeConfigsResponse = context.answer(statement, answer)?;
+    Ok(answer.results)
 }
 
 /// The settings of one resource, which must be described without error.

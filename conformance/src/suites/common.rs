@@ -9,7 +9,7 @@ use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, FetchResponse, MetadataResponse, ProduceResponse, Request};
 use ottla_protocol::records::{BatchIter, RecordBatch};
 use ottla_protocol::{Bytes, Uuid};
 
@@ -68,10 +68,8 @@ impl Partition {
         let (topic, mut wire) = context.topic_with(partitions, configs)?;
         let until = context.deadline();
         loop {
-            let answer = context.prepare(&mut wire, &metadata_of(12, &[&topic]))?;
-            let Response::Metadata(answer) = answer else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: MetadataResponse =
+                context.prepare(&mut wire, &metadata_of(12, &[&topic]))?;
             // The leader may hear of the topic later than the broker that said who leads it.
             let known = answer.topics.first().filter(|topic| topic.error_code == 0);
             if let Some(id) = known.map(|topic| topic.topic_id) {
@@ -121,9 +119,7 @@ impl Partition {
         let until = context.deadline();
         loop {
             let answer = self.wire.call(version, &request);
-            let Response::Produce(answer) = context.answered(statement, answer)? else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: ProduceResponse = context.answer(statement, answer)?;
             let entry = answer.responses.into_iter().next();
             let entry = entry.and_then(|topic| topic.partition_responses.into_iter().next());
             let Some(entry) = entry else {
@@ -155,10 +151,7 @@ impl Partition {
         let request = shaped(self.produce_request(-1, records), version);
         let until = context.deadline();
         loop {
-            let answer = context.prepare(&mut self.wire, &request)?;
-            let Response::Produce(answer) = answer else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: ProduceResponse = context.prepare(&mut self.wire, &request)?;
             let entry =
                 answer.responses.first().and_then(|topic| topic.partition_responses.first());
             match entry.map(|entry| (entry.error_code, entry.base_offset)) {
@@ -216,9 +209,7 @@ impl Partition {
         let until = context.deadline();
         loop {
             let answer = self.wire.call(version, &request);
-            let Response::Fetch(answer) = context.answered(statement, answer)? else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: FetchResponse = context.answer(statement, answer)?;
             let code = answer.error_code;
             context
                 .must(statement, code == 0, || format!("Fetch as a whole: {}", error_name(code)))?;

@@ -8,13 +8,12 @@ use super::common::Partition;
 use super::records::batch;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
     CreatePartitionsTopicResult,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, CreatePartitionsResponse, Request};
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -54,10 +53,8 @@ fn grow(
     let request =
         CreatePartitionsRequest { topics, timeout_ms, validate_only, ..Default::default() };
     let request = Request::CreatePartitions(Box::new(request));
-    match context.call(statement, wire, &request)? {
-        Response::CreatePartitions(answer) => Ok(answer.results),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: CreatePartitionsResponse = context.call(statement, wire, &request)?;
+    Ok(answer.results)
 }
 
 /// Topics, all with entries of this error and no others.

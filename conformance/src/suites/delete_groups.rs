@@ -4,9 +4,8 @@ use super::groups::Group;
 use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, DeleteGroupsResponse, Request};
 
 const NON_EMPTY_GROUP: i16 = 68;
 const GROUP_ID_NOT_FOUND: i16 = 69;
@@ -39,9 +38,7 @@ fn three_at_once(context: &mut Context<'_>) -> Step {
         groups_names: names.to_vec(),
         ..Default::default()
     }));
-    let Response::DeleteGroups(answer) = context.call(four, &mut wire, &request)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: DeleteGroupsResponse = context.call(four, &mut wire, &request)?;
     let mut codes = Vec::new();
     for name in &names {
         let of_it = answer.results.iter().filter(|entry| entry.group_id == *name);

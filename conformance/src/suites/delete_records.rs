@@ -7,12 +7,11 @@ use super::offsets::{Committer, Topic, commit_is, mark};
 use super::records::batch;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, DeleteRecordsResponse, Request};
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
@@ -58,9 +57,7 @@ fn cut(
     let request = Request::DeleteRecords(Box::new(request));
     let until = context.deadline();
     loop {
-        let Response::DeleteRecords(answer) = context.call(statement, wire, &request)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: DeleteRecordsResponse = context.call(statement, wire, &request)?;
         let entries = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let found: Vec<_> = entries.map(|one| (one.error_code, one.low_watermark)).collect();
         context.must(statement, found.len() == 1, || {

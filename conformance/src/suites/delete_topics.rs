@@ -11,7 +11,7 @@ use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, FetchResponse, Request};
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -203,10 +203,7 @@ fn fetch_by_an_old_id(context: &mut Context<'_>) -> Step {
         let request = shaped(request, version);
         let until = context.deadline();
         loop {
-            let answer = context.call(six, &mut topic.wire, &request)?;
-            let Response::Fetch(answer) = answer else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: FetchResponse = context.call(six, &mut topic.wire, &request)?;
             let entry = answer.responses.first().and_then(|topic| topic.partitions.first());
             let code = entry.map_or(answer.error_code, |entry| entry.error_code);
             if code == UNKNOWN_TOPIC_ID {

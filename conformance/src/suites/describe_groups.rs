@@ -3,10 +3,9 @@
 use super::groups::Group;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::describe_groups::{DescribeGroupsRequest, DescribedGroup};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, DescribeGroupsResponse, Request};
 
 const STATES: [&str; 5] = ["PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead"];
 const GROUP_ID_NOT_FOUND: i16 = 69;
@@ -53,10 +52,8 @@ fn describe(
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         ..Default::default()
     }));
-    match context.call(statement, wire, &request)? {
-        Response::DescribeGroups(answer) => Ok(answer.groups),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: DescribeGroupsResponse = context.call(statement, wire, &request)?;
+    Ok(answer.groups)
 }
 
 /// The description of one group, which must be without error.

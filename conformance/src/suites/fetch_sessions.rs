@@ -9,7 +9,7 @@ use crate::verdict::Stop;
 use ottla_protocol::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, PartitionData,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, MetadataResponse, Request};
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
@@ -112,10 +112,8 @@ impl Session {
     /// A topic of partitions that all have one leader; no session yet.
     fn with(context: &mut Context<'_>, partitions: i32) -> Step<Self> {
         let mut partition = Partition::with(context, partitions, &[])?;
-        let answer = context.prepare(&mut partition.wire, &metadata_of(12, &[&partition.topic]))?;
-        let Response::Metadata(answer) = answer else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: MetadataResponse =
+            context.prepare(&mut partition.wire, &metadata_of(12, &[&partition.topic]))?;
         let leaders = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let mut leaders: Vec<i32> = leaders.map(|one| one.leader_id).collect();
         leaders.dedup();
@@ -168,10 +166,7 @@ impl Session {
     ) -> Step<FetchResponse> {
         let request = shaped(Request::Fetch(Box::new(request)), self.version);
         let answer = self.partition.wire.call(self.version, &request);
-        match context.answered(statement, answer)? {
-            Response::Fetch(answer) => Ok(*answer),
-            _ => Err(Stop::harness("another API's answer")),
-        }
+        context.answer(statement, answer)
     }
 
     /// A full fetch that opens a session, or UNSUPPORTED. Errors of partitions that pass are tried

@@ -5,12 +5,11 @@ use super::groups::find;
 use super::offsets::{Committer, Topic, commit_is, mark};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name, resolve};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, MetadataResponse, Request};
 use std::collections::BTreeSet;
 
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -52,10 +51,7 @@ fn ask(
     statement: &'static str,
     request: &Request,
 ) -> Step<FindCoordinatorResponse> {
-    match context.call(statement, wire, request)? {
-        Response::FindCoordinator(answer) => Ok(*answer),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    context.call(statement, wire, request)
 }
 
 /// The answer for one key, whichever shape the version has.
@@ -102,10 +98,7 @@ fn is_found(context: &mut Context<'_>) -> Step {
     let group = context.name();
     let mut wire = context.connect()?;
     let first = found(context, &mut wire, &group)?;
-    let answer = context.prepare(&mut wire, &metadata_of(12, &[]))?;
-    let Response::Metadata(cluster) = answer else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let cluster: MetadataResponse = context.prepare(&mut wire, &metadata_of(12, &[]))?;
     let node = cluster.brokers.iter().find(|broker| broker.node_id == first.node_id);
     let address = node.map(|broker| (&broker.host, broker.port));
     context.must(nine, address == Some((&first.host, first.port)), || {

@@ -3,7 +3,7 @@
 use super::common::is_passing;
 use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
-use crate::wire::{self, Wire};
+use crate::wire::{self, Answer, Wire};
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::heartbeat::HeartbeatRequest;
@@ -14,7 +14,9 @@ use ottla_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use ottla_protocol::messages::sync_group::{
     SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{
+    ApiKey, FindCoordinatorResponse, HeartbeatResponse, LeaveGroupResponse, Request,
+};
 use std::net::SocketAddr;
 
 /// Session timeout of members: Apache Kafka's default limits are 6 s and 30 min.
@@ -47,10 +49,8 @@ impl Group {
         let until = context.deadline();
         let version = context.best(ApiKey::FindCoordinator)?;
         loop {
-            let answer = context.prepare(&mut wire, &find(version, &id, 0))?;
-            let Response::FindCoordinator(answer) = answer else {
-                return Err(Stop::harness("another API's answer"));
-            };
+            let answer: FindCoordinatorResponse =
+                context.prepare(&mut wire, &find(version, &id, 0))?;
             let (code, host, port) = match answer.coordinators.first() {
                 Some(one) => (one.error_code, &one.host, one.port),
                 None => (answer.error_code, &answer.host, answer.port),
@@ -209,17 +209,17 @@ impl Member {
     /// # Errors
     ///
     /// FAIL of the statement.
-    pub(crate) fn receive(
+    pub(crate) fn receive<A: Answer>(
         &mut self,
         context: &mut Context<'_>,
         statement: &'static str,
         pending: &Pending,
-    ) -> Step<Response> {
+    ) -> Step<A> {
         let limit = context.patience() + std::time::Duration::from_millis(REBALANCE_MS as u64);
         let frame = self.wire.receive_within(limit);
         let answer = frame
             .and_then(|frame| wire::response(pending.api, pending.version, pending.id, &frame));
-        context.answered(statement, answer)
+        context.answer(statement, answer)
     }
 
     /// Whether an answer to what was sent is held back for at least this long.
@@ -242,15 +242,13 @@ impl Member {
         let until = context.deadline();
         loop {
             let pending = self.send(version, &self.join_request(version))?;
-            match self.receive(context, statement, &pending)? {
-                Response::JoinGroup(answer) if is_passing(answer.error_code) => {
-                    context.must_before(statement, until, || {
-                        format!("only {} until the deadline", error_name(answer.error_code))
-                    })?;
-                }
-                Response::JoinGroup(answer) => return Ok(*answer),
-                _ => return Err(Stop::harness("another API's answer")),
+            let answer: JoinGroupResponse = self.receive(context, statement, &pending)?;
+            if !is_passing(answer.error_code) {
+                return Ok(answer);
             }
+            context.must_before(statement, until, || {
+                format!("only {} until the deadline", error_name(answer.error_code))
+            })?;
         }
     }
 
@@ -294,10 +292,7 @@ impl Member {
     ) -> Step<SyncGroupResponse> {
         let version = context.version_of(ApiKey::SyncGroup)?;
         let pending = self.send(version, &self.sync_request(version, assignments))?;
-        match self.receive(context, statement, &pending)? {
-            Response::SyncGroup(answer) => Ok(*answer),
-            _ => Err(Stop::harness("another API's answer")),
-        }
+        self.receive(context, statement, &pending)
     }
 
     /// Joins as the only member and assigns to itself.
@@ -336,10 +331,8 @@ impl Member {
             ..Default::default()
         }));
         let answer = self.wire.call(version, &request);
-        match context.answered(statement, answer)? {
-            Response::Heartbeat(answer) => Ok(answer.error_code),
-            _ => Err(Stop::harness("another API's answer")),
-        }
+        let answer: HeartbeatResponse = context.answer(statement, answer)?;
+        Ok(answer.error_code)
     }
 
     /// Leaves by its member id: the error at the top, and those of the entries.
@@ -366,12 +359,8 @@ impl Member {
             request.member_id = members.first().map_or("", |(id, _)| id).to_owned();
         }
         let answer = self.wire.call(version, &Request::LeaveGroup(Box::new(request)));
-        match context.answered(statement, answer)? {
-            Response::LeaveGroup(answer) => {
-                let codes = answer.members.iter().map(|member| member.error_code).collect();
-                Ok((answer.error_code, codes))
-            }
-            _ => Err(Stop::harness("another API's answer")),
-        }
+        let answer: LeaveGroupResponse = context.answer(statement, answer)?;
+        let codes = answer.members.iter().map(|member| member.error_code).collect();
+        Ok((answer.error_code, codes))
     }
 }

@@ -7,7 +7,7 @@ use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
 use ottla_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::messages::produce::PartitionProduceResponse;
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, ProduceResponse, Request};
 use ottla_protocol::records::BatchFields;
 use std::collections::BTreeSet;
 
@@ -73,10 +73,8 @@ struct Producer {
 impl Producer {
     fn new(context: &mut Context<'_>) -> Step<Self> {
         let mut partition = Partition::new(context)?;
-        let answer = context.prepare(&mut partition.wire, &init(None, -1, -1))?;
-        let Response::InitProducerId(answer) = answer else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: InitProducerIdResponse =
+            context.prepare(&mut partition.wire, &init(None, -1, -1))?;
         match answer.error_code {
             0 => Ok(Self { partition, id: answer.producer_id }),
             code => Err(Stop::blocked(format!("InitProducerId: {}", error_name(code)))),
@@ -226,9 +224,7 @@ fn five_in_flight(context: &mut Context<'_>) -> Step {
         let frame = producer.partition.wire.receive();
         let answer =
             frame.and_then(|frame| crate::wire::response(ApiKey::Produce, version, id, &frame));
-        let Response::Produce(answer) = context.answered("K-IDEMPOTENCE-015", answer)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: ProduceResponse = context.answer("K-IDEMPOTENCE-015", answer)?;
         let entry = &answer.responses[0].partition_responses[0];
         let (code, base) = (entry.error_code, entry.base_offset);
         context.must("K-IDEMPOTENCE-016", code != 45, || {
@@ -249,11 +245,9 @@ fn ask(
 ) -> Step<InitProducerIdResponse> {
     let until = context.deadline();
     loop {
-        let Response::InitProducerId(answer) = context.call(statement, wire, request)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: InitProducerIdResponse = context.call(statement, wire, request)?;
         if !super::common::is_passing(answer.error_code) {
-            return Ok(*answer);
+            return Ok(answer);
         }
         context.must_before(statement, until, || {
             format!("only {} until the deadline", error_name(answer.error_code))

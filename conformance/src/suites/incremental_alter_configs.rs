@@ -12,7 +12,7 @@ use ottla_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig,
     IncrementalAlterConfigsRequest,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, IncrementalAlterConfigsResponse, Request};
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -96,10 +96,8 @@ fn alter(
     let version = context.version_of(ApiKey::IncrementalAlterConfigs)?;
     let request = IncrementalAlterConfigsRequest { resources, validate_only, ..Default::default() };
     let answer = wire.call(version, &Request::IncrementalAlterConfigs(Box::new(request)));
-    match context.answered(statement, answer)? {
-        Response::IncrementalAlterConfigs(answer) => Ok(answer.responses),
-        _ => Err(Stop::harness("another API's answer")),
-    }
+    let answer: IncrementalAlterConfigsResponse = context.answer(statement, answer)?;
+    Ok(answer.responses)
 }
 
 /// Changes of one topic, which must be answered with this error.

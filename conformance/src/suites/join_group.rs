@@ -6,10 +6,9 @@ use super::groups::{
 };
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use ottla_protocol::Bytes;
+use ottla_protocol::messages::ApiKey;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
-use ottla_protocol::messages::{ApiKey, Response};
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -178,10 +177,7 @@ fn join_second(
         context.must_before(statement, until, || "no rebalance began".to_owned())?;
     }
     let one = first.join(context, statement)?;
-    let two = match second.receive(context, statement, &pending)? {
-        Response::JoinGroup(answer) => *answer,
-        _ => return Err(Stop::harness("another API's answer")),
-    };
+    let two: JoinGroupResponse = second.receive(context, statement, &pending)?;
     context.must(statement, two.error_code == 0, || {
         format!("the second member: {}", error_name(two.error_code))
     })?;
@@ -264,9 +260,7 @@ fn rebalances(
         context.must_before(statement, until, || "no rebalance began".to_owned())?;
     }
     other.join(context, statement)?;
-    let Response::JoinGroup(answer) = who.receive(context, statement, &pending)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: JoinGroupResponse = who.receive(context, statement, &pending)?;
     context.must(statement, answer.generation_id == before + 1, || {
         format!("generation {before} was followed by {}", answer.generation_id)
     })?;

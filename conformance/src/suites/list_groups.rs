@@ -4,10 +4,9 @@ use super::groups::Group;
 use super::offsets::{Committer, Topic, commit_is, mark};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListedGroup};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, ListGroupsResponse, Request};
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -47,9 +46,7 @@ fn list(
         types_filter: owned(types),
         ..Default::default()
     }));
-    let Response::ListGroups(answer) = context.call(statement, wire, &request)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: ListGroupsResponse = context.call(statement, wire, &request)?;
     let code = answer.error_code;
     context.must(statement, code == 0, || format!("ListGroups: {}", error_name(code)))?;
     Ok(answer.groups)

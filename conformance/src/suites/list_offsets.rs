@@ -4,14 +4,15 @@ use super::common::Partition;
 use super::records::{Plain, TIME_MS, batch, batch_with};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
 };
 use ottla_protocol::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{
+    ApiKey, ListOffsetsResponse, OffsetForLeaderEpochResponse, Request,
+};
 use ottla_protocol::records::{BatchFields, Compression};
 
 pub(crate) const CASES: &[Case] = &[
@@ -125,10 +126,7 @@ fn ask_with(
     statement: &'static str,
     request: &Request,
 ) -> Step<ListOffsetsPartitionResponse> {
-    let answer = context.call(statement, &mut partition.wire, request)?;
-    let Response::ListOffsets(answer) = answer else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: ListOffsetsResponse = context.call(statement, &mut partition.wire, request)?;
     let entry = answer.topics.into_iter().next();
     let entry = entry.and_then(|topic| topic.partitions.into_iter().next());
     context.must(statement, entry.is_some(), || "no entry for the partition".to_owned())?;
@@ -329,10 +327,8 @@ fn ask_epoch(
         topics: vec![topic],
         ..Default::default()
     }));
-    let answer = context.call(statement, &mut partition.wire, &request)?;
-    let Response::OffsetForLeaderEpoch(answer) = answer else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: OffsetForLeaderEpochResponse =
+        context.call(statement, &mut partition.wire, &request)?;
     let entry = answer.topics.into_iter().next();
     let entry = entry.and_then(|topic| topic.partitions.into_iter().next());
     context.must(statement, entry.is_some(), || "no entry for the partition".to_owned())?;

@@ -8,7 +8,7 @@ use crate::case::{Case, Profile::Robustness};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
 use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, MetadataResponse, Request, Response};
 use ottla_protocol::{Bytes, Encoder};
 
 pub(crate) const CASES: &[Case] = &[
@@ -430,9 +430,7 @@ fn nothing_is_poisoned(context: &mut Context<'_>) -> Step {
     let version = context.best(ApiKey::Metadata)?;
     let request = metadata_of(version, &[&partition.topic]);
     let before = partition.wire.call(version, &request);
-    let Response::Metadata(before) = context.answered(statement, before)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let before: MetadataResponse = context.answer(statement, before)?;
     for request in examples(context, &partition)? {
         let frame = &request.frame[4..request.frame.len() - 1];
         let framed = [&(frame.len() as u32).to_be_bytes(), frame].concat();
@@ -443,9 +441,7 @@ fn nothing_is_poisoned(context: &mut Context<'_>) -> Step {
             partition.wire = context.connect()?;
         }
         let after = partition.wire.call(version, &request);
-        let Response::Metadata(after) = context.answered(statement, after)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let after: MetadataResponse = context.answer(statement, after)?;
         context.must(statement, after.topics == before.topics, || {
             format!("the topic was {:?}, and is {:?}", before.topics, after.topics)
         })?;

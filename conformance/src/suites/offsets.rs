@@ -14,7 +14,7 @@ use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse, OffsetFetchResponseGroup,
 };
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, OffsetCommitResponse, Request};
 
 /// A topic by both of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,9 +137,7 @@ pub(crate) fn commit_all(
     let until = context.deadline();
     loop {
         let answer = wire.call(version, &request);
-        let Response::OffsetCommit(answer) = context.answered(statement, answer)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: OffsetCommitResponse = context.answer(statement, answer)?;
         let mut codes = Vec::new();
         for (topic, marks) in topics {
             for mark in *marks {
@@ -297,10 +295,8 @@ pub(crate) fn fetch_groups(
     let until = context.deadline();
     loop {
         let answer = wire.call(version, &request);
-        let Response::OffsetFetch(answer) = context.answered(statement, answer)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
-        let answer = positions(*answer, version, groups[0].0);
+        let answer: OffsetFetchResponse = context.answer(statement, answer)?;
+        let answer = positions(answer, version, groups[0].0);
         // The coordinator may still read its log.
         let is_loading = |one: &Positions| {
             one.error == 14 || one.all.iter().any(|position| position.error == 14)

@@ -8,7 +8,9 @@ use crate::verdict::Stop;
 use crate::wire::NoAnswer;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{
+    ApiKey, FindCoordinatorResponse, MetadataResponse, ProduceResponse, Request,
+};
 use ottla_protocol::records::{BatchFields, TimestampType};
 
 pub(crate) const CASES: &[Case] = &[
@@ -113,9 +115,7 @@ fn other_acks(context: &mut Context<'_>) -> Step {
     for acks in [2, -2, i16::MAX] {
         let request = shaped(partition.produce_request(acks, batch(&[b"v"])), version);
         let answer = partition.wire.call(version, &request);
-        let Response::Produce(answer) = context.answered("K-PRODUCE-005", answer)? else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: ProduceResponse = context.answer("K-PRODUCE-005", answer)?;
         let entry = answer.responses.first().and_then(|topic| topic.partition_responses.first());
         let told = entry.map(|entry| (entry.error_code, entry.base_offset));
         let code = told.map(|told| told.0);
@@ -145,9 +145,7 @@ fn unknown_partition(context: &mut Context<'_>) -> Step {
     request.topic_data[0].partition_data.push(unknown);
     let request = shaped(Request::Produce(request), version);
     let answer = partition.wire.call(version, &request);
-    let Response::Produce(answer) = context.answered("K-PRODUCE-009", answer)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: ProduceResponse = context.answer("K-PRODUCE-009", answer)?;
     let entries: Vec<_> = answer.responses.iter().flat_map(|t| &t.partition_responses).collect();
     let code = |index: i32| {
         let mut found = entries.iter().filter(|entry| entry.index == index);
@@ -180,9 +178,7 @@ fn unknown_topic_id(context: &mut Context<'_>) -> Step {
     request.topic_data = vec![unknown];
     let request = shaped(Request::Produce(request), version);
     let answer = partition.wire.call(version, &request);
-    let Response::Produce(answer) = context.answered("K-PRODUCE-010", answer)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: ProduceResponse = context.answer("K-PRODUCE-010", answer)?;
     let entry = answer.responses.first().and_then(|topic| topic.partition_responses.first());
     let code = entry.map(|entry| entry.error_code);
     context.must("K-PRODUCE-010", code == Some(100), || {
@@ -258,10 +254,7 @@ fn internal_topics(context: &mut Context<'_>) -> Step {
                 request.key.clone_from(&group);
             }
         }
-        let answer = context.prepare(&mut partition.wire, &request)?;
-        let Response::FindCoordinator(answer) = answer else {
-            return Err(Stop::harness("another API's answer"));
-        };
+        let answer: FindCoordinatorResponse = context.prepare(&mut partition.wire, &request)?;
         let code = answer.coordinators.first().map_or(answer.error_code, |one| one.error_code);
         if code == 0 {
             break;
@@ -272,16 +265,12 @@ fn internal_topics(context: &mut Context<'_>) -> Step {
     }
     partition.topic = "__consumer_offsets".to_owned();
     let found = super::common::metadata_of(12, &[&partition.topic]);
-    let Response::Metadata(found) = context.prepare(&mut partition.wire, &found)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let found: MetadataResponse = context.prepare(&mut partition.wire, &found)?;
     partition.id = found.topics.first().map(|topic| topic.topic_id).unwrap_or_default();
     let records = batch_with(&BatchFields::default(), &[Plain::of(b"k", b"v")]);
     let request = shaped(partition.produce_request(-1, records), version);
     let answer = partition.wire.call(version, &request);
-    let Response::Produce(answer) = context.answered("K-PRODUCE-019", answer)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let answer: ProduceResponse = context.answer("K-PRODUCE-019", answer)?;
     let entry = answer.responses.first().and_then(|topic| topic.partition_responses.first());
     let code = entry.map(|entry| entry.error_code);
     context.must("K-PRODUCE-019", code == Some(17), || {

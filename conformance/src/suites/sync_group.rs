@@ -5,8 +5,7 @@ use super::groups::{
 };
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
-use crate::verdict::Stop;
-use ottla_protocol::messages::{ApiKey, Response};
+use ottla_protocol::messages::{ApiKey, JoinGroupResponse, SyncGroupResponse};
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -106,9 +105,7 @@ fn pair(context: &mut Context<'_>) -> Step<(Member, Member)> {
         context.must_before("K-HEARTBEAT-003", until, || "no rebalance began".to_owned())?;
     }
     let one = first.join(context, "K-JOIN-GROUP-015")?;
-    let Response::JoinGroup(two) = second.receive(context, "K-JOIN-GROUP-015", &pending)? else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let two: JoinGroupResponse = second.receive(context, "K-JOIN-GROUP-015", &pending)?;
     second.take(&two);
     Ok(if one.leader == first.id { (first, second) } else { (second, first) })
 }
@@ -129,9 +126,7 @@ fn two_members(context: &mut Context<'_>) -> Step {
         format!("the leader got {}, {:?}", error_name(got.0), got.1)
     })?;
     let answer = follower.receive(context, "K-SYNC-GROUP-002", &pending)?;
-    let Response::SyncGroup(other) = answer else {
-        return Err(Stop::harness("another API's answer"));
-    };
+    let other: SyncGroupResponse = answer;
     let got = (other.error_code, &other.assignment[..]);
     context.must("K-SYNC-GROUP-002", got == (0, b"follower's"), || {
         format!("the follower got {}, {:?}", error_name(got.0), got.1)
