@@ -46,13 +46,8 @@ pub fn clean(target: &Target, prefix: &str) -> Result<Cleaned, NoAnswer> {
     Ok(cleaned)
 }
 
-/// The highest common version; `None` where the target does not have the API.
-fn version(target: &Target, api: ApiKey) -> Option<i16> {
-    target.versions_of(api).filter(|versions| !versions.is_empty()).map(|versions| *versions.end())
-}
-
 fn topics(target: &Target, wire: &mut Wire) -> Result<Vec<String>, NoAnswer> {
-    let Some(version) = version(target, ApiKey::Metadata) else { return Ok(Vec::new()) };
+    let Some(version) = target.best(ApiKey::Metadata) else { return Ok(Vec::new()) };
     let request = MetadataRequest { topics: None, ..Default::default() };
     match wire.call(version, &Request::Metadata(Box::new(request)))? {
         Response::Metadata(answer) => {
@@ -68,7 +63,7 @@ fn delete_topics(
     names: &[String],
     cleaned: &mut Cleaned,
 ) -> Result<(), NoAnswer> {
-    let Some(version) = version(target, ApiKey::DeleteTopics) else { return Ok(()) };
+    let Some(version) = target.best(ApiKey::DeleteTopics) else { return Ok(()) };
     let mut request = DeleteTopicsRequest {
         timeout_ms: target.patience.as_millis() as i32,
         ..Default::default()
@@ -95,7 +90,7 @@ fn delete_topics(
 
 /// The groups of this broker; those of others are found when they are reached.
 fn groups(target: &Target, wire: &mut Wire) -> Result<Vec<String>, NoAnswer> {
-    let Some(version) = version(target, ApiKey::ListGroups) else { return Ok(Vec::new()) };
+    let Some(version) = target.best(ApiKey::ListGroups) else { return Ok(Vec::new()) };
     let request = Request::ListGroups(Box::<ListGroupsRequest>::default());
     match wire.call(version, &request)? {
         Response::ListGroups(answer) => {
@@ -111,7 +106,7 @@ fn delete_groups(
     names: &[String],
     cleaned: &mut Cleaned,
 ) -> Result<(), NoAnswer> {
-    let Some(version) = version(target, ApiKey::DeleteGroups) else { return Ok(()) };
+    let Some(version) = target.best(ApiKey::DeleteGroups) else { return Ok(()) };
     let request = DeleteGroupsRequest { groups_names: names.to_vec(), ..Default::default() };
     let answer = wire.call(version, &Request::DeleteGroups(Box::new(request)))?;
     if let Response::DeleteGroups(answer) = answer {

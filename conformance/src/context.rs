@@ -210,16 +210,15 @@ impl<'a> Context<'a> {
     ///
     /// UNSUPPORTED where the target does not list the API, or no version that we know.
     pub fn best(&self, api: ApiKey) -> Step<i16> {
-        let name = api.name();
-        let Some(versions) = self.target.versions_of(api) else {
-            return Err(Stop::unsupported(format!("ApiVersions does not list {name}")));
-        };
-        if versions.is_empty() {
-            let (first, last) = self.target.advertised[&api.code()];
-            let text = format!("ApiVersions lists {name} {first} to {last}, none that is known");
-            return Err(Stop::unsupported(text));
-        }
-        Ok(*versions.end())
+        self.target.best(api).ok_or_else(|| {
+            let name = api.name();
+            Stop::unsupported(match self.target.advertised.get(&api.code()) {
+                None => format!("ApiVersions does not list {name}"),
+                Some((first, last)) => {
+                    format!("ApiVersions lists {name} {first} to {last}, none that is known")
+                }
+            })
+        })
     }
 
     /// The version under test where that is this API's, else the highest that both sides have.

@@ -96,6 +96,14 @@ impl Target {
         let ours = api.stable_versions();
         Some(first.max(*ours.start())..=last.min(*ours.end()))
     }
+
+    /// The highest version of an API that both sides have; `None` where the target does not list
+    /// the API, or no version that we know.
+    pub fn best(&self, api: ApiKey) -> Option<i16> {
+        self.versions_of(api)
+            .filter(|versions| !versions.is_empty())
+            .map(|versions| *versions.end())
+    }
 }
 
 fn versions(wire: &mut Wire) -> Result<BTreeMap<i16, (i16, i16)>, NoAnswer> {

@@ -1,5 +1,6 @@
 //! What a test found.
 
+use ottla_protocol::EncodeError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -80,5 +81,12 @@ impl Stop {
     /// The suite is at fault.
     pub fn harness(what: impl Into<String>) -> Self {
         Self { verdict: Verdict::HarnessError, statement: None, message: what.into() }
+    }
+}
+
+impl From<EncodeError> for Stop {
+    /// A request of a test that cannot be written is the test's fault.
+    fn from(why: EncodeError) -> Self {
+        Self::harness(format!("a request cannot be written: {why}"))
     }
 }

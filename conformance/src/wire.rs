@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// No answer of a healthy broker is longer.
 const FRAME_BYTES_MAX: usize = 128 << 20;
+/// The client id of requests that do not test client ids.
+pub(crate) const CLIENT_ID: Option<&str> = Some("ottla-conformance");
 /// How many times the patience for an answer a whole test may last: a target that answers without
 /// end ends no loop otherwise.
 const TEST_PATIENCES: u32 = 40;
@@ -140,7 +142,7 @@ impl Wire {
     pub fn send(&mut self, version: i16, request: &Request) -> Result<i32, NoAnswer> {
         self.correlation_id += 1;
         let id = self.correlation_id;
-        let frame = frame(version, id, Some("ottla-conformance"), request)
+        let frame = frame(version, id, CLIENT_ID, request)
             .map_err(|error| NoAnswer::Broken(format!("the request cannot be written: {error}")))?;
         self.note(Way::Sent, Some((request.api_key(), version)), frame.clone());
         self.write(&frame)?;
@@ -273,6 +275,17 @@ pub fn frame(
     let mut out = Encoder::framed();
     let api = request.api_key();
     header::encode_request_header(&mut out, api, version, correlation_id, client_id)?;
+    request.encode(&mut out, version)?;
+    Ok(out.into_bytes())
+}
+
+/// A request's body alone, for a frame by hand.
+///
+/// # Errors
+///
+/// What cannot be written in this version.
+pub fn body(version: i16, request: &Request) -> Result<Bytes, ottla_protocol::EncodeError> {
+    let mut out = Encoder::new();
     request.encode(&mut out, version)?;
     Ok(out.into_bytes())
 }

@@ -4,7 +4,7 @@ use super::common::{api_versions, is_alive, metadata_of};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
-use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
+use crate::wire::{self, CLIENT_ID, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::messages::{ApiKey, MetadataResponse, Request};
@@ -77,15 +77,9 @@ fn cheap(version: i16) -> Request {
     metadata_of(version, &[])
 }
 
-fn frame(request: &Request, version: i16, id: i32) -> Step<Bytes> {
-    wire::frame(version, id, Some("ottla-conformance"), request)
-        .map_err(|error| Stop::harness(error.to_string()))
-}
-
-fn body(request: &Request, version: i16) -> Step<Bytes> {
-    let mut out = ottla_protocol::Encoder::new();
-    request.encode(&mut out, version).map_err(|error| Stop::harness(error.to_string()))?;
-    Ok(out.into_bytes())
+/// ApiVersions, the cheapest of all, as a frame with this correlation id.
+fn quick(id: i32) -> Step<Bytes> {
+    Ok(wire::frame(0, id, CLIENT_ID, &api_versions())?)
 }
 
 fn correlation_id(frame: &Bytes) -> Option<i32> {
@@ -120,7 +114,7 @@ fn length_above_the_limit(context: &mut Context<'_>) -> Step {
 
 fn byte_by_byte(context: &mut Context<'_>) -> Step {
     let mut wire = context.connect()?;
-    for byte in &frame(&api_versions(), 0, 7)? {
+    for byte in &quick(7)? {
         let sent = wire.send_bytes(&[*byte]);
         context.answered("K-FRAMING-005", sent)?;
     }
@@ -132,8 +126,7 @@ fn byte_by_byte(context: &mut Context<'_>) -> Step {
 
 fn many_in_one_segment(context: &mut Context<'_>) -> Step {
     let mut wire = context.connect()?;
-    let frames: Vec<Bytes> =
-        (1..=50).map(|id| frame(&api_versions(), 0, id)).collect::<Step<_>>()?;
+    let frames: Vec<Bytes> = (1..=50).map(quick).collect::<Step<_>>()?;
     let sent = wire.send_bytes(&frames.concat());
     context.answered("K-FRAMING-006", sent)?;
     for id in 1..=50 {
@@ -160,9 +153,9 @@ fn behind_a_held_fetch(context: &mut Context<'_>) -> Step {
         topics: vec![FetchTopic { topic, partitions: vec![partition], ..Default::default() }],
         ..FetchRequest::default()
     };
-    let held = frame(&Request::Fetch(Box::new(fetch)), version, 1)?;
-    let quick = frame(&api_versions(), 0, 2)?;
-    let sent = wire.send_bytes(&[held, quick].concat());
+    let held = wire::frame(version, 1, CLIENT_ID, &Request::Fetch(Box::new(fetch)))?;
+    let after = quick(2)?;
+    let sent = wire.send_bytes(&[held, after].concat());
     context.answered("K-FRAMING-008", sent)?;
     for id in [1, 2] {
         let answer = wire.receive_within(context.patience() + Duration::from_millis(300));
@@ -178,7 +171,7 @@ fn behind_a_held_fetch(context: &mut Context<'_>) -> Step {
 fn correlation_ids(context: &mut Context<'_>) -> Step {
     let mut wire = context.connect()?;
     for id in [0, -1, i32::MIN, i32::MAX] {
-        let sent = wire.send_bytes(&frame(&api_versions(), 0, id)?);
+        let sent = wire.send_bytes(&quick(id)?);
         context.answered("K-FRAMING-009", sent)?;
         let answer = wire.receive();
         let got = correlation_id(&context.answered("K-FRAMING-009", answer)?);
@@ -186,7 +179,7 @@ fn correlation_ids(context: &mut Context<'_>) -> Step {
             format!("correlation id {id} was answered with {got:?}")
         })?;
     }
-    let twice = frame(&api_versions(), 0, 5)?;
+    let twice = quick(5)?;
     let sent = wire.send_bytes(&[twice.clone(), twice].concat());
     context.answered("K-FRAMING-010", sent)?;
     for _ in 0..2 {
@@ -209,8 +202,7 @@ fn client_ids(context: &mut Context<'_>) -> Step {
         ids.push(("K-FRAMING-014", Some(long.as_str())));
     }
     for (statement, client_id) in ids {
-        let bytes = wire::frame(version, 3, client_id, &cheap(version))
-            .map_err(|error| Stop::harness(error.to_string()))?;
+        let bytes = wire::frame(version, 3, client_id, &cheap(version))?;
         let sent = wire.send_bytes(&bytes);
         context.answered(statement, sent)?;
         let answer = wire
@@ -229,11 +221,11 @@ const UNKNOWN_TAG: [u8; 7] = [1, 0x8f, 0x4e, 3, 1, 2, 3];
 fn unknown_tags(context: &mut Context<'_>) -> Step {
     let version = context.version();
     let mut wire = context.connect()?;
-    let plain = body(&cheap(version), version)?;
+    let plain = wire::body(version, &cheap(version))?;
     let (without_tags, _) = plain.split_at(plain.len() - 1);
     let in_body = [without_tags, &UNKNOWN_TAG].concat();
     let name = context.name();
-    let one = body(&metadata_of(version, &[&name]), version)?;
+    let one = wire::body(version, &metadata_of(version, &[&name]))?;
     // The element's own section is the byte before the request's last fields.
     let after_element = plain.len() - 1;
     let at = one.len() - after_element - 1;
@@ -373,7 +365,7 @@ fn bytes_left_over(context: &mut Context<'_>) -> Step {
     let version = context.best(ApiKey::Metadata)?;
     let tags = ApiKey::Metadata.is_flexible(version).then_some(&[0][..]);
     let head = RawHeader { tags, ..head(ApiKey::Metadata.code(), version) };
-    let body = [&body(&cheap(version), version)?[..], &[7; 5]].concat();
+    let body = [&wire::body(version, &cheap(version))?[..], &[7; 5]].concat();
     let sent = wire.send_bytes(&raw_frame(&head, &body));
     context.answered("K-FRAMING-031", sent)?;
     let what = match wire.receive() {
@@ -381,19 +373,18 @@ fn bytes_left_over(context: &mut Context<'_>) -> Step {
         Err(why) => format!("five bytes after the body: {why}"),
     };
     context.note("K-FRAMING-031", what);
-    is_alive(context, "K-FRAMING-030")
+    is_alive(context, "K-FRAMING-031")
 }
 
 fn half_closed(context: &mut Context<'_>) -> Step {
     let mut gone = context.connect()?;
-    let sent = gone.send_bytes(&frame(&api_versions(), 0, 1)?);
+    let sent = gone.send_bytes(&quick(1)?);
     context.answered("K-FRAMING-032", sent)?;
     drop(gone);
     is_alive(context, "K-FRAMING-032")?;
     context.held("K-FRAMING-032");
     let mut wire = context.connect()?;
-    let frames: Vec<Bytes> =
-        (1..=5).map(|id| frame(&api_versions(), 0, id)).collect::<Step<_>>()?;
+    let frames: Vec<Bytes> = (1..=5).map(quick).collect::<Step<_>>()?;
     let sent = wire.send_bytes(&frames.concat());
     context.answered("K-FRAMING-033", sent)?;
     wire.half_close();

@@ -9,7 +9,7 @@ use crate::context::{Context, Step};
 use crate::verdict::Stop;
 use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::messages::{ApiKey, MetadataResponse, Request, Response};
-use ottla_protocol::{Bytes, Encoder};
+use ottla_protocol::Encoder;
 
 pub(crate) const CASES: &[Case] = &[
     Case::once(
@@ -283,19 +283,12 @@ fn overlong_varints(context: &mut Context<'_>) -> Step {
         let what = format!("a length of {} bytes", overlong.len());
         let frame = by_hand(api, version, &body);
         refused(context, statement, &what, api, version, &frame)?;
-        let body = request_body(&metadata_of(version, &[]), version)?;
+        let body = wire::body(version, &metadata_of(version, &[]))?;
         let what = format!("a count of tagged fields of {} bytes", overlong.len());
         let frame = tagged_header(api, version, overlong, &body);
         refused(context, statement, &what, api, version, &frame)?;
     }
     is_alive(context, statement)
-}
-
-fn request_body(request: &Request, version: i16) -> Step<Bytes> {
-    let mut out = Encoder::new();
-    let written = request.encode(&mut out, version);
-    written.map_err(|error| Stop::harness(error.to_string()))?;
-    Ok(out.into_bytes())
 }
 
 fn negative_lengths(context: &mut Context<'_>) -> Step {
@@ -334,7 +327,7 @@ fn long_strings(context: &mut Context<'_>) -> Step {
 
 /// The topics of Metadata, none, and the flags up to its tagged fields.
 fn metadata_up_to_tags(version: i16) -> Step<Vec<u8>> {
-    let mut body = request_body(&metadata_of(version, &[]), version)?.to_vec();
+    let mut body = wire::body(version, &metadata_of(version, &[]))?.to_vec();
     body.pop();
     Ok(body)
 }
@@ -375,7 +368,7 @@ fn short_tagged_value(context: &mut Context<'_>) -> Step {
         session_epoch: -1,
         ..Default::default()
     };
-    let mut body = request_body(&Request::Fetch(Box::new(fetch)), version)?.to_vec();
+    let mut body = wire::body(version, &Request::Fetch(Box::new(fetch)))?.to_vec();
     // From version 15 on the replica is a tagged field too; it is left out at its default.
     let count = body.pop();
     if count != Some(0) {
@@ -455,7 +448,7 @@ fn nothing_is_poisoned(context: &mut Context<'_>) -> Step {
 fn not_utf_8(context: &mut Context<'_>) -> Step {
     let (api, version) = (ApiKey::Metadata, context.version());
     let mut witness = context.connect()?;
-    let good = request_body(&metadata_of(version, &["QQQQ"]), version)?;
+    let good = wire::body(version, &metadata_of(version, &["QQQQ"]))?;
     let mut body = good.to_vec();
     let at = body.windows(4).position(|part| part == b"QQQQ");
     let at = at.ok_or_else(|| Stop::harness("the name is not in the request"))?;
