@@ -7,6 +7,7 @@ macro_rules! say {
     }};
 }
 
+mod annotate;
 mod clean;
 mod convert;
 mod explain;
@@ -41,8 +42,10 @@ enum Command {
         /// Its id, such as K-FETCH-003.
         id: String,
     },
-    /// Run the tests that match, one after the other, and show every frame.
+    /// Run the tests that match, one after the other, and show what went over the wire.
     One(one::One),
+    /// Show what a frame holds, field by field. Exit status: 0 it decodes, 1 it does not.
+    Annotate(annotate::Annotate),
     /// Remove the topics and groups that runs have left.
     Clean(clean::Clean),
     /// Bytes to JSON: arguments for one message, or none for lines of
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(select) => list::list(&select),
         Command::Explain { id } => explain::explain(&id),
         Command::One(arguments) => one::one(&arguments),
+        Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments.bootstrap),
         Command::Decode(arguments) => convert::convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert::convert(Direction::Encode, arguments),

@@ -2,13 +2,20 @@
 
 use super::{CannotRun, Select, reach, run_name, tests};
 use clap::Args;
+use ottla_conformance::annotate::log;
 use ottla_conformance::clean;
-use ottla_conformance::codec::hex;
+use ottla_conformance::codec::{hex, unhex};
+use ottla_conformance::report::wire::frames;
 use ottla_conformance::runner;
 use ottla_conformance::verdict::Verdict;
-use ottla_conformance::wire::{Traced, Way};
+use ottla_conformance::wire::{Trace, Way};
 use std::io::Write;
 use std::process::ExitCode;
+
+/// Elements of an array that are shown; how many more there are is told.
+const ELEMENTS_SHOWN: usize = 24;
+/// Rows of eight bytes of a field that are shown.
+const ROWS_SHOWN: usize = 4;
 
 #[derive(Args)]
 pub(super) struct One {
@@ -17,9 +24,12 @@ pub(super) struct One {
     /// The broker, as host:port.
     #[arg(long, value_name = "HOST:PORT")]
     bootstrap: String,
-    /// Show every frame.
+    /// Show every frame, each field with its value.
     #[arg(long)]
     trace: bool,
+    /// Show every frame as plain hex.
+    #[arg(long)]
+    hex: bool,
 }
 
 pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
@@ -35,8 +45,8 @@ pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
         if !outcome.message.is_empty() {
             say!("  {} {}", outcome.statement.as_deref().unwrap_or("because"), outcome.message);
         }
-        if arguments.trace {
-            outcome.trace.frames().iter().for_each(show_frame);
+        if arguments.trace || arguments.hex {
+            show_frames(&outcome.trace, arguments.hex);
         }
         failed |=
             matches!(outcome.verdict, Verdict::Fail | Verdict::HarnessError | Verdict::Blocked);
@@ -45,14 +55,26 @@ pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-fn show_frame(traced: &Traced) {
-    let arrow = if traced.way == Way::Sent { "-->" } else { "<--" };
-    let what = match traced.api {
-        Some((api, version)) => format!("{} v{version}, ", api.name()),
-        None => String::new(),
-    };
-    let (ms, bytes) = (traced.at.as_micros() as f64 / 1000.0, &traced.bytes);
-    say!("  {ms:>9.3} ms  connection {} {arrow} {what}{} bytes", traced.connection, bytes.len());
+/// The frames of a test: every field with its value, or plain.
+fn show_frames(trace: &Trace, plain: bool) {
+    let frames = frames(&trace.frames(), Way::Sent, usize::MAX);
+    for entry in log(&frames, Way::Sent, ELEMENTS_SHOWN) {
+        let frame = entry.frame;
+        let arrow = if frame.way == Way::Sent { "-->" } else { "<--" };
+        let (ms, connection) = (frame.at_us as f64 / 1000.0, frame.connection);
+        let (title, count) = (entry.title(), frame.bytes);
+        say!("  {ms:>9.3} ms  connection {connection} {arrow} {title}, {count} bytes");
+        if plain {
+            show_plain(&unhex(&frame.hex).unwrap_or_default());
+            continue;
+        }
+        for part in &entry.parts {
+            part.text(ROWS_SHOWN).lines().for_each(|line| say!("    {line}"));
+        }
+    }
+}
+
+fn show_plain(bytes: &[u8]) {
     for (row, chunk) in bytes.chunks(16).enumerate() {
         let plain = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
         let pairs: Vec<String> = chunk.chunks(2).map(hex).collect();

@@ -1,16 +1,17 @@
 //! A report for people, as Markdown.
 
-use super::{Report, counts_text};
+use super::{Report, badge, counts_text};
 use crate::verdict::Verdict;
 use std::fmt::Write as _;
 
-/// The scores, then everything that did not pass.
+/// A line for a badge, the scores, then everything that did not pass.
 pub fn to_markdown(report: &Report) -> String {
     let mut out = String::new();
     let line = |out: &mut String, text: String| {
         let _ = writeln!(out, "{text}"); // a String takes everything
     };
     line(&mut out, format!("# {} against {}\n", report.suite, report.target));
+    line(&mut out, format!("`{}`\n", badge(report)));
     let seconds = report.took_ms as f64 / 1000.0;
     let (tests, trip) = (report.outcomes.len(), report.round_trip_us);
     line(&mut out, format!("{tests} tests in {seconds:.1} s, round trip {trip} µs.\n"));

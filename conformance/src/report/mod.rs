@@ -1,7 +1,11 @@
 //! Reports: JSON is the contract, the others are made from it.
 
+pub mod cells;
+mod diff;
+mod html;
 mod junit;
 mod markdown;
+mod score;
 pub mod wire;
 
 use crate::case::Profile;
@@ -11,8 +15,11 @@ use crate::wire::Way;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use diff::{Changed, Diff};
+pub use html::{to_html, to_matrix};
 pub use junit::to_junit;
 pub use markdown::to_markdown;
+pub use score::{badge, kept};
 
 /// Whom a run was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,0 +1,126 @@
+//! What changed between two reports.
+
+use super::Report;
+use super::cells::natural;
+use crate::runner::Outcome;
+use crate::verdict::Verdict;
+use std::collections::BTreeMap;
+
+/// A test that is in both reports, and not the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Changed<'r> {
+    /// Before.
+    pub old: &'r Outcome,
+    /// After.
+    pub new: &'r Outcome,
+}
+
+/// What changed from one report to another, each list by test.
+#[derive(Debug, Default)]
+pub struct Diff<'r> {
+    /// Graver than before.
+    pub worse: Vec<Changed<'r>>,
+    /// Less grave than before.
+    pub better: Vec<Changed<'r>>,
+    /// The same verdict, for another reason.
+    pub reworded: Vec<Changed<'r>>,
+    /// Only in the new report.
+    pub appeared: Vec<&'r Outcome>,
+    /// Only in the old report.
+    pub gone: Vec<&'r Outcome>,
+}
+
+impl<'r> Diff<'r> {
+    /// From `old` to `new`. Names that a run made for itself are no difference.
+    pub fn new(old: &'r Report, new: &'r Report) -> Self {
+        let by_test = |report: &'r Report| -> BTreeMap<_, &'r Outcome> {
+            report.outcomes.iter().map(|outcome| (natural(&outcome.test), outcome)).collect()
+        };
+        let (before, mut after) = (by_test(old), by_test(new));
+        let mut diff = Self::default();
+        for (test, was) in before {
+            let Some(is) = after.remove(&test) else {
+                diff.gone.push(was);
+                continue;
+            };
+            let changed = Changed { old: was, new: is };
+            let message = |outcome: &Outcome, run: &str| outcome.message.replace(run, "RUN");
+            match gravity(is.verdict).cmp(&gravity(was.verdict)) {
+                std::cmp::Ordering::Greater => diff.worse.push(changed),
+                std::cmp::Ordering::Less => diff.better.push(changed),
+                std::cmp::Ordering::Equal => {
+                    let is_same = is.verdict == was.verdict
+                        && is.statement == was.statement
+                        && message(is, &new.run) == message(was, &old.run);
+                    if !is_same {
+                        diff.reworded.push(changed);
+                    }
+                }
+            }
+        }
+        diff.appeared = after.into_values().collect();
+        diff
+    }
+
+    /// Whether anything got worse: a graver verdict, or a new test that is not kept to.
+    pub fn is_worse(&self) -> bool {
+        let fails = |outcome: &&Outcome| outcome.verdict >= Verdict::NonStrict;
+        !self.worse.is_empty() || self.appeared.iter().any(fails)
+    }
+
+    /// As lines of text.
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        let mut section = |title: &str, lines: Vec<String>| {
+            if !lines.is_empty() {
+                out += &format!("{title} ({})\n{}\n", lines.len(), lines.join("\n"));
+            }
+        };
+        let changed = |all: &[Changed<'_>]| all.iter().map(Changed::line).collect();
+        let single = |all: &[&Outcome]| all.iter().map(|outcome| line(outcome)).collect();
+        section("worse", changed(&self.worse));
+        section("better", changed(&self.better));
+        section("for another reason", changed(&self.reworded));
+        section("appeared", single(&self.appeared));
+        section("gone", single(&self.gone));
+        if out.is_empty() { "no difference\n".to_owned() } else { out }
+    }
+}
+
+impl Changed<'_> {
+    fn line(&self) -> String {
+        let (old, new) = (self.old, self.new);
+        let mut text = if old.verdict == new.verdict {
+            format!("  {:<28} {}", new.verdict.name(), new.test)
+        } else {
+            let verdicts = format!("{} -> {}", old.verdict, new.verdict);
+            format!("  {verdicts:<28} {}", new.test)
+        };
+        for (mark, outcome) in [("-", old), ("+", new)] {
+            if let Some(why) = why(outcome) {
+                text += &format!("\n      {mark} {why}");
+            }
+        }
+        text
+    }
+}
+
+fn line(outcome: &Outcome) -> String {
+    let text = format!("  {:<28} {}", outcome.verdict.name(), outcome.test);
+    // Of a test that is in one report only, a reason is told if it is not kept to.
+    match why(outcome).filter(|_| outcome.verdict >= Verdict::NonStrict) {
+        Some(why) => format!("{text}\n      {why}"),
+        None => text,
+    }
+}
+
+fn why(outcome: &Outcome) -> Option<String> {
+    let statement = outcome.statement.as_deref().unwrap_or("");
+    let why = format!("{statement} {}", outcome.message);
+    Some(why.trim().to_owned()).filter(|why| !why.is_empty())
+}
+
+/// PASS and INFO weigh the same: what the protocol leaves open is no fault.
+fn gravity(verdict: Verdict) -> Verdict {
+    if verdict == Verdict::Info { Verdict::Pass } else { verdict }
+}
