@@ -225,8 +225,11 @@ fn five_in_flight(context: &mut Context<'_>) -> Step {
         let answer =
             frame.and_then(|frame| crate::wire::response(ApiKey::Produce, version, id, &frame));
         let answer: ProduceResponse = context.answer("K-IDEMPOTENCE-015", answer)?;
-        let entry = &answer.responses[0].partition_responses[0];
-        let (code, base) = (entry.error_code, entry.base_offset);
+        let entry = answer.responses.first().and_then(|topic| topic.partition_responses.first());
+        context.must("K-IDEMPOTENCE-015", entry.is_some(), || {
+            format!("batch {index} of five in flight is answered without an entry")
+        })?;
+        let (code, base) = entry.map_or((-1, -1), |entry| (entry.error_code, entry.base_offset));
         context.must("K-IDEMPOTENCE-016", code != 45, || {
             format!("batch {index} of five in flight is answered with 45")
         })?;

@@ -404,7 +404,12 @@ fn leader_epochs(context: &mut Context<'_>) -> Step {
             context.must("K-METADATA-026", epoch >= 0, || {
                 format!("partition {at} has a leader and leader epoch {epoch}")
             })?;
-            let seen = &mut before[at as usize];
+            let seen = usize::try_from(at).ok().and_then(|at| before.get_mut(at));
+            let Some(seen) = seen else {
+                return context.must("K-METADATA-026", false, || {
+                    format!("partition {at} is none of the topic's")
+                });
+            };
             context.must("K-METADATA-027", epoch >= *seen, || {
                 format!("the leader epoch of partition {at} fell from {seen} to {epoch}")
             })?;

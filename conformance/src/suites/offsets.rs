@@ -297,6 +297,9 @@ pub(crate) fn fetch_groups(
         let answer = wire.call(version, &request);
         let answer: OffsetFetchResponse = context.answer(statement, answer)?;
         let answer = positions(answer, version, groups[0].0);
+        context.must(statement, answer.len() == groups.len(), || {
+            format!("{} groups were asked for and answered with {answer:?}", groups.len())
+        })?;
         // The coordinator may still read its log.
         let is_loading = |one: &Positions| {
             one.error == 14 || one.all.iter().any(|position| position.error == 14)
