@@ -109,8 +109,10 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Sends a record; it is on its way in the order of the calls. The promise tells where it was
-   * written. Where memory (`bufferMemory`) is used up the record waits, at most `maxBlockMs`: await
-   * promises now and then, so that not too many wait.
+   * written. Where memory (`bufferMemory`) is used up the record waits, at most `maxBlockMs`. Of
+   * what waits 128 KiB a topic are copied; the rest stays in the objects that were given: change
+   * none of their bytes before the promise has ended, and await promises now and then, so that not
+   * too many wait.
    *
    * A signal that aborts gives up a record that still waits; of one that is on its way only the
    * answer is given up.

@@ -67,8 +67,14 @@ function closed(what) {
   return new byStem.Closed(message, { code: 'CLOSED', fatal: true });
 }
 
+/** The error of a record that was given up before it was sent. */
+function givenUp() {
+  const message = 'the record was given up before it was sent';
+  return new byStem.Cancelled(message, { code: 'CANCELLED' });
+}
+
 const classes = Object.fromEntries(stems.map((stem) => [`${stem}Error`, byStem[stem]]));
 
 module.exports = {
-  OttlaError, classes, fromFailure, check, wrongType, invalid, closed,
+  OttlaError, classes, fromFailure, check, wrongType, invalid, closed, givenUp,
 };

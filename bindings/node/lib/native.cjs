@@ -4,19 +4,11 @@
 
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
-
-/** The platform's name as the packages have it, such as `linux-x64-gnu`. */
-function platform() {
-  const name = `${process.platform}-${process.arch}`;
-  if (process.platform === 'win32') return `${name}-msvc`;
-  if (process.platform !== 'linux') return name;
-  const isGlibc = process.report.getReport().header.glibcVersionRuntime !== undefined;
-  return `${name}-${isGlibc ? 'gnu' : 'musl'}`;
-}
+const { moduleName, platform } = require('./platform.cjs');
 
 function load() {
   const name = platform();
-  const beside = join(__dirname, '..', `ottla.${name}.node`);
+  const beside = join(__dirname, '..', moduleName());
   if (existsSync(beside)) return require(beside);
   try {
     return require(`ottla-${name}`);

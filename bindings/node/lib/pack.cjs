@@ -5,7 +5,7 @@
 const { wrongType, invalid } = require('./errors.cjs');
 const { INT32_MAX, timestamp } = require('./arguments.cjs');
 
-const FIELDS = 8;
+const FIELDS = 9;
 const NO_TIMESTAMP = -(2 ** 31);
 const TWO_32 = 2 ** 32;
 
@@ -25,11 +25,24 @@ class Pack {
     return this.length >= FULL_BYTES || this.fieldCount >= FULL_FIELDS;
   }
 
-  /** Adds a record. One that is refused leaves nothing behind. */
-  add(slot, topic, record) {
+  /** Throws what `add` would. */
+  static check({ partition, timestamp: time, key, value, headers }) {
+    if (partition !== undefined) partitionOf(partition);
+    if (time !== undefined) timestamp('record.timestamp', time);
+    checkBytes('record.key', key);
+    checkBytes('record.value', value);
+    if (headers === undefined) return;
+    for (const [name, content] of headerPairs(headers)) {
+      if (typeof name !== 'string') throw wrongType('a header\'s key', 'a string', name);
+      checkBytes(`header "${name}"`, content);
+    }
+  }
+
+  /** Adds a record, which waited so long before. One that is refused leaves nothing behind. */
+  add(slot, topic, record, waitedMs = 0) {
     const { length, fieldCount } = this;
     try {
-      this.#add(slot, topic, record);
+      this.#add(slot, topic, record, waitedMs);
     } catch (error) {
       this.length = length;
       this.fieldCount = fieldCount;
@@ -37,7 +50,7 @@ class Pack {
     }
   }
 
-  #add(slot, topic, record) {
+  #add(slot, topic, record, waitedMs) {
     const { partition, headers } = record;
     const at = this.fieldCount;
     this.#reserveFields(FIELDS);
@@ -57,6 +70,7 @@ class Pack {
     this.fields[at + 5] = key;
     this.fields[at + 6] = value;
     this.fields[at + 7] = headers === undefined ? 0 : this.#headers(headers);
+    this.fields[at + 8] = Math.min(waitedMs, INT32_MAX);
   }
 
   #headers(headers) {
@@ -126,6 +140,11 @@ function partitionOf(partition) {
     throw invalid(`record.partition must be a whole number from 0 on, not ${partition}`);
   }
   return partition;
+}
+
+function checkBytes(what, value) {
+  const isPlain = typeof value === 'string' || value === null || value === undefined;
+  if (!isPlain && !(value instanceof Uint8Array)) viewOf(what, value);
 }
 
 function viewOf(what, value) {

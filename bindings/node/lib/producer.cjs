@@ -4,11 +4,12 @@
 
 const args = require('./arguments.cjs');
 const {
-  check, closed, fromFailure, OttlaError,
+  check, closed, fromFailure, givenUp, invalid, OttlaError,
 } = require('./errors.cjs');
 const {
   loop, producers, hold, release, onAbort, call, newKey,
 } = require('./loop.cjs');
+const { Held } = require('./held.cjs');
 const { Pack } = require('./pack.cjs');
 
 /** Where a record was written. */
@@ -71,6 +72,7 @@ class Producer {
   #native;
   #key;
   #pack = new Pack();
+  #held;
   #topics = new Map();
   /** Who waits for the record of a slot, and which of theirs it is. */
   #waiting = [];
@@ -79,6 +81,7 @@ class Producer {
   #inFlight = 0;
   #isScheduled = false;
   #closing;
+  #onNews = (columns) => this.#onEnded(columns);
   #handOver = () => {
     this.#isScheduled = false;
     this.#flushPack();
@@ -89,6 +92,9 @@ class Producer {
     if (secret !== SECRET) throw new TypeError('a producer is made by Producer.connect(settings)');
     this.#key = key;
     this.#native = native;
+    this.#held = new Held(native.maxBlockMs(), (entry) => {
+      this.#endHeld(entry, fromFailure(native.late()));
+    });
   }
 
   static async connect(settings, options) {
@@ -120,29 +126,20 @@ class Producer {
         return;
       }
       // Of records that cannot be packed none is sent.
-      const pack = new Pack();
+      all.forEach((record, i) => Pack.check(args.object(`records[${i}]`, record)));
       const sent = new SentMany(topicName, all.length, resolve, reject);
-      const slots = [];
-      try {
-        all.forEach((record, i) => {
-          const slot = this.#takeSlot(sent, i);
-          slots.push(slot);
-          pack.add(slot, topic, args.object(`records[${i}]`, record));
-        });
-      } catch (error) {
-        for (const slot of slots) this.#freeSlot(slot);
-        throw error;
-      }
-      this.#flushPack();
-      check(pack.drain((fields, bytes) => this.#native.append(fields, bytes)));
+      const slots = all.map((record, i) => this.#add(sent, i, topic, record));
       if (signal !== undefined) {
         sent.forget = onAbort(signal, () => this.#giveUp(topic, slots, sent, signal));
       }
     });
   }
 
-  flush(options) {
-    return this.#ask(() => this.#native.flush(), options);
+  async flush(options) {
+    const signal = this.#begin(options);
+    this.#flushPack();
+    await this.#handedOver(signal);
+    return call(() => this.#native.flush(), signal);
   }
 
   partitionCount(topic, options) {
@@ -165,7 +162,11 @@ class Producer {
     const timeout = options?.timeoutMs;
     if (timeout !== undefined) args.integer('options.timeoutMs', timeout, 0);
     this.#flushPack();
-    return call(() => this.#native.close(timeout), signal);
+    const began = performance.now();
+    await this.#handedOver(signal, timeout);
+    for (const entry of this.#held.takeAll()) this.#endHeld(entry, closed('producer'));
+    const left = timeout && Math.max(timeout - (performance.now() - began), 0);
+    return call(() => this.#native.close(left), signal);
   }
 
   [Symbol.asyncDispose]() {
@@ -198,6 +199,11 @@ class Producer {
   #add(sent, index, topic, record) {
     const slot = this.#takeSlot(sent, index);
     try {
+      if (this.#held.isHeld(topic)) {
+        Pack.check(record);
+        this.#held.add(slot, topic, record);
+        return slot;
+      }
       this.#pack.add(slot, topic, record);
     } catch (error) {
       this.#freeSlot(slot);
@@ -214,15 +220,57 @@ class Producer {
 
   #flushPack() {
     if (this.#pack.fieldCount === 0) return;
-    check(this.#pack.drain((fields, bytes) => this.#native.append(fields, bytes)));
+    const full = this.#pack.drain((fields, bytes) => this.#native.append(fields, bytes));
+    if (!Array.isArray(full)) check(full);
+    else for (const topic of full) this.#held.hold(topic);
+  }
+
+  /** Records of a topic that were held back are handed over, as many as are taken. */
+  #feed(topic) {
+    const take = (entry, waitedMs) => {
+      try {
+        this.#pack.add(entry.slot, topic, entry.record, waitedMs);
+      } catch (error) {
+        // It was right when it was sent, and was changed since.
+        this.#endHeld(entry, error instanceof OttlaError ? error : invalid(error.message));
+      }
+      if (this.#pack.isFull) this.#flushPack();
+    };
+    this.#held.feed(topic, take, () => this.#flushPack());
+    this.#listen();
+  }
+
+  #endHeld({ slot }, error) {
+    const sent = this.#waiting[slot];
+    const index = this.#indices[slot];
+    this.#freeSlot(slot);
+    sent.end(index, error);
+  }
+
+  /** Ends when no record that was sent before is held back any more, or after so long. */
+  async #handedOver(signal, timeoutMs) {
+    if (this.#held.count === 0) return;
+    let timer;
+    let forget;
+    const ends = [this.#held.emptied()];
+    ends.push(new Promise((resolve, reject) => {
+      forget = onAbort(signal, () => reject(signal.reason));
+      if (timeoutMs !== undefined) timer = setTimeout(resolve, timeoutMs);
+    }));
+    try {
+      await Promise.race(ends);
+    } finally {
+      forget?.();
+      clearTimeout(timer);
+    }
   }
 
   #takeSlot(sent, index) {
-    if (this.#inFlight === 0) {
-      hold();
-      producers.set(this.#key, (columns) => this.#onEnded(columns));
-    }
     this.#inFlight += 1;
+    if (this.#inFlight === 1) {
+      hold();
+      this.#listen();
+    }
     const slot = this.#freeSlots.pop() ?? this.#waiting.length;
     this.#waiting[slot] = sent;
     this.#indices[slot] = index;
@@ -234,11 +282,17 @@ class Producer {
     this.#freeSlots.push(slot);
     this.#inFlight -= 1;
     if (this.#inFlight > 0) return;
-    producers.delete(this.#key);
+    this.#listen();
     release();
   }
 
-  #onEnded([, slots, partitions, offsets, timestamps, failures]) {
+  /** Is told of news while there may be some. */
+  #listen() {
+    if (this.#inFlight === 0 && !this.#held.hasTopics) producers.delete(this.#key);
+    else producers.set(this.#key, this.#onNews);
+  }
+
+  #onEnded([, slots, partitions, offsets, timestamps, failures, topics]) {
     for (let i = 0; i < slots.length; i += 1) {
       const slot = slots[i];
       const sent = this.#waiting[slot];
@@ -252,15 +306,19 @@ class Producer {
       this.#freeSlot(failures[i]);
       sent.end(index, fromFailure(failures[i + 1]));
     }
+    for (const topic of topics) this.#feed(topic);
   }
 
   /** Records that wait are not sent; of those on their way only the answer is given up. */
   #giveUp(topic, slots, sent, signal) {
     this.#flushPack();
-    for (let i = slots.length - 1; i >= 0; i -= 1) {
-      if (this.#waiting[slots[i]] === sent) this.#native.giveUp(topic, slots[i]);
-    }
     sent.reject(signal.reason);
+    for (let i = slots.length - 1; i >= 0; i -= 1) {
+      const slot = slots[i];
+      if (this.#waiting[slot] !== sent) continue;
+      if (this.#held.giveUp(slot)) this.#endHeld({ slot }, givenUp());
+      else this.#native.giveUp(topic, slot);
+    }
   }
 }
 

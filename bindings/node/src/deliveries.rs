@@ -30,6 +30,8 @@ struct News {
     batches: Vec<usize>,
     /// Records that ended otherwise.
     records: Vec<Ended>,
+    /// Topics of which JavaScript may hand over more.
+    topics: Vec<u32>,
 }
 
 /// The records of a batch that have not ended.
@@ -81,6 +83,11 @@ impl Deliveries {
         self.tell(|news| news.records.push((slot, result)));
     }
 
+    /// Records of a topic are taken again.
+    pub(crate) fn has_room(self: &Arc<Self>, topic: u32) {
+        self.tell(|news| news.topics.push(topic));
+    }
+
     fn tell(self: &Arc<Self>, add: impl FnOnce(&mut News)) {
         let was_told = {
             let mut news = lock(&self.news);
@@ -92,7 +99,7 @@ impl Deliveries {
         }
     }
 
-    fn ended(&self) -> Vec<Ended> {
+    fn ended(&self) -> (Vec<Ended>, Vec<u32>) {
         let news = std::mem::take(&mut *lock(&self.news));
         let mut ended = news.records;
         let mut batches = lock(&self.batches);
@@ -103,13 +110,14 @@ impl Deliveries {
                 batches.insert(key, rest);
             }
         }
-        ended
+        (ended, news.topics)
     }
 
-    /// What ended since the last time: `[key, slots, partitions, offsets, timestamps, failures]`,
-    /// where failures are slot and failure one after the other.
+    /// What ended since the last time: `[key, slots, partitions, offsets, timestamps, failures,
+    /// topics]`, where failures are slot and failure one after the other, and topics those of which
+    /// more may be handed over.
     pub(crate) fn take<'env>(&self, env: &'env Env) -> napi::Result<Array<'env>> {
-        let ended = self.ended();
+        let (ended, topics) = self.ended();
         let (mut slots, mut partitions) = (Vec::with_capacity(ended.len()), Vec::new());
         let (mut offsets, mut timestamps, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         partitions.reserve_exact(ended.len());
@@ -126,13 +134,14 @@ impl Deliveries {
                 Err(failure) => failures.extend([Tree::Number(slot.into()), failure.into()]),
             }
         }
-        let mut all = env.create_array(6)?;
+        let mut all = env.create_array(7)?;
         all.set(0, self.key)?;
         all.set(1, Int32Array::new(slots))?;
         all.set(2, Int32Array::new(partitions))?;
         all.set(3, BigInt64Array::new(offsets))?;
         all.set(4, Float64Array::new(timestamps))?;
         all.set(5, failures)?;
+        all.set(6, topics)?;
         Ok(all)
     }
 }

@@ -175,8 +175,9 @@ impl Loop {
         let shared = self.shared.clone();
         self.shared.start(async move {
             let config = settings(config)?.into_config();
+            let max_block = config.producer()?.max_block;
             let producer = ottla::Producer::from_config(config).await?;
-            Ok::<_, Failure>(Reply::Producer(NativeProducer::new(key, producer, shared)))
+            Ok::<_, Failure>(Reply::Producer(NativeProducer::new(key, producer, max_block, shared)))
         })
     }
 

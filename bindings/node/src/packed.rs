@@ -6,11 +6,12 @@
 
 use ottla::{Header, Record};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Integers per record: slot, topic, partition (-1 for none), low and high half of the timestamp
 /// (high half `i32::MIN` for none), bytes of the key (-1 for null), bytes of the value (-1 for
-/// null), number of headers.
-const FIELDS: usize = 8;
+/// null), number of headers, milliseconds that it waited in JavaScript.
+const FIELDS: usize = 9;
 
 /// A record between the boundary and the core.
 pub(crate) struct Packed<'a> {
@@ -23,9 +24,20 @@ pub(crate) struct Packed<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Vec<Header<'a>>,
+    /// How long it waited in JavaScript.
+    pub(crate) waited: Duration,
 }
 
 impl<'a> Packed<'a> {
+    /// How many bytes waiting with it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        let bytes = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let headers = self.headers.iter().map(|header| {
+            size_of::<Header<'_>>() + header.key.len() + bytes(header.value.as_deref())
+        });
+        size_of::<Owned>() + bytes(self.key) + bytes(self.value) + headers.sum::<usize>()
+    }
+
     /// For the core.
     pub(crate) fn record(&self, topic: &'a str) -> Record<'a> {
         record(topic, self.partition, self.timestamp, self.key, self.value)
@@ -129,7 +141,9 @@ impl<'a> Iterator for Reader<'a> {
     fn next(&mut self) -> Option<Packed<'a>> {
         let (fields, rest) = self.fields.split_at_checked(FIELDS)?;
         self.fields = rest;
-        let &[slot, topic, partition, low, high, key, value, headers] = fields else { return None };
+        let &[slot, topic, partition, low, high, key, value, headers, waited] = fields else {
+            return None;
+        };
         let key = self.bytes(key)?;
         let value = self.bytes(value)?;
         let headers = self.headers(headers)?;
@@ -142,6 +156,7 @@ impl<'a> Iterator for Reader<'a> {
             key,
             value,
             headers,
+            waited: Duration::from_millis(waited.unsigned_abs().into()),
         })
     }
 }

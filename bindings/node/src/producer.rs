@@ -3,7 +3,7 @@
 use crate::deliveries::Deliveries;
 use crate::event_loop::{Reply, Shared, Started, within};
 use crate::packed::{Owned, Packed, Reader};
-use crate::tree::{Tree, thrown};
+use crate::tree::Tree;
 use napi_derive::napi;
 use ottla::{ErrorKind, Producer};
 use ottla_bindings::{Class, Failure, runtime};
@@ -24,18 +24,33 @@ pub struct NativeProducer {
 
 struct Inner {
     producer: Producer,
+    max_block: Duration,
     deliveries: Arc<Deliveries>,
     /// Records that the core has no room for, or whose topic it does not know yet; by topic, so
     /// that one does not hold up the others. A queue that is here has a task.
-    waiting: Mutex<BTreeMap<Arc<str>, VecDeque<Arc<Waiting>>>>,
+    waiting: Mutex<BTreeMap<Arc<str>, Queue>>,
     /// How many ever waited.
     entered: AtomicU64,
     /// A record does not wait any more.
     left: Notify,
 }
 
+/// At so many bytes of a topic that wait here, JavaScript keeps the rest until they have gone.
+const MOST_WAITING: usize = 128 * 1024;
+
+/// The waiting records of a topic.
+struct Queue {
+    /// JavaScript's index.
+    topic: u32,
+    records: VecDeque<Arc<Waiting>>,
+    bytes: usize,
+    /// Whether JavaScript was told that it is full.
+    is_told: bool,
+}
+
 struct Waiting {
     slot: u32,
+    bytes: usize,
     /// How many waited before it, ever.
     number: u64,
     entered: Instant,
@@ -44,10 +59,16 @@ struct Waiting {
 }
 
 impl NativeProducer {
-    pub(crate) fn new(key: u32, producer: Producer, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        key: u32,
+        producer: Producer,
+        max_block: Duration,
+        shared: Arc<Shared>,
+    ) -> Self {
         let deliveries = Arc::new(Deliveries::new(key, shared.clone()));
         let inner = Arc::new(Inner {
             producer,
+            max_block,
             deliveries,
             waiting: Mutex::default(),
             entered: AtomicU64::new(0),
@@ -65,14 +86,40 @@ impl NativeProducer {
         self.topics.push(topic.into());
     }
 
-    /// Sends packed records (see [`crate::packed`]), in order.
-    #[napi(ts_return_type = "object | undefined")]
+    /// Sends packed records (see [`crate::packed`]), in order. Answers a failure, or the topics of
+    /// which so many records wait now that no more are wanted until there is news of them.
+    #[napi(ts_return_type = "object | number[] | undefined")]
     pub fn append(&self, fields: &[i32], bytes: &[u8]) -> Option<Tree> {
-        thrown(within(|| {
+        let appended = within(|| {
             for packed in Reader::new(fields, bytes) {
                 self.inner.append(&self.topics[packed.topic], &packed);
             }
-        }))
+            self.inner.newly_full()
+        });
+        match appended {
+            Ok(full) if full.is_empty() => None,
+            Ok(full) => Some(Tree::list(full, |topic| Tree::Number(topic.into()))),
+            Err(failure) => Some(failure.into()),
+        }
+    }
+
+    /// `max.block.ms`.
+    #[napi]
+    pub fn max_block_ms(&self) -> f64 {
+        self.inner.max_block.as_millis() as f64
+    }
+
+    /// Why a record that waited in JavaScript until `max.block.ms` were over was not sent.
+    #[napi(ts_return_type = "object")]
+    pub fn late(&self) -> Tree {
+        let (limit_ms, used) =
+            (self.inner.max_block.as_millis(), self.inner.producer.memory_used());
+        let message = format!(
+            "records of the topic that were sent before have waited for memory, or for the topic, \
+             until max.block.ms ({limit_ms} ms) were over: {used} bytes of buffer.memory wait for \
+             the brokers; send less at once, or raise buffer.memory"
+        );
+        Failure::new(Class::Timeout, message).into()
     }
 
     /// Gives up a record that is not in a batch yet.
@@ -80,12 +127,13 @@ impl NativeProducer {
     pub fn give_up(&self, topic: u32, slot: u32) {
         let mut waiting = self.inner.waiting();
         let Some(queue) = waiting.get_mut(&self.topics[topic as usize]) else { return };
-        let Some(at) = queue.iter().position(|waiting| waiting.slot == slot) else { return };
+        let position = queue.records.iter().position(|waiting| waiting.slot == slot);
+        let Some(at) = position else { return };
         if at == 0 {
-            queue[0].given_up.notify_one();
+            queue.records[0].given_up.notify_one();
             return;
         }
-        queue.remove(at);
+        queue.bytes -= queue.records.remove(at).map_or(0, |record| record.bytes);
         drop(waiting);
         self.inner.deliveries.end(slot, Err(given_up()));
     }
@@ -135,7 +183,7 @@ impl NativeProducer {
 }
 
 impl Inner {
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, VecDeque<Arc<Waiting>>>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Queue>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,23 +197,41 @@ impl Inner {
                 Err(error) => return self.deliveries.end(packed.slot, Err(error.into())),
             }
         }
+        let bytes = packed.size();
         let record = Arc::new(Waiting {
             slot: packed.slot,
+            bytes,
             number: self.entered.fetch_add(1, Ordering::Relaxed),
-            entered: Instant::now(),
+            entered: before(packed.waited),
             record: packed.to_owned(),
             given_up: Notify::new(),
         });
         match queue {
-            Some(queue) => queue.push_back(record),
+            Some(queue) => {
+                queue.records.push_back(record);
+                queue.bytes += bytes;
+            }
             None => {
-                waiting.insert(topic.clone(), VecDeque::from([record]));
+                let (records, number) = (VecDeque::from([record]), packed.topic as u32);
+                let queue = Queue { topic: number, records, bytes, is_told: false };
+                waiting.insert(topic.clone(), queue);
                 drop(waiting);
                 let (inner, topic) = (self.clone(), topic.clone());
                 let runtime = runtime::runtime().expect("it runs: the producer was made in it");
                 drop(runtime.spawn(async move { inner.send_waiting(topic).await }));
             }
         }
+    }
+
+    /// The topics that became full since the last time.
+    fn newly_full(&self) -> Vec<u32> {
+        let mut waiting = self.waiting();
+        let full = |queue: &&mut Queue| !queue.is_told && queue.bytes >= MOST_WAITING;
+        let tell = |queue: &mut Queue| {
+            queue.is_told = true;
+            queue.topic
+        };
+        waiting.values_mut().filter(full).map(tell).collect()
     }
 
     /// Sends a topic's waiting records, one after the other, until there are none.
@@ -181,9 +247,7 @@ impl Inner {
                 Ok(delivery) => self.deliveries.add(next.slot, delivery),
                 Err(failure) => self.deliveries.end(next.slot, Err(failure)),
             }
-            if let Some(queue) = self.waiting().get_mut(&topic) {
-                queue.pop_front();
-            }
+            self.forget_first(&topic);
             self.left.notify_waiters();
         }
     }
@@ -194,9 +258,8 @@ impl Inner {
         loop {
             let mut left = std::pin::pin!(self.left.notified());
             left.as_mut().enable();
-            let waits = |queue: &VecDeque<Arc<Waiting>>| {
-                queue.front().is_some_and(|first| first.number < until)
-            };
+            let waits =
+                |queue: &Queue| queue.records.front().is_some_and(|first| first.number < until);
             if !self.waiting().values().any(waits) {
                 return;
             }
@@ -204,14 +267,34 @@ impl Inner {
         }
     }
 
+    /// The first record of a topic does not wait any more.
+    fn forget_first(self: &Arc<Self>, topic: &Arc<str>) {
+        let mut waiting = self.waiting();
+        let Some(queue) = waiting.get_mut(topic) else { return };
+        queue.bytes -= queue.records.pop_front().map_or(0, |first| first.bytes);
+        let has_room = queue.is_told && queue.records.is_empty();
+        if has_room {
+            queue.is_told = false;
+            let topic = queue.topic;
+            drop(waiting);
+            self.deliveries.has_room(topic);
+        }
+    }
+
     fn first_waiting(&self, topic: &Arc<str>) -> Option<Arc<Waiting>> {
         let mut waiting = self.waiting();
-        let first = waiting.get(topic)?.front().cloned();
+        let first = waiting.get(topic)?.records.front().cloned();
         if first.is_none() {
             waiting.remove(topic);
         }
         first
     }
+}
+
+/// The time so long ago.
+fn before(ago: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(ago).unwrap_or(now)
 }
 
 fn given_up() -> Failure {

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Admin, Consumer, Producer, TimeoutError } from 'ottla';
+import {
+  Admin, ArgumentTypeError, ClosedError, Consumer, Producer, TimeoutError,
+} from 'ottla';
 import {
   admin, BrokerProcess, consumer, failure, onEachBroker, partitionsOf, producer, reader, take, text,
   topic, uniqueName, until,
@@ -156,6 +158,61 @@ onEachBroker((broker) => {
     assert(most <= bufferMemory, `it was kept: ${most}`);
     assert.deepEqual(written.map((each) => each.offset), sent.map((_, i) => BigInt(i)));
     await until('all of it is free', () => sender.memoryUsed === 0);
+  });
+
+  test('what_nobody_awaits_is_not_copied_beside_buffer_memory', async (t) => {
+    const own = await BrokerProcess.start();
+    t.after(() => own.stop());
+    const name = await topic(t, own);
+    const sender = await producer(t, own, { bufferMemory: 1_048_576, batchSize: 65_536 });
+    await sender.send({ topic: name, partition: 0, value: 'first' });
+    const value = Buffer.alloc(20_000, 'b');
+    own.freeze();
+    const before = process.memoryUsage.rss();
+    // 160 MB, half of it in one call.
+    const sent = Array.from({ length: 4_000 }, (_, i) => (
+      sender.send({ topic: name, partition: 0, key: `${i}`, value })));
+    const many = Array.from({ length: 4_000 }, (_, i) => ({ partition: 0, key: `m${i}`, value }));
+    const rest = sender.sendMany(name, many);
+    assert(sender.memoryUsed <= 1_048_576);
+    const flushed = sender.flush();
+    await new Promise(setImmediate);
+    const grown = process.memoryUsage.rss() - before;
+    assert(grown < 40 * 1_048_576, `${grown} bytes more`);
+    assert(own.isFrozen(), 'nobody else continued the broker');
+    own.thaw();
+    await flushed;
+    const written = await Promise.all([...sent, rest]);
+    const offsets = written.flat().map((each) => each.offset);
+    assert.deepEqual(offsets, offsets.map((_, i) => BigInt(i + 1)), 'in the order of the calls');
+    await until('all of it is free', () => sender.memoryUsed === 0);
+  });
+
+  test('what_is_held_back_is_given_up_refused_and_closed', async (t) => {
+    const own = await BrokerProcess.start();
+    t.after(() => own.stop());
+    const name = await topic(t, own);
+    const settings = { bufferMemory: 65_536, batchSize: 16_384 };
+    const sender = await producer(t, own, settings);
+    await sender.send({ topic: name, partition: 0, value: 'first' });
+    own.freeze();
+    const record = { topic: name, partition: 0, value: Buffer.alloc(20_000) };
+    const outcome = (promise) => promise.then(() => 'sent', (error) => error);
+    const before = Array.from({ length: 20 }, () => outcome(sender.send(record)));
+    sender.memoryUsed;
+    // From here on records are held back.
+    await assert.rejects(sender.send({ ...record, headers: [[7, 'x']] }), ArgumentTypeError);
+    const giving = new AbortController();
+    const given = Array.from({ length: 20 }, () => (
+      outcome(sender.send(record, { signal: giving.signal }))));
+    giving.abort(new Error('enough'));
+    for (const error of await Promise.all(given)) assert.equal(error.message, 'enough');
+    const after = Array.from({ length: 20 }, () => outcome(sender.send(record)));
+    await assert.rejects(sender.close({ timeoutMs: 50 }), TimeoutError);
+    for (const error of await Promise.all(after)) assert(error instanceof ClosedError, `${error}`);
+    own.thaw();
+    const ends = await Promise.all(before);
+    assert(ends.every((end) => end === 'sent' || end instanceof Error), 'each has ended');
   });
 
   test('a_record_waits_for_memory_no_longer_than_max_block', async (t) => {

@@ -23,7 +23,7 @@ pub(crate) fn build() -> Result<(), Failure> {
 
 /// The native module's name for this platform, as the package looks for it.
 pub(crate) fn module_name() -> Result<String, Failure> {
-    let name = "import('./scripts/platform.mjs').then((p) => console.log(p.moduleName()))";
+    let name = "console.log(require('./lib/platform.cjs').moduleName())";
     let mut node = Command::new("node");
     Ok(run_quietly(node.args(["-e", name]).current_dir(folder()))?.trim().to_owned())
 }
