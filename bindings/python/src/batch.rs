@@ -124,7 +124,9 @@ fn shown<'py>(
     }
 }
 
-/// One record: a view on its batch. Its fields are read when they are asked for.
+/// One record: a view on its batch, which it keeps alive. Keys, values and headers are made when
+/// they are asked for; a deserializer is called at each access, and its exceptions are raised
+/// there.
 #[pyclass(frozen, weakref, module = "ottla")]
 pub(crate) struct Record {
     shared: Arc<Shared>,
@@ -177,11 +179,13 @@ impl Record {
         self.shared.timestamp(self.at())
     }
 
+    /// The key; None and empty differ.
     #[getter]
     fn key<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         shown(py, self.shared.key(self.at()), self.shared.deserializers.key.as_ref())
     }
 
+    /// The value; None (a tombstone) and empty differ.
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         shown(py, self.shared.value(self.at()), self.shared.deserializers.value.as_ref())
@@ -207,7 +211,8 @@ impl Record {
     }
 }
 
-/// A batch of records of one partition. Keep it as long as you like: it owns its bytes.
+/// A batch of records of one partition, in order. It owns its bytes: keep it as long as you
+/// like. An uncompressed batch keeps the whole answer that it came in alive, some megabytes.
 #[pyclass(frozen, weakref, sequence, module = "ottla")]
 pub(crate) struct Batch {
     shared: Arc<Shared>,
@@ -249,7 +254,7 @@ impl Batch {
         self.shared.batch.partition()
     }
 
-    /// The offset of the first record.
+    /// The offset from which on the batch has records. Offsets need not be dense.
     #[getter]
     fn base_offset(&self) -> i64 {
         if self.first == 0 {
@@ -265,11 +270,13 @@ impl Batch {
         self.shared.batch.last_offset()
     }
 
+    /// The keys, without a copy.
     #[getter]
     fn keys(&self) -> Column {
         Column { shared: self.shared.clone(), first: self.first, part: Part::Key }
     }
 
+    /// The values, without a copy.
     #[getter]
     fn values(&self) -> Column {
         Column { shared: self.shared.clone(), first: self.first, part: Part::Value }
@@ -303,6 +310,8 @@ impl Batch {
         format!("<Batch {topic}-{partition} offsets {base} to {last}, {} records>", self.__len__())
     }
 
+    /// A ``pyarrow.RecordBatch`` of offset, timestamp, key, value and headers, with topic and
+    /// partition in the schema's metadata. Raises :class:`UnsupportedError` without pyarrow.
     fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("ottla._arrow")?.call_method1("to_arrow", (slf,))
     }
@@ -350,7 +359,7 @@ fn packed<'py, 'a>(
     [validity, ends, data].map(|bytes| PyBytes::new(py, &bytes))
 }
 
-/// The records of a batch, one after the other.
+/// A batch's records.
 #[pyclass(module = "ottla")]
 pub(crate) struct RecordIterator {
     shared: Arc<Shared>,
@@ -383,7 +392,7 @@ pub(crate) enum Part {
     Value,
 }
 
-/// The keys or the values of a batch, as views on its bytes.
+/// The keys or the values of a batch: read-only views on its bytes, None for null.
 #[pyclass(frozen, sequence, module = "ottla")]
 pub(crate) struct Column {
     shared: Arc<Shared>,
@@ -434,7 +443,7 @@ impl Column {
         Ok(ColumnIterator { shared, all, next, part })
     }
 
-    /// Copies, at once: what small keys and values are read by soonest.
+    /// Copies of all, at once: what small keys and values are read by soonest.
     fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let bytes = |at| match self.part {
             Part::Key => self.shared.key(at),

@@ -31,7 +31,7 @@ impl RecordMetadata {
         self.0.partition
     }
 
-    /// The offset; -1 where the broker did not say (acks=0).
+    /// The offset; -1 where the broker did not say (``acks=0``).
     #[getter]
     fn offset(&self) -> i64 {
         self.0.offset
@@ -96,7 +96,7 @@ impl Checked {
     }
 }
 
-/// The future of one record.
+/// The future of one record. Dropping it abandons the answer, not the record.
 #[pyclass(frozen, module = "ottla")]
 pub(crate) struct Delivery(Checked);
 
@@ -113,6 +113,11 @@ impl Delivery {
         Ok(self.0.get()?.try_result().is_some())
     }
 
+    /// Waits for the record's end: at most ``delivery.timeout.ms``, or so many seconds.
+    ///
+    /// Raises why the record was not written; its ``possibly_written`` says whether it may be in
+    /// the log all the same. :class:`TimeoutError` when it took longer than ``timeout``: the record
+    /// is on its way then.
     #[pyo3(signature = (timeout=None))]
     fn result<'py>(
         &self,
@@ -122,6 +127,7 @@ impl Delivery {
         metadata(py, self.0.answer(py, self::timeout(timeout)?)?)
     }
 
+    /// As :meth:`result`, giving the exception instead of raising it.
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(
         &self,

@@ -129,7 +129,7 @@ pub(crate) fn len(many: &Many) -> usize {
     many.entries.len()
 }
 
-/// The futures of records that were sent in one call.
+/// The futures of records that were sent in one call, in their order.
 #[pyclass(frozen, weakref, module = "ottla")]
 pub(crate) struct Deliveries(Arc<Many>);
 
@@ -145,10 +145,12 @@ impl Deliveries {
         len(&self.0)
     }
 
+    /// Whether all were acknowledged or have failed.
     fn done(&self) -> PyResult<bool> {
         is_done(&self.0)
     }
 
+    /// Waits for all. Raises the first failure, or gives each in its place.
     #[pyo3(signature = (timeout=None, *, return_exceptions=false))]
     fn result(
         &self,

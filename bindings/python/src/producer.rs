@@ -157,7 +157,18 @@ pub(crate) async fn connect(config: Config) -> Result<Shared, Error> {
     Ok(Arc::new(Handle::new("producer", producer)))
 }
 
-/// Sends records, for threads.
+/// Sends records; for any number of threads.
+///
+/// Idempotent by default: each record is written once and in order per partition, whatever is
+/// retried. Use it as a context manager, or :meth:`close` it: what was sent and neither flushed nor
+/// closed is lost when the process ends.
+///
+/// Settings have Kafka's dotted names in ``config``, or underscores as keywords, which win. Without
+/// serializers keys and values are bytes, anything with the buffer protocol, or str, which becomes
+/// UTF-8. A serializer is called with what is not None.
+///
+/// Raises :class:`ConfigError` for a setting, :class:`UnreachableError` where no bootstrap server
+/// answers.
 #[pyclass(frozen, weakref, subclass, module = "ottla")]
 pub(crate) struct Producer {
     shared: Shared,
@@ -190,6 +201,15 @@ impl Producer {
         Ok(Self { shared: connected.map_err(to_py)?, serializers })
     }
 
+    /// Sends a record. When it returns, the record is encoded and on its way.
+    ///
+    /// It waits only for memory (``buffer.memory``) and for a topic that is not known yet, at most
+    /// ``max.block.ms``. None is null, for the value a tombstone. ``timestamp`` is in milliseconds
+    /// since 1970, by default now.
+    ///
+    /// Raises :class:`InvalidError` for a record that is too large or a partition that does not
+    /// exist, :class:`NotFoundError` for a topic that does not, :class:`TimeoutError` when memory
+    /// does not become free; the record was not sent then.
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
     #[expect(clippy::too_many_arguments, reason = "a record's fields")]
     fn send<'py>(
@@ -214,6 +234,9 @@ impl Producer {
         }
     }
 
+    /// Sends many records of one topic in one call, which costs less than as many :meth:`send`.
+    ///
+    /// A record that is refused has its error among the deliveries; those after it are sent.
     #[pyo3(signature = (
         topic, values, *, keys=None, partition=None, headers=None, timestamp=None
     ))]
@@ -237,11 +260,17 @@ impl Producer {
         sent.expect("it waits without an end").map(Deliveries::new).map_err(to_py)
     }
 
+    /// Waits until every record that was sent before has ended, at most so many seconds; nothing
+    /// lingers meanwhile. How records ended is told by their deliveries.
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         run_within(py, self::timeout(timeout)?, "flush", flush(&self.shared)?)
     }
 
+    /// Refuses new records, waits for those on their way (``delivery.timeout.ms``, or so many
+    /// seconds), and ends the connections. May be called again.
+    ///
+    /// Raises :class:`TimeoutError` where records were left: their deliveries say so.
     #[pyo3(signature = (timeout=None))]
     fn close(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         match close(&self.shared, self::timeout(timeout)?) {
@@ -250,15 +279,18 @@ impl Producer {
         }
     }
 
+    /// How many partitions a topic has.
     fn partition_count(&self, py: Python<'_>, topic: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         run(py, partition_count(&self.shared, topic)?)
     }
 
+    /// Bytes of ``buffer.memory`` that are in use.
     #[getter]
     fn memory_used(&self) -> PyResult<u64> {
         Ok(self.shared.get()?.memory_used())
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.shared.is_closed()

@@ -9,7 +9,11 @@ use crate::wait::wait;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Creates, describes, changes and deletes what a cluster holds, for threads.
+/// Creates, describes, changes and deletes what a cluster holds.
+///
+/// Operations over several items raise the first failure; with ``return_exceptions`` each item's
+/// failure is its value. One item's failure leaves the others as they are. What may pass is tried
+/// again for ``default.api.timeout.ms``.
 #[pyclass(frozen, weakref, subclass, module = "ottla")]
 pub(crate) struct Admin {
     shared: Shared,
@@ -29,6 +33,7 @@ impl Admin {
         Ok(Self { shared: connected.map_err(to_py)? })
     }
 
+    /// Creates topics, or says what that would do.
     #[pyo3(signature = (topics, *, validate_only=false, return_exceptions=false))]
     fn create_topics(
         &self,
@@ -40,10 +45,12 @@ impl Admin {
         run(py, ops::create_topics(&self.shared, topics, validate_only, return_exceptions)?)
     }
 
+    /// Creates a topic; a plain name has the broker's defaults.
     fn create_topic(&self, py: Python<'_>, topic: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         run(py, ops::create_topic(&self.shared, topic)?)
     }
 
+    /// Deletes topics with all their records.
     #[pyo3(signature = (topics, *, return_exceptions=false))]
     fn delete_topics(
         &self,
@@ -54,6 +61,7 @@ impl Admin {
         run(py, ops::delete_topics(&self.shared, topics, return_exceptions)?)
     }
 
+    /// Raises the numbers of partitions to these totals. Keys may go elsewhere afterwards.
     #[pyo3(signature = (counts, *, return_exceptions=false))]
     fn create_partitions(
         &self,
@@ -64,10 +72,12 @@ impl Admin {
         run(py, ops::create_partitions(&self.shared, counts, return_exceptions)?)
     }
 
+    /// All topics, by name.
     fn list_topics(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         run(py, ops::list_topics(&self.shared)?)
     }
 
+    /// Partitions of topics, with leaders and replicas. Never creates a topic.
     #[pyo3(signature = (topics, *, return_exceptions=false))]
     fn describe_topics(
         &self,
@@ -78,10 +88,12 @@ impl Admin {
         run(py, ops::describe_topics(&self.shared, topics, return_exceptions)?)
     }
 
+    /// The cluster's id, controller and brokers.
     fn describe_cluster(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         run(py, ops::describe_cluster(&self.shared)?)
     }
 
+    /// All configuration values of topics or brokers, by name.
     #[pyo3(signature = (resources, *, return_exceptions=false))]
     fn describe_configs(
         &self,
@@ -92,6 +104,8 @@ impl Admin {
         run(py, ops::describe_configs(&self.shared, resources, return_exceptions)?)
     }
 
+    /// Changes configuration values; those that are not named stay as they are. None removes a
+    /// value, :class:`ConfigChange` adds to a list or takes from it.
     #[pyo3(signature = (changes, *, return_exceptions=false))]
     fn alter_configs(
         &self,
@@ -102,10 +116,12 @@ impl Admin {
         run(py, ops::alter_configs(&self.shared, changes, return_exceptions)?)
     }
 
+    /// The groups of all brokers, by id.
     fn list_groups(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         run(py, ops::list_groups(&self.shared)?)
     }
 
+    /// State, members and assignments of groups.
     #[pyo3(signature = (groups, *, return_exceptions=false))]
     fn describe_groups(
         &self,
@@ -116,6 +132,7 @@ impl Admin {
         run(py, ops::describe_groups(&self.shared, groups, return_exceptions)?)
     }
 
+    /// Deletes groups that have no members, with their offsets.
     #[pyo3(signature = (groups, *, return_exceptions=false))]
     fn delete_groups(
         &self,
@@ -126,6 +143,8 @@ impl Admin {
         run(py, ops::delete_groups(&self.shared, groups, return_exceptions)?)
     }
 
+    /// By partition the first offset, the next, that of the largest timestamp, or that of the
+    /// first record of a time (milliseconds since 1970) or later.
     #[pyo3(signature = (specs, *, return_exceptions=false))]
     fn list_offsets(
         &self,
@@ -136,6 +155,7 @@ impl Admin {
         run(py, ops::list_offsets(&self.shared, specs, return_exceptions)?)
     }
 
+    /// What a group has committed; empty for one that does not exist.
     fn list_consumer_group_offsets(
         &self,
         py: Python<'_>,
@@ -144,6 +164,7 @@ impl Admin {
         run(py, ops::list_consumer_group_offsets(&self.shared, group)?)
     }
 
+    /// Ends the connections. May be called again.
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match ops::close(&self.shared) {
             Some(op) => run(py, op),
@@ -151,6 +172,7 @@ impl Admin {
         }
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.shared.is_closed()

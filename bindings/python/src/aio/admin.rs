@@ -10,7 +10,12 @@ use crate::producer::describe;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Creates, describes, changes and deletes what a cluster holds, for event loops.
+/// Creates, describes, changes and deletes what a cluster holds, for event loops. It connects
+/// where it is awaited or entered.
+///
+/// Operations over several items raise the first failure; with ``return_exceptions`` each item's
+/// failure is its value. One item's failure leaves the others as they are. What may pass is tried
+/// again for ``default.api.timeout.ms``.
 #[pyclass(frozen, weakref, subclass, module = "ottla.aio")]
 pub(crate) struct Admin {
     slot: Slot<Handle<ottla::Admin>>,
@@ -41,6 +46,9 @@ impl Admin {
         Ok(Self { slot: Slot::default(), config })
     }
 
+    /// Connects, unless it is; awaiting or entering the client does the same.
+    ///
+    /// Raises :class:`UnreachableError` where no bootstrap server answers.
     fn connect(slf: Py<Self>) -> Call {
         let (slot, config) = (slf.get().slot.clone(), slf.get().config.clone());
         connecting("Admin.connect", &slot, slf, ops::connect(config))
@@ -59,6 +67,7 @@ impl Admin {
         self.close()
     }
 
+    /// Creates topics, or says what that would do.
     #[pyo3(signature = (topics, *, validate_only=false, return_exceptions=false))]
     fn create_topics(
         &self,
@@ -71,10 +80,12 @@ impl Admin {
         })
     }
 
+    /// Creates a topic; a plain name has the broker's defaults.
     fn create_topic(&self, topic: Py<PyAny>) -> Call {
         self.call("Admin.create_topic", move |py, admin| ops::create_topic(admin, topic.bind(py)))
     }
 
+    /// Deletes topics with all their records.
     #[pyo3(signature = (topics, *, return_exceptions=false))]
     fn delete_topics(&self, topics: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.delete_topics", move |py, admin| {
@@ -82,6 +93,7 @@ impl Admin {
         })
     }
 
+    /// Raises the numbers of partitions to these totals. Keys may go elsewhere afterwards.
     #[pyo3(signature = (counts, *, return_exceptions=false))]
     fn create_partitions(&self, counts: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.create_partitions", move |py, admin| {
@@ -89,10 +101,12 @@ impl Admin {
         })
     }
 
+    /// All topics, by name.
     fn list_topics(&self) -> Call {
         self.call("Admin.list_topics", move |_, admin| ops::list_topics(admin))
     }
 
+    /// Partitions of topics, with leaders and replicas. Never creates a topic.
     #[pyo3(signature = (topics, *, return_exceptions=false))]
     fn describe_topics(&self, topics: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.describe_topics", move |py, admin| {
@@ -100,10 +114,12 @@ impl Admin {
         })
     }
 
+    /// The cluster's id, controller and brokers.
     fn describe_cluster(&self) -> Call {
         self.call("Admin.describe_cluster", move |_, admin| ops::describe_cluster(admin))
     }
 
+    /// All configuration values of topics or brokers, by name.
     #[pyo3(signature = (resources, *, return_exceptions=false))]
     fn describe_configs(&self, resources: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.describe_configs", move |py, admin| {
@@ -111,6 +127,8 @@ impl Admin {
         })
     }
 
+    /// Changes configuration values; those that are not named stay as they are. None removes a
+    /// value, :class:`ConfigChange` adds to a list or takes from it.
     #[pyo3(signature = (changes, *, return_exceptions=false))]
     fn alter_configs(&self, changes: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.alter_configs", move |py, admin| {
@@ -118,10 +136,12 @@ impl Admin {
         })
     }
 
+    /// The groups of all brokers, by id.
     fn list_groups(&self) -> Call {
         self.call("Admin.list_groups", move |_, admin| ops::list_groups(admin))
     }
 
+    /// State, members and assignments of groups.
     #[pyo3(signature = (groups, *, return_exceptions=false))]
     fn describe_groups(&self, groups: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.describe_groups", move |py, admin| {
@@ -129,6 +149,7 @@ impl Admin {
         })
     }
 
+    /// Deletes groups that have no members, with their offsets.
     #[pyo3(signature = (groups, *, return_exceptions=false))]
     fn delete_groups(&self, groups: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.delete_groups", move |py, admin| {
@@ -136,6 +157,8 @@ impl Admin {
         })
     }
 
+    /// By partition the first offset, the next, that of the largest timestamp, or that of the
+    /// first record of a time (milliseconds since 1970) or later.
     #[pyo3(signature = (specs, *, return_exceptions=false))]
     fn list_offsets(&self, specs: Py<PyAny>, return_exceptions: bool) -> Call {
         self.call("Admin.list_offsets", move |py, admin| {
@@ -143,12 +166,14 @@ impl Admin {
         })
     }
 
+    /// What a group has committed; empty for one that does not exist.
     fn list_consumer_group_offsets(&self, group: Py<PyAny>) -> Call {
         self.call("Admin.list_consumer_group_offsets", move |py, admin| {
             ops::list_consumer_group_offsets(admin, group.bind(py))
         })
     }
 
+    /// Ends the connections. May be called again.
     fn close(&self) -> Call {
         let slot = self.slot.clone();
         let begin = move |py: Python<'_>| {
@@ -158,6 +183,7 @@ impl Admin {
         Call::new("Admin.close", Box::new(begin))
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.slot.get().is_some_and(|shared| shared.is_closed())

@@ -1,13 +1,13 @@
 //! Awaitables of our own: what is ready answers at once, without a turn of the event loop.
 
+use super::coroutine::{awaitable, awaited_before, warn_never_awaited};
 use super::hub::{Hub, Slot};
 use crate::errors::to_py;
 use crate::op::Op;
 use ottla_bindings::{CallId, runtime::Generation};
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What beginning came to.
@@ -74,10 +74,7 @@ impl Call {
                     None => begin,
                 }
             }
-            State::Over => {
-                let message = format!("{} was awaited before: call it again", self.name);
-                return Err(PyRuntimeError::new_err(message));
-            }
+            State::Over => return Err(awaited_before(self.name)),
         };
         match begin(py)? {
             Began::Ready(value) => Err(stop(py, value)),
@@ -91,8 +88,12 @@ impl Call {
         }
     }
 
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Ends it early: its operation is dropped.
-    pub(crate) fn cancel(&self) {
+    fn give_up(&self) {
         let state = std::mem::replace(&mut *self.state(), State::Over);
         if let State::Waiting { hub, id, .. } = state
             && self.generation.is_current()
@@ -120,95 +121,13 @@ pub(crate) fn new_future<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<
     Ok(future)
 }
 
-/// The exception that `throw` was given, in either of its forms.
-pub(crate) fn thrown(
-    kind: &Bound<'_, PyAny>,
-    value: Option<&Bound<'_, PyAny>>,
-    traceback: Option<&Bound<'_, PyAny>>,
-) -> PyErr {
-    let given = value.filter(|value| !value.is_none());
-    let error = match given {
-        Some(value) if value.is_instance_of::<PyBaseException>() => Ok(value.clone()),
-        Some(value) => kind.call1((value,)),
-        None if kind.is_callable() => kind.call0(),
-        None => Ok(kind.clone()),
-    };
-    let error = error.and_then(|error| match traceback.filter(|traceback| !traceback.is_none()) {
-        Some(traceback) => error.call_method1("with_traceback", (traceback,)),
-        None => Ok(error),
-    });
-    error.map_or_else(|error| error, PyErr::from_value)
-}
-
-/// Tells that something was never awaited, as Python does of its own.
-pub(crate) fn warn_never_awaited(name: &str) {
-    // Not at the interpreter's end.
-    Python::try_attach(|py| {
-        let text = CString::new(format!("{name} was never awaited")).unwrap_or_default();
-        let category = py.get_type::<PyRuntimeWarning>();
-        if let Err(error) = PyErr::warn(py, category.as_any(), &text, 1) {
-            error.write_unraisable(py, None);
-        }
-    });
-}
-
 impl Drop for Call {
     fn drop(&mut self) {
         if matches!(*self.state(), State::New(_)) {
             warn_never_awaited(self.name);
         }
-        self.cancel();
+        self.give_up();
     }
 }
 
-#[pymethods]
-impl Call {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    fn send<'py>(
-        &self,
-        py: Python<'py>,
-        _value: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value=None, traceback=None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        self.cancel();
-        Err(thrown(kind, value, traceback))
-    }
-
-    fn close(&self) {
-        self.cancel();
-    }
-
-    #[getter]
-    fn __name__(&self) -> &'static str {
-        self.name
-    }
-
-    #[getter]
-    fn __qualname__(&self) -> &'static str {
-        self.name
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<call of {}>", self.name)
-    }
-}
+awaitable!(Call);

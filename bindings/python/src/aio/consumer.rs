@@ -1,7 +1,8 @@
 //! The consumer for event loops.
 
-use super::call::{Began, Call, stop, thrown, warn_never_awaited};
+use super::call::{Began, Call, stop};
 use super::connecting;
+use super::coroutine::{awaitable, awaited_before, warn_never_awaited};
 use crate::batch::{Batch, Record};
 use crate::consumer::source::{self, Functions, Source};
 use crate::consumer::{ConsumerBase, Slot, connected, start};
@@ -11,7 +12,7 @@ use crate::types::untracked;
 use crate::values::timeout;
 use ottla_bindings::Failure;
 use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyType};
 use pyo3::{PyTraverseError, PyVisit};
@@ -19,7 +20,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Reads records, for event loops.
+/// Reads records, for event loops. It connects where it is awaited or entered.
+///
+/// It reads topics, as a member of the group ``group_id``, or given partitions.
+///
+/// Iterate it for records or :meth:`batches` for batches. A record or a batch is *finished* when
+/// the next is asked for, and only what is finished is committed by itself: nothing is lost when
+/// the program dies in the middle. Heartbeats, fetching ahead and commits go on in the background.
+/// Ask for records from one task at a time. Cancelling a task loses no record.
+///
+/// ``on_rebalance`` is called with every change of the assignment, on the event loop, before
+/// records are given out.
 #[pyclass(frozen, extends = ConsumerBase, subclass, module = "ottla.aio")]
 pub(crate) struct Consumer {
     slot: Slot,
@@ -75,6 +86,9 @@ impl Consumer {
         Ok(base.add_subclass(Self { slot, config, topics, partitions, functions }))
     }
 
+    /// Connects, unless it is; awaiting or entering the client does the same.
+    ///
+    /// Raises :class:`UnreachableError` where no bootstrap server answers.
     fn connect(slf: Py<Self>) -> Call {
         let this = slf.get();
         let start = source::Start {
@@ -100,18 +114,26 @@ impl Consumer {
         self.close()
     }
 
+    /// Waits for the next record; the one before is finished by asking. None if none came within
+    /// so many seconds, or the consumer was closed meanwhile.
+    ///
+    /// Raises what the user has to know: a topic that does not exist, a missing permission, a
+    /// position that is not in the log under ``auto.offset.reset=none``, a batch that cannot be
+    /// read. Unless ``fatal``, asking again goes on.
     #[pyo3(signature = (timeout=None))]
     fn next(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Next> {
         let limit = self::timeout(timeout)?;
         Ok(Next::new(self.slot.clone(), What::Record, limit, false))
     }
 
+    /// As :meth:`next`, by batch. After records of a batch were given out, its rest comes.
     #[pyo3(signature = (timeout=None))]
     fn next_batch(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Next> {
         let limit = self::timeout(timeout)?;
         Ok(Next::new(self.slot.clone(), What::Batch, limit, false))
     }
 
+    /// The batches, until the consumer is closed.
     fn batches(&self) -> PyResult<Batches> {
         connected(&self.slot)?.get()?;
         Ok(Batches { slot: self.slot.clone() })
@@ -126,6 +148,10 @@ impl Consumer {
         Next::new(self.slot.clone(), What::Record, None, true)
     }
 
+    /// Commits what was given out, or these offsets: by partition the *next* to be consumed.
+    /// Waits until the coordinator has it.
+    ///
+    /// Raises :class:`RebalanceError` when the partitions belong to another member by now.
     #[pyo3(signature = (offsets=None))]
     fn commit(&self, offsets: Option<Py<PyAny>>) -> Call {
         self.call("Consumer.commit", move |py, source| {
@@ -133,30 +159,37 @@ impl Consumer {
         })
     }
 
+    /// What the group has committed; a partition without a commit is absent.
     fn committed(&self, partitions: Py<PyAny>) -> Call {
         self.call("Consumer.committed", move |py, source| {
             source::committed(source, partitions.bind(py))
         })
     }
 
+    /// The first offsets.
     fn beginning_offsets(&self, partitions: Py<PyAny>) -> Call {
         self.call("Consumer.beginning_offsets", move |py, source| {
             source::bounds(source, partitions.bind(py), false)
         })
     }
 
+    /// The offsets after the last records (under ``read_committed``: last stable offsets).
     fn end_offsets(&self, partitions: Py<PyAny>) -> Call {
         self.call("Consumer.end_offsets", move |py, source| {
             source::bounds(source, partitions.bind(py), true)
         })
     }
 
+    /// By partition the first record of this time (milliseconds since 1970) or later.
     fn offsets_for_times(&self, timestamps: Py<PyAny>) -> Call {
         self.call("Consumer.offsets_for_times", move |py, source| {
             source::offsets_for_times(source, timestamps.bind(py))
         })
     }
 
+    /// Commits what is finished (``enable.auto.commit``), leaves the group and ends the
+    /// connections, within 5 s. May be called again. Commit before to include the last record or
+    /// batch that was given out.
     fn close(&self) -> Call {
         let slot = self.slot.clone();
         let begin = move |py: Python<'_>| {
@@ -229,6 +262,11 @@ impl Next {
         std::mem::replace(&mut *state, State::Over)
     }
 
+    /// A call that waits is dropped, and its operation with it.
+    fn give_up(&self) {
+        drop(self.take());
+    }
+
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let step = match self.take() {
             State::New => match self.begin(py) {
@@ -237,10 +275,7 @@ impl Next {
                 Err(error) => Err(error),
             },
             State::Waiting(call) => self.step_of(py, call),
-            State::Over => {
-                let message = format!("{} was awaited before: call it again", self.name());
-                return Err(PyRuntimeError::new_err(message));
-            }
+            State::Over => return Err(awaited_before(self.name())),
         };
         match step {
             Err(error) if self.ends_iteration && is_closed(py, &error) => Err(ended()),
@@ -332,55 +367,4 @@ impl Drop for Next {
     }
 }
 
-#[pymethods]
-impl Next {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    fn send<'py>(
-        &self,
-        py: Python<'py>,
-        _value: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value=None, traceback=None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        // A call that waits is dropped here, and its operation with it.
-        drop(self.take());
-        Err(thrown(kind, value, traceback))
-    }
-
-    fn close(&self) {
-        drop(self.take());
-    }
-
-    #[getter]
-    fn __name__(&self) -> &'static str {
-        self.name()
-    }
-
-    #[getter]
-    fn __qualname__(&self) -> &'static str {
-        self.name()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<call of {}>", self.name())
-    }
-}
+awaitable!(Next);

@@ -7,7 +7,8 @@ use crate::many::{self, Many};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
-/// The future of one record. It is its own iterator: what it waits for is the event loop's.
+/// The future of one record: await it, any number of times. Dropping it abandons the answer, not
+/// the record.
 #[pyclass(frozen, weakref, module = "ottla.aio")]
 pub(crate) struct Delivery(Checked);
 
@@ -35,6 +36,10 @@ impl Delivery {
 
 #[pymethods]
 impl Delivery {
+    /// Waits for the record's end, at most ``delivery.timeout.ms``.
+    ///
+    /// Raises why the record was not written; its ``possibly_written`` says whether it may be in
+    /// the log all the same.
     fn __await__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -69,7 +74,7 @@ impl Delivery {
     }
 }
 
-/// The futures of records that were sent in one call.
+/// The futures of records that were sent in one call, in their order.
 #[pyclass(frozen, weakref, module = "ottla.aio")]
 pub(crate) struct Deliveries(Arc<Many>);
 
@@ -85,14 +90,17 @@ impl Deliveries {
         many::len(&self.0)
     }
 
+    /// Whether all were acknowledged or have failed.
     fn done(&self) -> PyResult<bool> {
         many::is_done(&self.0)
     }
 
+    /// Waits for all and raises the first failure.
     fn __await__(&self) -> Call {
         self.result(false)
     }
 
+    /// Waits for all. Raises the first failure, or gives each in its place.
     #[pyo3(signature = (*, return_exceptions=false))]
     fn result(&self, return_exceptions: bool) -> Call {
         let many = self.0.clone();

@@ -1,19 +1,19 @@
 //! What connects one event loop with the core: a completion queue whose wake-ups reach the loop by
-//! a socket pair, or, where the loop watches no sockets, by `call_soon_threadsafe`.
+//! a socket pair, or, where the loop watches no sockets (as on Windows), by `call_soon_threadsafe`.
 //!
 //! Everything here but the wake-ups happens on the loop's thread.
 
 use crate::errors::{Result, to_py};
 use crate::op::{Op, Reply};
-use ottla_bindings::{CallId, Calls, CompletionQueue, Failure, runtime};
+use ottla_bindings::{CallId, Calls, CompletionQueue, runtime};
+#[cfg(unix)]
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
@@ -29,10 +29,12 @@ pub(crate) struct Hub {
     calls: Calls<Reply>,
     /// Batches of which records have ended.
     told: Arc<Told>,
-    /// The end that the loop watches.
-    readable: Option<UnixStream>,
+    /// Takes the wake-up that the loop saw; where the loop watches a socket.
+    hush: Option<Hush>,
     waiting: Mutex<Waiting>,
 }
+
+type Hush = Box<dyn Fn() + Send + Sync>;
 
 /// Who waits on this loop.
 #[derive(Default)]
@@ -92,22 +94,12 @@ impl Hub {
 
     /// Connects a loop that was not seen before.
     fn connect(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
-        let (readable, writable) = pair().map_err(to_py)?;
-        let fd = readable.as_raw_fd();
-        let wake = move || {
-            // A full pipe has a wake-up already.
-            let _ = (&writable).write(&[0]);
-        };
-        let hub = Self::new(CompletionQueue::new(wake), Some(readable));
-        let reader = Bound::new(py, Reader { hub: hub.clone() })?;
-        let watched = event_loop.call_method1("add_reader", (fd, reader));
-        let (hub, owned) = match watched {
-            Ok(_) => (hub, None),
-            Err(error) if watches_no_sockets(py, &error) => {
+        let (hub, owned) = match Self::by_socket(py, event_loop)? {
+            Some(hub) => (hub, None),
+            None => {
                 let hub = Self::by_call_soon(event_loop)?;
                 (hub.clone(), Some(hub))
             }
-            Err(error) => return Err(error),
         };
         let known = Known {
             event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
@@ -124,25 +116,51 @@ impl Hub {
         Ok(hub)
     }
 
+    /// `None` if the loop watches no sockets.
+    #[cfg(unix)]
+    fn by_socket(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Self>>> {
+        use std::io::{Read, Write};
+        use std::os::fd::AsRawFd;
+        let (readable, writable) = pair().map_err(to_py)?;
+        let fd = readable.as_raw_fd();
+        let wake = move || {
+            // A full pipe has a wake-up already.
+            let _ = (&writable).write(&[0]);
+        };
+        let hush = move || {
+            // At most one byte is there, for at most one wake-up is on its way.
+            let _ = (&readable).read(&mut [0; 16]);
+        };
+        let hub = Arc::new(Self::new(CompletionQueue::new(wake), Some(Box::new(hush))));
+        let reader = Bound::new(py, Reader { hub: hub.clone() })?;
+        match event_loop.call_method1("add_reader", (fd, reader)) {
+            Ok(_) => Ok(Some(hub)),
+            Err(error) if watches_no_sockets(py, &error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The loops of Windows wait for operations, not for sockets.
+    #[cfg(not(unix))]
+    fn by_socket(_: Python<'_>, _: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Self>>> {
+        Ok(None)
+    }
+
     fn by_call_soon(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         let event_loop = Arc::new(PyWeakrefReference::new(event_loop)?.unbind());
         let hub = Arc::new_cyclic(|this: &Weak<Self>| {
             let this = this.clone();
             let wake = move || call_soon(event_loop.clone(), this.clone());
-            Self::unshared(CompletionQueue::new(wake), None)
+            Self::new(CompletionQueue::new(wake), None)
         });
         Ok(hub)
     }
 
-    fn new(queue: Queue, readable: Option<UnixStream>) -> Arc<Self> {
-        Arc::new(Self::unshared(queue, readable))
-    }
-
-    fn unshared(queue: Queue, readable: Option<UnixStream>) -> Self {
+    fn new(queue: Queue, hush: Option<Hush>) -> Self {
         let queue = Arc::new(queue);
         let told = Arc::new(Told { batches: Mutex::default(), queue: queue.clone() });
         let calls = Calls::new(queue.clone());
-        Self { queue, calls, told, readable, waiting: Mutex::default() }
+        Self { queue, calls, told, hush, waiting: Mutex::default() }
     }
 
     /// Starts an operation; the future is told when its result is in the slot.
@@ -177,9 +195,8 @@ impl Hub {
 
     /// Tells everybody of whom there are news.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(mut readable) = self.readable.as_ref() {
-            // At most one byte is there, for at most one wake-up is on its way.
-            let _ = readable.read(&mut [0; 16]);
+        if let Some(hush) = &self.hush {
+            hush();
         }
         let mut ended = Vec::new();
         self.queue.drain(&mut ended);
@@ -225,6 +242,7 @@ fn call_soon(event_loop: Arc<Py<PyWeakrefReference>>, hub: Weak<Hub>) {
     });
 }
 
+#[cfg(unix)]
 fn watches_no_sockets(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyNotImplementedError>(py)
         || error.is_instance_of::<PyAttributeError>(py)
@@ -236,6 +254,7 @@ fn is_gone(py: Python<'_>, event_loop: &Py<PyWeakrefReference>) -> bool {
     closed.unwrap_or(true)
 }
 
+#[cfg(unix)]
 fn pair() -> Result<(UnixStream, UnixStream)> {
     let made = UnixStream::pair().and_then(|(readable, writable)| {
         readable.set_nonblocking(true)?;
@@ -244,7 +263,7 @@ fn pair() -> Result<(UnixStream, UnixStream)> {
     });
     made.map_err(|error| {
         let message = format!("cannot make a socket pair for the event loop: {error}");
-        Failure::new(ottla_bindings::Class::Full, message)
+        ottla_bindings::Failure::new(ottla_bindings::Class::Full, message)
     })
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod call;
 mod consumer;
+mod coroutine;
 mod delivery;
 mod hub;
 mod producer;

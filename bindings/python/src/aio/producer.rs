@@ -1,6 +1,7 @@
 //! The producer for event loops.
 
-use super::call::{Began, Call, stop, thrown, warn_never_awaited};
+use super::call::{Began, Call, stop};
+use super::coroutine::{awaitable, awaited_before, warn_never_awaited};
 use super::delivery::{Deliveries, Delivery};
 use super::{Slot, connected, connecting};
 use crate::delivery::metadata;
@@ -21,7 +22,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// After so many records that had not to wait, the loop gets a turn.
 const SENDS_PER_TURN: u32 = 256;
 
-/// Sends records, for event loops.
+/// Sends records, for event loops. It connects where it is awaited or entered.
+///
+/// Idempotent by default: each record is written once and in order per partition, whatever is
+/// retried. Enter it with ``async with``, or :meth:`close` it: what was sent and neither flushed
+/// nor closed is lost when the process ends.
+///
+/// Settings have Kafka's dotted names in ``config``, or underscores as keywords, which win. Without
+/// serializers keys and values are bytes, anything with the buffer protocol, or str, which becomes
+/// UTF-8. A serializer is called with what is not None.
+///
+/// Raises :class:`ConfigError` for a setting.
 #[pyclass(frozen, weakref, subclass, module = "ottla.aio")]
 pub(crate) struct Producer {
     inner: Arc<Inner>,
@@ -66,6 +77,9 @@ impl Producer {
         Ok(Self { inner: Arc::new(Inner { slot, serializers, sends }), config })
     }
 
+    /// Connects, unless it is; awaiting or entering the client does the same.
+    ///
+    /// Raises :class:`UnreachableError` where no bootstrap server answers.
     fn connect(slf: Py<Self>) -> Call {
         let (slot, config) = (slf.get().inner.slot.clone(), slf.get().config.clone());
         connecting("Producer.connect", &slot, slf, producer::connect(config))
@@ -84,6 +98,16 @@ impl Producer {
         self.close(None)
     }
 
+    /// Sends a record. When it returns, the record is encoded and on its way; await the delivery
+    /// for its end.
+    ///
+    /// It waits only for memory (``buffer.memory``) and for a topic that is not known yet, at most
+    /// ``max.block.ms``. None is null, for the value a tombstone. ``timestamp`` is in milliseconds
+    /// since 1970, by default now.
+    ///
+    /// Raises :class:`InvalidError` for a record that is too large or a partition that does not
+    /// exist, :class:`NotFoundError` for a topic that does not, :class:`TimeoutError` when memory
+    /// does not become free; the record was not sent then.
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
     fn send(
         slf: Py<Self>,
@@ -98,6 +122,7 @@ impl Producer {
         Sending::new(slf, given, false)
     }
 
+    /// :meth:`send`, and the delivery's result.
     #[pyo3(signature = (topic, value=None, key=None, partition=None, headers=None, timestamp=None))]
     fn send_and_wait(
         slf: Py<Self>,
@@ -112,6 +137,9 @@ impl Producer {
         Sending::new(slf, given, true)
     }
 
+    /// Sends many records of one topic in one call, which costs less than as many :meth:`send`.
+    ///
+    /// A record that is refused has its error among the deliveries; those after it are sent.
     #[pyo3(signature = (
         topic, values, *, keys=None, partition=None, headers=None, timestamp=None
     ))]
@@ -145,6 +173,8 @@ impl Producer {
         Call::new("Producer.send_many", Box::new(begin))
     }
 
+    /// Waits until every record that was sent before has ended, at most so many seconds; nothing
+    /// lingers meanwhile. How records ended is told by their deliveries.
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
         let (inner, limit) = (self.inner.clone(), self::timeout(timeout)?);
@@ -153,6 +183,10 @@ impl Producer {
         }))
     }
 
+    /// Refuses new records, waits for those on their way (``delivery.timeout.ms``, or so many
+    /// seconds), and ends the connections. May be called again.
+    ///
+    /// Raises :class:`TimeoutError` where records were left: their deliveries say so.
     #[pyo3(signature = (timeout=None))]
     fn close(&self, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
         let (inner, limit) = (self.inner.clone(), self::timeout(timeout)?);
@@ -163,6 +197,7 @@ impl Producer {
         Ok(Call::new("Producer.close", Box::new(begin)))
     }
 
+    /// How many partitions a topic has.
     fn partition_count(&self, topic: &Bound<'_, PyAny>) -> Call {
         let (inner, topic) = (self.inner.clone(), topic.clone().unbind());
         Call::once("Producer.partition_count", move |py| {
@@ -170,11 +205,13 @@ impl Producer {
         })
     }
 
+    /// Bytes of ``buffer.memory`` that are in use.
     #[getter]
     fn memory_used(&self) -> PyResult<u64> {
         Ok(self.inner.shared()?.get()?.memory_used())
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.inner.slot.get().is_some_and(|shared| shared.is_closed())
@@ -255,6 +292,11 @@ impl Sending {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    /// A call that waits is dropped, and its operation with it.
+    fn give_up(&self) {
+        drop(self.take());
+    }
+
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (given, has_paused) = match self.take() {
             State::New { given, has_paused } => (given, has_paused),
@@ -266,10 +308,7 @@ impl Sending {
                 return step;
             }
             State::Ending(delivery) => return self.end(py, delivery),
-            State::Over => {
-                let message = format!("{} was awaited before: call it again", self.name());
-                return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
-            }
+            State::Over => return Err(awaited_before(self.name())),
         };
         let inner = &self.producer.get().inner;
         let sends = inner.sends.fetch_add(1, Ordering::Relaxed);
@@ -323,55 +362,4 @@ impl Drop for Sending {
     }
 }
 
-#[pymethods]
-impl Sending {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    fn send<'py>(
-        &self,
-        py: Python<'py>,
-        _value: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value=None, traceback=None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        // A call that waits is dropped here, and its operation with it.
-        drop(self.take());
-        Err(thrown(kind, value, traceback))
-    }
-
-    fn close(&self) {
-        drop(self.take());
-    }
-
-    #[getter]
-    fn __name__(&self) -> &'static str {
-        self.name()
-    }
-
-    #[getter]
-    fn __qualname__(&self) -> &'static str {
-        self.name()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<call of {}>", self.name())
-    }
-}
+awaitable!(Sending);

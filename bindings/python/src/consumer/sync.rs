@@ -15,7 +15,15 @@ use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Reads records, for threads.
+/// Reads records: of topics, as a member of the group ``group_id``, or of given partitions.
+///
+/// Iterate it for records or :meth:`batches` for batches. A record or a batch is *finished* when
+/// the next is asked for, and only what is finished is committed by itself: nothing is lost when
+/// the program dies in the middle. Heartbeats, fetching ahead and commits go on in the background.
+/// Ask for records from one thread at a time.
+///
+/// ``on_rebalance`` is called with every change of the assignment, by the thread that asks for
+/// records, before it gets them.
 #[pyclass(frozen, extends = ConsumerBase, subclass, module = "ottla")]
 pub(crate) struct Consumer {
     source: Arc<Source>,
@@ -99,6 +107,12 @@ impl Consumer {
         Ok(base.add_subclass(Self { source, functions }))
     }
 
+    /// Waits for the next record; the one before is finished by asking. None if none came within
+    /// so many seconds, or the consumer was closed meanwhile.
+    ///
+    /// Raises what the user has to know: a topic that does not exist, a missing permission, a
+    /// position that is not in the log under ``auto.offset.reset=none``, a batch that cannot be
+    /// read. Unless ``fatal``, asking again goes on.
     #[pyo3(signature = (timeout=None))]
     fn next<'py>(
         &self,
@@ -108,6 +122,7 @@ impl Consumer {
         self.next_record(py, self::timeout(timeout)?)
     }
 
+    /// As :meth:`next`, by batch. After records of a batch were given out, its rest comes.
     #[pyo3(signature = (timeout=None))]
     fn next_batch(
         &self,
@@ -117,6 +132,7 @@ impl Consumer {
         self.next_whole(py, self::timeout(timeout)?)
     }
 
+    /// The batches, until the consumer is closed.
     fn batches(slf: Py<Self>) -> PyResult<Batches> {
         slf.get().source.get()?;
         Ok(Batches { consumer: slf })
@@ -135,15 +151,21 @@ impl Consumer {
         }
     }
 
+    /// Commits what was given out, or these offsets: by partition the *next* to be consumed.
+    /// Waits until the coordinator has it.
+    ///
+    /// Raises :class:`RebalanceError` when the partitions belong to another member by now.
     #[pyo3(signature = (offsets=None))]
     fn commit(&self, py: Python<'_>, offsets: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         run(py, source::commit(&self.source, offsets)?)
     }
 
+    /// What the group has committed; a partition without a commit is absent.
     fn committed(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         run(py, source::committed(&self.source, partitions)?)
     }
 
+    /// The first offsets.
     fn beginning_offsets(
         &self,
         py: Python<'_>,
@@ -152,10 +174,12 @@ impl Consumer {
         run(py, source::bounds(&self.source, partitions, false)?)
     }
 
+    /// The offsets after the last records (under ``read_committed``: last stable offsets).
     fn end_offsets(&self, py: Python<'_>, partitions: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         run(py, source::bounds(&self.source, partitions, true)?)
     }
 
+    /// By partition the first record of this time (milliseconds since 1970) or later.
     fn offsets_for_times(
         &self,
         py: Python<'_>,
@@ -164,6 +188,9 @@ impl Consumer {
         run(py, source::offsets_for_times(&self.source, timestamps)?)
     }
 
+    /// Commits what is finished (``enable.auto.commit``), leaves the group and ends the
+    /// connections, within 5 s. May be called again. Commit before to include the last record or
+    /// batch that was given out.
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match source::close(&self.source) {
             Some(op) => run(py, op),
@@ -185,7 +212,7 @@ impl Consumer {
     }
 }
 
-/// A consumer's batches, one after the other.
+/// A consumer's batches.
 #[pyclass(frozen, module = "ottla")]
 pub(crate) struct Batches {
     consumer: Py<Consumer>,
