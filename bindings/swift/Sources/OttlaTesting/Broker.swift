@@ -28,6 +28,8 @@ public actor Broker {
     private let arguments: [String]
     private let removesData: Bool
     private var process: ChildProcess?
+    /// Removes the data folder at the end of this process, while no broker is there that would.
+    private var keeper: ChildProcess?
     private var controlPort = 0
 
     /// Starts a broker.
@@ -94,6 +96,16 @@ public actor Broker {
             throw BrokerError("ottla-broker did not start:\n\(process.log().suffix(2_000))")
         }
         controlPort = port
+        await keeper?.kill()
+        keeper = nil
+    }
+
+    /// From now on the broker does not remove its folder. Nobody writes to the shell: what it reads
+    /// is the end of this process.
+    private func keepFolder() {
+        guard removesData, keeper == nil else { return }
+        let script = "read -r nothing; rm -rf -- \"$0\""
+        keeper = try? ChildProcess("sh", ["-c", script, dataDirectory.path])
     }
 
     /// Whether the process is there.
@@ -107,6 +119,7 @@ public actor Broker {
 
     /// Ends the process at once, as a power cut does. What was acknowledged is kept.
     public func kill() async throws {
+        if process != nil { keepFolder() }
         await process?.kill()
     }
 
@@ -115,6 +128,7 @@ public actor Broker {
     /// - Throws: ``BrokerError`` where it does not answer.
     public func stop() async throws {
         guard isRunning else { return }
+        keepFolder()
         try await tell("stop")
         await process?.wait()
     }
@@ -134,6 +148,8 @@ public actor Broker {
         process = nil
         // The broker removes it, but not where it was killed.
         if removesData { try? FileManager.default.removeItem(at: dataDirectory) }
+        await keeper?.kill()
+        keeper = nil
     }
 
     func send<Answer: Decodable>(

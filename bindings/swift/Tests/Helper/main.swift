@@ -1,4 +1,4 @@
-// What the tests run in a process of its own: test-helper cycles|ends|dies SERVERS TOPIC
+// What the tests run in a process of its own: test-helper WHAT SERVERS TOPIC
 import Foundation
 import Ottla
 import OttlaTesting
@@ -59,9 +59,10 @@ case "ends":
     await Task.yield()
     print("end")
     _ = waiting
-case "dies":
+case "dies", "dies-after-kill":
     let broker = try await Broker.start()
     print(await broker.processID ?? 0, broker.dataDirectory.path)
+    if what == "dies-after-kill" { try await broker.kill() }
     fflush(nil)
     kill(getpid(), SIGKILL)
 default:

@@ -59,8 +59,9 @@ import Testing
         }
     }
 
-    @Test func aBrokerEndsWithTheTestThatDies() async throws {
-        let dying = try await run("test-helper", ["dies", "", ""])
+    @Test(arguments: ["dies", "dies-after-kill"])
+    func aBrokerEndsWithTheTestThatDies(how: String) async throws {
+        let dying = try await run("test-helper", [how, "", ""])
         #expect(dying.status != 0)
         let words = dying.output.split(whereSeparator: \.isWhitespace)
         let id = try #require(words.first.flatMap { Int32($0) })

@@ -8,7 +8,9 @@ const { join } = require('node:path');
 const { findBinary } = require('./binary.cjs');
 const { BrokerError } = require('./errors.cjs');
 const { Port } = require('./port.cjs');
-const { Log, Process, startOnFreePort } = require('./process.cjs');
+const {
+  Keeper, Log, Process, startOnFreePort,
+} = require('./process.cjs');
 
 const OPTIONS = ['config', 'dataDir', 'binary'];
 
@@ -19,6 +21,7 @@ class Broker {
   #oldLog = '';
   #port;
   #process;
+  #keeper;
   #faults;
 
   static async start(options = {}) {
@@ -51,6 +54,7 @@ class Broker {
         const args = [...this.#arguments(), '--port', `${this.#port}`];
         this.#process = await Process.start(binary, args, this.#log);
       }
+      this.#dismissKeeper();
       this.#faults = await Port.open(this.#process.faultsPort);
     } catch (error) {
       if (this.#port === undefined) await this.close();
@@ -72,6 +76,7 @@ class Broker {
         rmSync(this.#dataDir, { recursive: true, force: true });
         this.#dataDir = undefined;
       }
+      this.#dismissKeeper();
     }
   }
 
@@ -104,11 +109,16 @@ class Broker {
   }
 
   async kill() {
-    await this.#forget()?.kill();
+    const process = this.#forget();
+    if (process !== undefined) this.#keepFolder();
+    await process?.kill();
   }
 
   async stop() {
-    if (this.isRunning) await this.#call('stop');
+    if (this.isRunning) {
+      this.#keepFolder();
+      await this.#call('stop');
+    }
     await this.#forget()?.wait();
   }
 
@@ -191,6 +201,16 @@ class Broker {
       throw new BrokerError(`the broker has ended by itself${this.#log.lastWords()}`);
     }
     return this.#process;
+  }
+
+  /** From now on the broker does not remove its folder. */
+  #keepFolder() {
+    if (this.#options.dataDir === undefined) this.#keeper ??= new Keeper(this.#dataDir);
+  }
+
+  #dismissKeeper() {
+    this.#keeper?.dismiss();
+    this.#keeper = undefined;
   }
 
   /** The process, if there is one, which is no longer this broker's. */

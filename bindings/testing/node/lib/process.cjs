@@ -144,6 +144,31 @@ class Process {
   }
 }
 
+/**
+ * Removes a folder at the end of this process, however it ends, while no broker is there that
+ * would. Where there is no shell, nobody does.
+ */
+class Keeper {
+  #child;
+
+  constructor(folder) {
+    if (process.platform === 'win32') return;
+    // Nobody writes: what it reads is the end of this process.
+    const script = 'read -r nothing; rm -rf -- "$0"';
+    const stdio = ['pipe', 'ignore', 'ignore'];
+    this.#child = spawn('sh', ['-c', script, folder], { stdio, detached: true });
+    this.#child.on('error', () => {});
+    this.#child.stdin.on('error', () => {});
+    this.#child.unref();
+    this.#child.stdin.unref();
+  }
+
+  /** Leaves the folder to others. */
+  dismiss() {
+    this.#child?.kill('SIGKILL');
+  }
+}
+
 /** Waits for a promise so long, then does something else. */
 async function before(ms, promise, otherwise) {
   let timer;
@@ -172,4 +197,6 @@ async function startOnFreePort(binary, args, log) {
   throw new BrokerError(`no free port from ${PORTS[0]} to ${PORTS[1] - 1} was found`);
 }
 
-module.exports = { Log, Process, startOnFreePort };
+module.exports = {
+  Keeper, Log, Process, startOnFreePort,
+};

@@ -182,17 +182,24 @@ test('nothing_stays_when_it_is_closed', async (t) => {
 });
 
 test('nothing_stays_when_the_test_process_is_killed', async () => {
-  const script = `
-    const { Broker } = require(${JSON.stringify(join(here, '../index.cjs'))});
-    Broker.start().then(({ port, dataDir }) => console.log(JSON.stringify({ port, dataDir })));
-    process.stdin.resume();`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = await once(child.stdout, 'data');
-  const { port, dataDir } = JSON.parse(line);
-  assert.ok(existsSync(dataDir) && await isReachable(port));
-  child.kill('SIGKILL');
-  await eventually('the broker is gone', async () => !await isReachable(port));
-  await eventually('its folder is gone', () => !existsSync(dataDir));
+  for (const acts of [[], ['kill'], ['stop'], ['kill', 'restart']]) {
+    const script = `
+      const { Broker } = require(${JSON.stringify(join(here, '../index.cjs'))});
+      (async () => {
+        const broker = await Broker.start();
+        for (const act of ${JSON.stringify(acts)}) await broker[act]();
+        console.log(JSON.stringify({ port: broker.port, dataDir: broker.dataDir }));
+      })();
+      process.stdin.resume();`;
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [line] = await once(child.stdout, 'data');
+    const { port, dataDir } = JSON.parse(line);
+    assert.ok(existsSync(dataDir));
+    assert.equal(await isReachable(port), acts.length !== 1);
+    child.kill('SIGKILL');
+    await eventually('the broker is gone', async () => !await isReachable(port));
+    await eventually('its folder is gone', () => !existsSync(dataDir));
+  }
 });
 
 test('the_process_ends_by_itself', () => {

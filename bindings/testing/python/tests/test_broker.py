@@ -190,18 +190,25 @@ SCRIPT = """
 import sys
 from ottla_testing import Broker
 broker = Broker().start()
+for act in sys.argv[1:]:
+    getattr(broker, act)()
 print(broker.port, broker.data_dir, flush=True)
 sys.stdin.read()
 """
 
 
-def test_nothing_stays_when_the_test_process_is_killed() -> None:
+@pytest.mark.parametrize("acts", [[], ["kill"], ["stop"], ["kill", "restart"]])
+def test_nothing_stays_when_the_test_process_is_killed(acts: list[str]) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, *acts],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         port, folder = child.stdout.readline().split()
-        assert is_reachable(int(port)) and Path(folder).is_dir()
+        assert is_reachable(int(port)) == (acts in ([], ["kill", "restart"]))
+        assert Path(folder).is_dir()
         child.kill()
     eventually("the broker is gone", lambda: not is_reachable(int(port)))
     eventually("its folder is gone", lambda: not Path(folder).exists())

@@ -12,7 +12,7 @@ from ottla_testing import _port, _process
 from ottla_testing._binary import find_binary
 from ottla_testing._errors import BrokerError
 from ottla_testing._port import Fault, Port, RequestCount
-from ottla_testing._process import Process
+from ottla_testing._process import Keeper, Process
 
 ConfigValue = str | int | float | bool
 
@@ -50,6 +50,7 @@ class Broker:
         self._old_log = ""
         self._port: int | None = None
         self._process: Process | None = None
+        self._keeper: Keeper | None = None
         self._faults: Port | None = None
 
     def start(self) -> Self:
@@ -71,6 +72,7 @@ class Broker:
                 self._port, self._process = _process.start_on_free_port(line, self._log)
             else:
                 self._process = Process([*line, "--port", str(self._port)], self._log)
+            self._dismiss_keeper()
             self._faults = Port("127.0.0.1", self._process.faults_port)
         except BaseException:
             if self._port is None:
@@ -95,6 +97,7 @@ class Broker:
                 # A broker that was killed has left it.
                 shutil.rmtree(self._data_dir, ignore_errors=True)
                 self._data_dir = None
+            self._dismiss_keeper()
             self._port = None
 
     def __enter__(self) -> Self:
@@ -148,12 +151,14 @@ class Broker:
         self._close_port()
         process, self._process = self._process, None
         if process is not None:
+            self._keep_folder()
             process.kill()
 
     def stop(self) -> None:
         """A clean end: what is under way is answered, the data is kept. Does nothing when it does
         not run."""
         if self.is_running:
+            self._keep_folder()
             self._call("stop")
         self._close_port()
         process, self._process = self._process, None
@@ -291,6 +296,16 @@ class Broker:
         if not self._process.is_running:
             raise BrokerError(f"the broker has ended by itself{self._process.last_words()}")
         return self._process
+
+    def _keep_folder(self) -> None:
+        """From now on the broker does not remove its folder."""
+        if self._own_folder and self._data_dir is not None and self._keeper is None:
+            self._keeper = Keeper(self._data_dir)
+
+    def _dismiss_keeper(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.dismiss()
 
     def _close_port(self) -> None:
         faults, self._faults = self._faults, None

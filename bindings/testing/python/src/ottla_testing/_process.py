@@ -117,6 +117,33 @@ def start_on_free_port(arguments: Sequence[str], log: IO[bytes]) -> tuple[int, P
     raise BrokerError(f"no free port from {PORTS.start} to {PORTS.stop - 1} was found")
 
 
+class Keeper:
+    """Removes a folder at the end of this process, however it ends, while no broker is there that
+    would. Where there is no shell, nobody does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        if os.name != "posix":
+            return
+        # Nobody writes: what it reads is the end of this process.
+        self._child = subprocess.Popen(
+            ["sh", "-c", 'read -r nothing; rm -rf -- "$0"', str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """Leaves the folder to others."""
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+
+
 def read_log(log: IO[bytes]) -> str:
     """All of a log, without moving the place where the broker writes."""
     size = os.fstat(log.fileno()).st_size
