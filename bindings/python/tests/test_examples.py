@@ -29,7 +29,12 @@ def start(name: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def finish(program: subprocess.Popen[str]) -> str:
-    output, _ = program.communicate(timeout=PATIENCE)
+    try:
+        output, _ = program.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        output, _ = program.communicate()
+        raise AssertionError(f"it did not end by itself after {output!r}") from None
     assert program.returncode == 0, output
     return output
 
