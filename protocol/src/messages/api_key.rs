@@ -70,16 +70,24 @@ pub enum ApiKey {
     OffsetForLeaderEpoch = 23,
     /// [`super::DescribeConfigsRequest`] and [`super::DescribeConfigsResponse`].
     DescribeConfigs = 32,
+    /// [`super::AlterConfigsRequest`] and [`super::AlterConfigsResponse`].
+    AlterConfigs = 33,
     /// [`super::SaslAuthenticateRequest`] and [`super::SaslAuthenticateResponse`].
     SaslAuthenticate = 36,
     /// [`super::CreatePartitionsRequest`] and [`super::CreatePartitionsResponse`].
     CreatePartitions = 37,
     /// [`super::DeleteGroupsRequest`] and [`super::DeleteGroupsResponse`].
     DeleteGroups = 42,
+    /// [`super::ElectLeadersRequest`] and [`super::ElectLeadersResponse`].
+    ElectLeaders = 43,
     /// [`super::IncrementalAlterConfigsRequest`] and [`super::IncrementalAlterConfigsResponse`].
     IncrementalAlterConfigs = 44,
+    /// [`super::OffsetDeleteRequest`] and [`super::OffsetDeleteResponse`].
+    OffsetDelete = 47,
     /// [`super::DescribeClusterRequest`] and [`super::DescribeClusterResponse`].
     DescribeCluster = 60,
+    /// [`super::DescribeTopicPartitionsRequest`] and [`super::DescribeTopicPartitionsResponse`].
+    DescribeTopicPartitions = 75,
 }
 
 impl ApiKey {
@@ -106,11 +114,15 @@ impl ApiKey {
         Self::InitProducerId,
         Self::OffsetForLeaderEpoch,
         Self::DescribeConfigs,
+        Self::AlterConfigs,
         Self::SaslAuthenticate,
         Self::CreatePartitions,
         Self::DeleteGroups,
+        Self::ElectLeaders,
         Self::IncrementalAlterConfigs,
+        Self::OffsetDelete,
         Self::DescribeCluster,
+        Self::DescribeTopicPartitions,
     ];
 
     /// The API of this number, if this crate has it.
@@ -137,11 +149,15 @@ impl ApiKey {
             22 => Self::InitProducerId,
             23 => Self::OffsetForLeaderEpoch,
             32 => Self::DescribeConfigs,
+            33 => Self::AlterConfigs,
             36 => Self::SaslAuthenticate,
             37 => Self::CreatePartitions,
             42 => Self::DeleteGroups,
+            43 => Self::ElectLeaders,
             44 => Self::IncrementalAlterConfigs,
+            47 => Self::OffsetDelete,
             60 => Self::DescribeCluster,
+            75 => Self::DescribeTopicPartitions,
             _ => return None,
         })
     }
@@ -175,11 +191,15 @@ impl ApiKey {
             Self::InitProducerId => "InitProducerId",
             Self::OffsetForLeaderEpoch => "OffsetForLeaderEpoch",
             Self::DescribeConfigs => "DescribeConfigs",
+            Self::AlterConfigs => "AlterConfigs",
             Self::SaslAuthenticate => "SaslAuthenticate",
             Self::CreatePartitions => "CreatePartitions",
             Self::DeleteGroups => "DeleteGroups",
+            Self::ElectLeaders => "ElectLeaders",
             Self::IncrementalAlterConfigs => "IncrementalAlterConfigs",
+            Self::OffsetDelete => "OffsetDelete",
             Self::DescribeCluster => "DescribeCluster",
+            Self::DescribeTopicPartitions => "DescribeTopicPartitions",
         }
     }
 
@@ -207,11 +227,15 @@ impl ApiKey {
             Self::InitProducerId => 0..=6,
             Self::OffsetForLeaderEpoch => 2..=4,
             Self::DescribeConfigs => 1..=4,
+            Self::AlterConfigs => 0..=2,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
             Self::DeleteGroups => 0..=2,
+            Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
+            Self::OffsetDelete => 0..=0,
             Self::DescribeCluster => 0..=2,
+            Self::DescribeTopicPartitions => 0..=0,
         }
     }
 
@@ -239,11 +263,15 @@ impl ApiKey {
             Self::InitProducerId => 0..=5,
             Self::OffsetForLeaderEpoch => 2..=4,
             Self::DescribeConfigs => 1..=4,
+            Self::AlterConfigs => 0..=2,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
             Self::DeleteGroups => 0..=2,
+            Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
+            Self::OffsetDelete => 0..=0,
             Self::DescribeCluster => 0..=2,
+            Self::DescribeTopicPartitions => 0..=0,
         }
     }
 
@@ -271,11 +299,15 @@ impl ApiKey {
             Self::InitProducerId => Some(2),
             Self::OffsetForLeaderEpoch => Some(4),
             Self::DescribeConfigs => Some(4),
+            Self::AlterConfigs => Some(2),
             Self::SaslAuthenticate => Some(2),
             Self::CreatePartitions => Some(2),
             Self::DeleteGroups => Some(2),
+            Self::ElectLeaders => Some(2),
             Self::IncrementalAlterConfigs => Some(1),
+            Self::OffsetDelete => None,
             Self::DescribeCluster => Some(0),
+            Self::DescribeTopicPartitions => Some(0),
         }
     }
 
@@ -313,11 +345,15 @@ impl ApiKey {
             Self::InitProducerId => Route::TransactionCoordinator,
             Self::OffsetForLeaderEpoch => Route::PartitionLeader,
             Self::DescribeConfigs => Route::ResourceBroker,
+            Self::AlterConfigs => Route::ResourceBroker,
             Self::SaslAuthenticate => Route::Connection,
             Self::CreatePartitions => Route::Controller,
             Self::DeleteGroups => Route::GroupCoordinator,
+            Self::ElectLeaders => Route::Controller,
             Self::IncrementalAlterConfigs => Route::ResourceBroker,
+            Self::OffsetDelete => Route::GroupCoordinator,
             Self::DescribeCluster => Route::AnyBroker,
+            Self::DescribeTopicPartitions => Route::AnyBroker,
         }
     }
 
@@ -346,11 +382,15 @@ impl ApiKey {
             Self::InitProducerId => Some(1),
             Self::OffsetForLeaderEpoch => None,
             Self::DescribeConfigs => Some(2),
+            Self::AlterConfigs => Some(1),
             Self::SaslAuthenticate => None,
             Self::CreatePartitions => Some(1),
             Self::DeleteGroups => Some(1),
+            Self::ElectLeaders => Some(0),
             Self::IncrementalAlterConfigs => Some(0),
+            Self::OffsetDelete => Some(0),
             Self::DescribeCluster => None,
+            Self::DescribeTopicPartitions => Some(0),
         }
     }
 

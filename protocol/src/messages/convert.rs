@@ -11,6 +11,8 @@ use std::fmt;
 
 /// The names of all messages.
 pub const NAMES: &[&str] = &[
+    "AlterConfigsRequest",
+    "AlterConfigsResponse",
     "ApiVersionsRequest",
     "ApiVersionsResponse",
     "ConsumerProtocolAssignment",
@@ -31,6 +33,10 @@ pub const NAMES: &[&str] = &[
     "DescribeConfigsResponse",
     "DescribeGroupsRequest",
     "DescribeGroupsResponse",
+    "DescribeTopicPartitionsRequest",
+    "DescribeTopicPartitionsResponse",
+    "ElectLeadersRequest",
+    "ElectLeadersResponse",
     "FetchRequest",
     "FetchResponse",
     "FindCoordinatorRequest",
@@ -57,6 +63,8 @@ pub const NAMES: &[&str] = &[
     "OffsetCommitRequest",
     "OffsetCommitResponse",
     "OffsetCommitValue",
+    "OffsetDeleteRequest",
+    "OffsetDeleteResponse",
     "OffsetFetchRequest",
     "OffsetFetchResponse",
     "OffsetForLeaderEpochRequest",
@@ -110,6 +118,8 @@ fn recode<M: Message>(version: i16, body: &Bytes) -> Result<Bytes, ConvertError>
 macro_rules! by_name {
     ($name:ident, $function:ident, $version:ident, $value:ident) => {
         match $name {
+            "AlterConfigsRequest" => $function::<AlterConfigsRequest>($version, $value),
+            "AlterConfigsResponse" => $function::<AlterConfigsResponse>($version, $value),
             "ApiVersionsRequest" => $function::<ApiVersionsRequest>($version, $value),
             "ApiVersionsResponse" => $function::<ApiVersionsResponse>($version, $value),
             "ConsumerProtocolAssignment" => {
@@ -134,6 +144,14 @@ macro_rules! by_name {
             "DescribeConfigsResponse" => $function::<DescribeConfigsResponse>($version, $value),
             "DescribeGroupsRequest" => $function::<DescribeGroupsRequest>($version, $value),
             "DescribeGroupsResponse" => $function::<DescribeGroupsResponse>($version, $value),
+            "DescribeTopicPartitionsRequest" => {
+                $function::<DescribeTopicPartitionsRequest>($version, $value)
+            }
+            "DescribeTopicPartitionsResponse" => {
+                $function::<DescribeTopicPartitionsResponse>($version, $value)
+            }
+            "ElectLeadersRequest" => $function::<ElectLeadersRequest>($version, $value),
+            "ElectLeadersResponse" => $function::<ElectLeadersResponse>($version, $value),
             "FetchRequest" => $function::<FetchRequest>($version, $value),
             "FetchResponse" => $function::<FetchResponse>($version, $value),
             "FindCoordinatorRequest" => $function::<FindCoordinatorRequest>($version, $value),
@@ -164,6 +182,8 @@ macro_rules! by_name {
             "OffsetCommitRequest" => $function::<OffsetCommitRequest>($version, $value),
             "OffsetCommitResponse" => $function::<OffsetCommitResponse>($version, $value),
             "OffsetCommitValue" => $function::<OffsetCommitValue>($version, $value),
+            "OffsetDeleteRequest" => $function::<OffsetDeleteRequest>($version, $value),
+            "OffsetDeleteResponse" => $function::<OffsetDeleteResponse>($version, $value),
             "OffsetFetchRequest" => $function::<OffsetFetchRequest>($version, $value),
             "OffsetFetchResponse" => $function::<OffsetFetchResponse>($version, $value),
             "OffsetForLeaderEpochRequest" => {

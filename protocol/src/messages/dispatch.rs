@@ -33,11 +33,15 @@ macro_rules! each {
             Self::InitProducerId($message) => $body,
             Self::OffsetForLeaderEpoch($message) => $body,
             Self::DescribeConfigs($message) => $body,
+            Self::AlterConfigs($message) => $body,
             Self::SaslAuthenticate($message) => $body,
             Self::CreatePartitions($message) => $body,
             Self::DeleteGroups($message) => $body,
+            Self::ElectLeaders($message) => $body,
             Self::IncrementalAlterConfigs($message) => $body,
+            Self::OffsetDelete($message) => $body,
             Self::DescribeCluster($message) => $body,
+            Self::DescribeTopicPartitions($message) => $body,
         }
     };
 }
@@ -67,11 +71,15 @@ macro_rules! read {
             ApiKey::InitProducerId => Self::InitProducerId(Box::new($read)),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(Box::new($read)),
             ApiKey::DescribeConfigs => Self::DescribeConfigs(Box::new($read)),
+            ApiKey::AlterConfigs => Self::AlterConfigs(Box::new($read)),
             ApiKey::SaslAuthenticate => Self::SaslAuthenticate(Box::new($read)),
             ApiKey::CreatePartitions => Self::CreatePartitions(Box::new($read)),
             ApiKey::DeleteGroups => Self::DeleteGroups(Box::new($read)),
+            ApiKey::ElectLeaders => Self::ElectLeaders(Box::new($read)),
             ApiKey::IncrementalAlterConfigs => Self::IncrementalAlterConfigs(Box::new($read)),
+            ApiKey::OffsetDelete => Self::OffsetDelete(Box::new($read)),
             ApiKey::DescribeCluster => Self::DescribeCluster(Box::new($read)),
+            ApiKey::DescribeTopicPartitions => Self::DescribeTopicPartitions(Box::new($read)),
         }
     };
 }
@@ -101,11 +109,15 @@ macro_rules! key {
             Self::InitProducerId(_) => ApiKey::InitProducerId,
             Self::OffsetForLeaderEpoch(_) => ApiKey::OffsetForLeaderEpoch,
             Self::DescribeConfigs(_) => ApiKey::DescribeConfigs,
+            Self::AlterConfigs(_) => ApiKey::AlterConfigs,
             Self::SaslAuthenticate(_) => ApiKey::SaslAuthenticate,
             Self::CreatePartitions(_) => ApiKey::CreatePartitions,
             Self::DeleteGroups(_) => ApiKey::DeleteGroups,
+            Self::ElectLeaders(_) => ApiKey::ElectLeaders,
             Self::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
+            Self::OffsetDelete(_) => ApiKey::OffsetDelete,
             Self::DescribeCluster(_) => ApiKey::DescribeCluster,
+            Self::DescribeTopicPartitions(_) => ApiKey::DescribeTopicPartitions,
         }
     };
 }
@@ -155,16 +167,24 @@ pub enum Request {
     OffsetForLeaderEpoch(Box<OffsetForLeaderEpochRequest>),
     /// [`DescribeConfigsRequest`].
     DescribeConfigs(Box<DescribeConfigsRequest>),
+    /// [`AlterConfigsRequest`].
+    AlterConfigs(Box<AlterConfigsRequest>),
     /// [`SaslAuthenticateRequest`].
     SaslAuthenticate(Box<SaslAuthenticateRequest>),
     /// [`CreatePartitionsRequest`].
     CreatePartitions(Box<CreatePartitionsRequest>),
     /// [`DeleteGroupsRequest`].
     DeleteGroups(Box<DeleteGroupsRequest>),
+    /// [`ElectLeadersRequest`].
+    ElectLeaders(Box<ElectLeadersRequest>),
     /// [`IncrementalAlterConfigsRequest`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsRequest>),
+    /// [`OffsetDeleteRequest`].
+    OffsetDelete(Box<OffsetDeleteRequest>),
     /// [`DescribeClusterRequest`].
     DescribeCluster(Box<DescribeClusterRequest>),
+    /// [`DescribeTopicPartitionsRequest`].
+    DescribeTopicPartitions(Box<DescribeTopicPartitionsRequest>),
 }
 
 impl Request {
@@ -255,16 +275,24 @@ pub enum Response {
     OffsetForLeaderEpoch(Box<OffsetForLeaderEpochResponse>),
     /// [`DescribeConfigsResponse`].
     DescribeConfigs(Box<DescribeConfigsResponse>),
+    /// [`AlterConfigsResponse`].
+    AlterConfigs(Box<AlterConfigsResponse>),
     /// [`SaslAuthenticateResponse`].
     SaslAuthenticate(Box<SaslAuthenticateResponse>),
     /// [`CreatePartitionsResponse`].
     CreatePartitions(Box<CreatePartitionsResponse>),
     /// [`DeleteGroupsResponse`].
     DeleteGroups(Box<DeleteGroupsResponse>),
+    /// [`ElectLeadersResponse`].
+    ElectLeaders(Box<ElectLeadersResponse>),
     /// [`IncrementalAlterConfigsResponse`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsResponse>),
+    /// [`OffsetDeleteResponse`].
+    OffsetDelete(Box<OffsetDeleteResponse>),
     /// [`DescribeClusterResponse`].
     DescribeCluster(Box<DescribeClusterResponse>),
+    /// [`DescribeTopicPartitionsResponse`].
+    DescribeTopicPartitions(Box<DescribeTopicPartitionsResponse>),
 }
 
 impl Response {
@@ -336,11 +364,15 @@ impl Response {
             Self::InitProducerId(message) => message.throttle_time_ms,
             Self::OffsetForLeaderEpoch(message) => message.throttle_time_ms,
             Self::DescribeConfigs(message) => message.throttle_time_ms,
+            Self::AlterConfigs(message) => message.throttle_time_ms,
             Self::SaslAuthenticate(_) => 0,
             Self::CreatePartitions(message) => message.throttle_time_ms,
             Self::DeleteGroups(message) => message.throttle_time_ms,
+            Self::ElectLeaders(message) => message.throttle_time_ms,
             Self::IncrementalAlterConfigs(message) => message.throttle_time_ms,
+            Self::OffsetDelete(message) => message.throttle_time_ms,
             Self::DescribeCluster(message) => message.throttle_time_ms,
+            Self::DescribeTopicPartitions(message) => message.throttle_time_ms,
         }
     }
 }
@@ -380,11 +412,15 @@ from!(Request:
     InitProducerId(InitProducerIdRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     DescribeConfigs(DescribeConfigsRequest),
+    AlterConfigs(AlterConfigsRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     CreatePartitions(CreatePartitionsRequest),
     DeleteGroups(DeleteGroupsRequest),
+    ElectLeaders(ElectLeadersRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
-    DescribeCluster(DescribeClusterRequest)
+    OffsetDelete(OffsetDeleteRequest),
+    DescribeCluster(DescribeClusterRequest),
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest)
 );
 from!(Response:
     Produce(ProduceResponse),
@@ -408,9 +444,13 @@ from!(Response:
     InitProducerId(InitProducerIdResponse),
     OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
     DescribeConfigs(DescribeConfigsResponse),
+    AlterConfigs(AlterConfigsResponse),
     SaslAuthenticate(SaslAuthenticateResponse),
     CreatePartitions(CreatePartitionsResponse),
     DeleteGroups(DeleteGroupsResponse),
+    ElectLeaders(ElectLeadersResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
-    DescribeCluster(DescribeClusterResponse)
+    OffsetDelete(OffsetDeleteResponse),
+    DescribeCluster(DescribeClusterResponse),
+    DescribeTopicPartitions(DescribeTopicPartitionsResponse)
 );

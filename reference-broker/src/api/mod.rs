@@ -13,6 +13,7 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 
 use crate::broker::Broker;
 
+pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
@@ -22,6 +23,8 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -33,6 +36,7 @@ pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
@@ -64,7 +68,7 @@ pub(crate) enum Answer {
     Close(String),
 }
 
-/// Every API, in the order of their keys.
+/// Every API that is served, in the order of their keys.
 pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
@@ -87,11 +91,15 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
     ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
 ];
 
 /// The versions of an API that are served; a version that Apache Kafka calls unstable is not.
@@ -103,7 +111,7 @@ pub(crate) fn served_versions(api: ApiKey) -> RangeInclusive<i16> {
 
 /// Whether this version of the API is served.
 pub(crate) fn is_served(api: ApiKey, version: i16) -> bool {
-    served_versions(api).contains(&version)
+    APIS.contains(&api) && served_versions(api).contains(&version)
 }
 
 /// Hands a request to its handler.
@@ -151,6 +159,14 @@ pub(crate) async fn dispatch(context: &RequestContext, request: Request) -> Answ
         Request::DescribeCluster(request) => {
             describe_cluster::handle(context, *request).await.into()
         }
+        Request::AlterConfigs(request) => alter_configs::handle(context, *request).await.into(),
+        Request::ElectLeaders(request) => elect_leaders::handle(context, *request).await.into(),
+        Request::OffsetDelete(request) => offset_delete::handle(context, *request).await.into(),
+        Request::DescribeTopicPartitions(request) => {
+            describe_topic_partitions::handle(context, *request).await.into()
+        }
+        // `is_served` is asked before.
+        other => return Answer::Close(format!("{} is not served", other.api_key().name())),
     };
     Answer::Response(response)
 }
@@ -165,5 +181,13 @@ pub(crate) struct ApiError {
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+}
+
+/// An outcome as answers have it.
+pub(crate) fn code_and_message(outcome: Result<(), ApiError>) -> (i16, Option<String>) {
+    match outcome {
+        Ok(()) => (ErrorCode::None.code(), None),
+        Err(error) => (error.code.code(), Some(error.message)),
     }
 }

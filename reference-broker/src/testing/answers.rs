@@ -381,13 +381,14 @@ fn find_coordinator(r: &mut FindCoordinatorResponse, error: ErrorCode, filter: &
     }
 }
 
-/// Sets the time that the client shall hold back; two APIs of authentication have none.
+/// Sets the time that the client shall hold back; the APIs of authentication have none, and the
+/// others are not served.
 pub(super) fn throttle(response: &mut Response, ms: i32) {
     macro_rules! set {
         ($($api:ident),*) => {
             match response {
                 $(Response::$api(response) => response.throttle_time_ms = ms,)*
-                Response::SaslHandshake(_) | Response::SaslAuthenticate(_) => {}
+                _ => {}
             }
         };
     }
@@ -415,6 +416,10 @@ pub(super) fn throttle(response: &mut Response, ms: i32) {
         CreatePartitions,
         DeleteGroups,
         IncrementalAlterConfigs,
-        DescribeCluster
+        DescribeCluster,
+        AlterConfigs,
+        ElectLeaders,
+        OffsetDelete,
+        DescribeTopicPartitions
     );
 }
