@@ -1,8 +1,8 @@
 // kfake, the fake cluster of franz-go, as a target: prints the address of its one broker and its
 // own version, and lives until its standard input closes.
 //
-// Some requests end its process. So that the rest of a run has a target, the cluster is a process
-// of its own, which is started again, empty, on the same port.
+// Some requests end its process, others let it hang. So that the rest of a run has a target, the
+// cluster is a process of its own, which is started again, empty, on the same port.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -23,6 +24,12 @@ const module = "github.com/twmb/franz-go/pkg/kfake"
 
 // cluster is the argument of the process that is one, before its port.
 const cluster = "cluster"
+
+const (
+	// patience is how long a cluster may take to answer before it counts as hanging.
+	patience = 3 * time.Second
+	pause    = 200 * time.Millisecond
+)
 
 func fail(err error) {
 	if err != nil {
@@ -55,6 +62,37 @@ func serve(port string) {
 	running.Close()
 }
 
+// isAlive tells whether a cluster answers ApiVersions before long.
+func isAlive(address string) bool {
+	until := time.Now().Add(patience)
+	connection, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		return false
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(until)
+	if _, err := connection.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff}); err != nil {
+		return false
+	}
+	_, err = io.ReadFull(connection, make([]byte, 8))
+	return err == nil
+}
+
+// watch ends a cluster that hangs.
+func watch(process *os.Process, address string, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case <-time.After(pause):
+		}
+		if !isAlive(address) {
+			_ = process.Kill()
+			return
+		}
+	}
+}
+
 // keep starts clusters, one after the end of the other, and gives the address of each.
 func keep(standardInput *os.File, addresses chan<- string) {
 	port := "0"
@@ -71,7 +109,11 @@ func keep(standardInput *os.File, addresses chan<- string) {
 		_, port, err = net.SplitHostPort(address)
 		fail(err)
 		addresses <- address
-		fmt.Fprintln(os.Stderr, "kfake: the cluster has ended and is started again:", process.Wait())
+		ended := make(chan struct{})
+		go watch(process.Process, address, ended)
+		why := process.Wait()
+		close(ended)
+		fmt.Fprintln(os.Stderr, "kfake: the cluster has ended and is started again:", why)
 	}
 }
 

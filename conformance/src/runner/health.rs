@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How many times the patience for an answer it may be away.
+const BACK_WITHIN: u32 = 3;
 /// How long between two tries to reach a target that is being started again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -31,7 +33,7 @@ impl Health {
     }
 
     /// A test has ended; where it went badly the target is asked whether it is still there. It has
-    /// the patience for an answer to come back: how long it was away, if it was and no other test
+    /// as long as a condition has to come true to come back: how long it was away, if it was and no other test
     /// ran.
     pub(crate) fn end(&self, test: &str, went_badly: bool, target: &Target) -> Option<Duration> {
         let mut away = None;
@@ -39,7 +41,7 @@ impl Health {
             let began = Instant::now();
             while let Err(why) = ask(target) {
                 away = Some(began.elapsed());
-                if began.elapsed() >= target.patience {
+                if began.elapsed() >= target.patience * BACK_WITHIN {
                     let text = format!(
                         "not run: the target no longer answers ({why}); these ran when it was \
                          noticed: {}",
