@@ -25,36 +25,58 @@ pub(crate) async fn handle(
     context: &RequestContext,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
+    let outcomes =
+        alter_all(&context.broker, &request.resources, Base::Present, request.validate_only).await;
+    let response = |(resource, outcome): (AlterConfigsResource, Result<(), ApiError>)| {
+        let (error_code, error_message) = super::code_and_message(outcome);
+        AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name,
+            ..AlterConfigsResourceResponse::default()
+        }
+    };
+    let responses = request.resources.into_iter().zip(outcomes).map(response).collect();
+    IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
+}
+
+/// What changes are made to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The settings that the resource has.
+    Present,
+    /// None at all: those that are not named go back to their defaults.
+    Nothing,
+}
+
+/// Changes resources one after another; an outcome for each.
+pub(super) async fn alter_all(
+    broker: &Broker,
+    resources: &[AlterConfigsResource],
+    base: Base,
+    validate_only: bool,
+) -> Vec<Result<(), ApiError>> {
     let key =
         |resource: &AlterConfigsResource| (resource.resource_type, resource.resource_name.clone());
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<_> =
-        request.resources.iter().map(key).filter(|key| !seen.insert(key.clone())).collect();
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in &request.resources {
-        let outcome = if twice.contains(&key(resource)) {
+        resources.iter().map(key).filter(|key| !seen.insert(key.clone())).collect();
+    let mut outcomes = Vec::with_capacity(resources.len());
+    for resource in resources {
+        outcomes.push(if twice.contains(&key(resource)) {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
         } else {
-            alter(&context.broker, resource, request.validate_only).await
-        };
-        let (code, message) = match outcome {
-            Ok(()) => (ErrorCode::None, None),
-            Err(error) => (error.code, Some(error.message)),
-        };
-        responses.push(AlterConfigsResourceResponse {
-            error_code: code.code(),
-            error_message: message,
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name.clone(),
-            ..AlterConfigsResourceResponse::default()
+            alter(broker, resource, base, validate_only).await
         });
     }
-    IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
+    outcomes
 }
 
 async fn alter(
     broker: &Broker,
     resource: &AlterConfigsResource,
+    base: Base,
     validate_only: bool,
 ) -> Result<(), ApiError> {
     let mut names = BTreeSet::new();
@@ -65,7 +87,10 @@ async fn alter(
     let target = target(broker, resource)?;
     for attempt in 1.. {
         let (expected, fallback) = current(broker, &target)?;
-        let mut configs = expected.clone();
+        let mut configs = match base {
+            Base::Present => expected.clone(),
+            Base::Nothing => Settings::new(),
+        };
         for change in &resource.configs {
             apply_change(&mut configs, &fallback, &target, change)?;
         }

@@ -145,7 +145,7 @@ async fn by_name(
     topics::auto_create(broker, name).await.map_err(|error| error.code)
 }
 
-fn describe(
+pub(super) fn describe(
     broker: &Broker,
     image: &Image,
     topic: &TopicImage,

@@ -165,8 +165,6 @@ pub(crate) async fn dispatch(context: &RequestContext, request: Request) -> Answ
         Request::DescribeTopicPartitions(request) => {
             describe_topic_partitions::handle(context, *request).await.into()
         }
-        // `is_served` is asked before.
-        other => return Answer::Close(format!("{} is not served", other.api_key().name())),
     };
     Answer::Response(response)
 }

@@ -169,6 +169,26 @@ impl GroupCoordinator {
         }
     }
 
+    /// OffsetDelete, of partitions that exist, by topic; ends when that is in the log.
+    ///
+    /// # Errors
+    ///
+    /// An error for the whole request.
+    pub async fn delete_offsets(
+        &self,
+        group_id: &str,
+        topics: &[(String, Vec<i32>)],
+    ) -> Result<Vec<CommitResult>, ErrorCode> {
+        let slot = self.inner.slot_for(group_id);
+        let handle = |shard: &mut Shard, now, id| {
+            shard.handle_delete_offsets(now, id, group_id, topics);
+        };
+        match self.inner.submit(slot, handle).await {
+            Some(Reply::Commit(result)) => result,
+            _ => Err(ErrorCode::CoordinatorNotAvailable),
+        }
+    }
+
     /// DeleteGroups, of groups of any partition; results in request order.
     pub async fn delete(&self, group_ids: &[String]) -> Vec<(String, ErrorCode)> {
         let mut results: Vec<Option<ErrorCode>> = vec![None; group_ids.len()];

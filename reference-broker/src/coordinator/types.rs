@@ -47,7 +47,7 @@ pub enum Reply {
     Heartbeat(ErrorCode),
     /// To LeaveGroup: per member in request order, or one error for all.
     Leave(Result<Vec<LeaveResult>, ErrorCode>),
-    /// To OffsetCommit: per topic and partition in request order, or one error for all.
+    /// To OffsetCommit and OffsetDelete: per topic and partition in request order, or one error for all.
     Commit(Result<Vec<CommitResult>, ErrorCode>),
     /// To DeleteGroups: per group in request order.
     Delete(Vec<(String, ErrorCode)>),
@@ -269,7 +269,7 @@ pub struct CommitResult {
     pub topic: usize,
     /// The partition.
     pub partition: i32,
-    /// 0 or 12.
+    /// 0 or 12; 86 from OffsetDelete.
     pub error: ErrorCode,
 }
 

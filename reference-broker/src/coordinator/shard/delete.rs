@@ -1,4 +1,4 @@
-//! DeleteGroups.
+//! DeleteGroups and OffsetDelete.
 
 use ottla_protocol::ErrorCode;
 
@@ -6,7 +6,7 @@ use super::super::group::State;
 use super::super::offsets::keys_of;
 use super::super::record::{OffsetKey, Update};
 use super::super::time::Now;
-use super::super::types::{Reply, RequestId};
+use super::super::types::{CommitResult, Reply, RequestId};
 use super::Shard;
 use super::append::Purpose;
 
@@ -59,5 +59,57 @@ impl Shard {
         keys.sort();
         keys.dedup();
         Ok(keys)
+    }
+
+    /// An OffsetDelete request, for partitions that exist by topic; [`Reply::Commit`] follows when
+    /// the tombstones are in the log.
+    pub fn handle_delete_offsets(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        group_id: &str,
+        topics: &[(String, Vec<i32>)],
+    ) {
+        if let Err(error) = self.admit_delete_offsets(group_id) {
+            self.cx.reply(id, Reply::Commit(Err(error)));
+            return;
+        }
+        let stored = self.offsets.group(group_id);
+        let mut keys = self.pending_offset_keys(group_id);
+        keys.extend(stored.map(|offsets| keys_of(group_id, offsets)).unwrap_or_default());
+        let group = self.groups.get(group_id);
+        let mut updates = Vec::new();
+        let mut results = Vec::new();
+        for (at, (topic, partitions)) in topics.iter().enumerate() {
+            let in_use = group.is_some_and(|group| group.subscribes_to(topic));
+            for index in partitions {
+                let error =
+                    if in_use { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
+                results.push(CommitResult { topic: at, partition: *index, error });
+                let (group, topic) = (group_id.to_owned(), topic.clone());
+                let key = OffsetKey { group, topic, partition: *index };
+                if !in_use && keys.contains(&key) {
+                    updates.push(Update::Offset(key, None));
+                }
+            }
+        }
+        if updates.is_empty() {
+            self.cx.reply(id, Reply::Commit(Ok(results)));
+            return;
+        }
+        self.cx.append(now, updates, Purpose::Commit { request: Some(id), results });
+    }
+
+    /// 69 if there is no such group, 68 where its members are no consumers, so that nobody knows
+    /// what they subscribe to.
+    fn admit_delete_offsets(&self, group_id: &str) -> Result<(), ErrorCode> {
+        self.check_active()?;
+        let group = self.groups.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
+        match group.state {
+            State::Dead => Err(ErrorCode::GroupIdNotFound),
+            State::Empty => Ok(()),
+            _ if group.protocol_type.as_deref() == Some("consumer") => Ok(()),
+            _ => Err(ErrorCode::NonEmptyGroup),
+        }
     }
 }
