@@ -53,20 +53,30 @@ pub struct Options {
     pub run: String,
 }
 
-/// Runs all tests; `each` is told of every outcome as it comes.
+/// What happens while tests run.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'e> {
+    /// A test of this name begins.
+    Began(&'e str),
+    /// A test has ended.
+    Ended(&'e Outcome),
+}
+
+/// Runs all tests; `watch` is told of every beginning and end as it comes.
 pub fn run(
     target: &Target,
     tests: &[Test],
     options: &Options,
-    each: impl Fn(&Outcome) + Sync,
+    watch: impl Fn(Event<'_>) + Sync,
 ) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::with_capacity(tests.len()));
     let health = Health::default();
     let work = || {
         while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            watch(Event::Began(&test.id()));
             let outcome = run_guarded(target, test, &options.run, &health);
-            each(&outcome);
+            watch(Event::Ended(&outcome));
             outcomes.lock().expect("no test panics in here").push(outcome);
         }
     };

@@ -6,6 +6,7 @@ use ottla_conformance::statement::{self, Statement};
 use ottla_conformance::{links, vectors};
 use ottla_protocol::messages::ApiKey;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 /// Lines of an example; it is to show the form.
@@ -43,13 +44,11 @@ pub(super) fn explain(id: &str) -> Result<ExitCode, CannotRun> {
 
 /// What the request and the response look like, of the first API that the statement is about.
 fn example(statement: &Statement) {
-    let Some((api, version)) = statement.api.iter().find_map(|name| subject(name, statement))
-    else {
-        return;
-    };
+    let mut known = statement.api.iter().filter_map(|name| subject(name, statement));
+    let Some((api, versions)) = known.next() else { return };
     for suffix in ["Request", "Response"] {
         let name = format!("{}{suffix}", api.name());
-        let Some(bytes) = vectors::example(&name, version) else { continue };
+        let Some((version, bytes)) = vectors::example(&name, versions.clone()) else { continue };
         let subject = Subject::Message(name.clone(), version);
         let annotated = annotate(&bytes, &subject, Options { elements: 1, missing: 0 });
         say!();
@@ -63,14 +62,16 @@ fn example(statement: &Statement) {
     }
 }
 
-/// The newest stable version of an API that the statement is about.
-fn subject(name: &str, statement: &Statement) -> Option<(ApiKey, i16)> {
+/// The stable versions of an API that the statement is about.
+fn subject(name: &str, statement: &Statement) -> Option<(ApiKey, RangeInclusive<i16>)> {
     let api = ApiKey::ALL.iter().copied().find(|api| name == "any" || api.name() == name)?;
-    let newest = *api.stable_versions().end();
-    let last = match statement.versions.split_once('-') {
-        Some((_, last)) => last.parse().ok()?,
-        None if statement.versions.ends_with('+') || statement.versions == "all" => newest,
-        None => statement.versions.parse().ok()?,
+    let stable = api.stable_versions();
+    let text = statement.versions.as_str();
+    let (first, last) = match (text, text.split_once('-'), text.strip_suffix('+')) {
+        ("all", ..) => (0, i16::MAX),
+        (_, Some((first, last)), _) => (first.parse().ok()?, last.parse().ok()?),
+        (_, None, Some(first)) => (first.parse().ok()?, i16::MAX),
+        (one, None, None) => (one.parse().ok()?, one.parse().ok()?),
     };
-    Some((api, last.min(newest)))
+    Some((api, first.max(*stable.start())..=last.min(*stable.end())))
 }

@@ -9,10 +9,12 @@ macro_rules! say {
 
 mod annotate;
 mod clean;
+mod compare;
 mod convert;
 mod explain;
 mod list;
 mod one;
+mod progress;
 mod run;
 
 use clap::{Args, Parser, Subcommand};
@@ -46,6 +48,11 @@ enum Command {
     One(one::One),
     /// Show what a frame holds, field by field. Exit status: 0 it decodes, 1 it does not.
     Annotate(annotate::Annotate),
+    /// What changed from one JSON report to another. Exit status: 0 nothing got worse, 1 something
+    /// did.
+    Diff(compare::Diff),
+    /// One HTML page of several JSON reports, of brokers and of clients: targets and statements.
+    Matrix(compare::Matrix),
     /// Remove the topics and groups that runs have left.
     Clean(clean::Clean),
     /// Bytes to JSON: arguments for one message, or none for lines of
@@ -84,6 +91,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain { id } => explain::explain(&id),
         Command::One(arguments) => one::one(&arguments),
         Command::Annotate(arguments) => annotate::run(&arguments),
+        Command::Diff(arguments) => compare::diff(&arguments),
+        Command::Matrix(arguments) => compare::matrix(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments.bootstrap),
         Command::Decode(arguments) => convert::convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert::convert(Direction::Encode, arguments),

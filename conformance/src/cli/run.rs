@@ -1,14 +1,13 @@
 //! `run`.
 
+use super::progress::Progress;
 use super::{CannotRun, Select, reach, run_name, since_1970_ms, tests};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use ottla_conformance::baseline::Baseline;
 use ottla_conformance::clean;
-use ottla_conformance::report::{Keep, Report, Side, counts_text, to_junit, to_markdown};
-use ottla_conformance::runner::{self, Options, Outcome};
-use ottla_conformance::verdict::Verdict;
-use std::io::{IsTerminal, Write};
+use ottla_conformance::report::{Keep, Report, Side, counts_text, to_html, to_junit, to_markdown};
+use ottla_conformance::runner::{self, Event, Options, Outcome};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,7 +22,7 @@ pub(super) struct Run {
     name: Option<String>,
     #[command(flatten)]
     select: Select,
-    /// Reports: `json=FILE`, `junit=FILE`, `md=FILE`; more of them separated by commas.
+    /// Reports: `json=FILE`, `junit=FILE`, `html=FILE`, `md=FILE`; more of them separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND=FILE")]
     report: Vec<String>,
     /// Tests at a time.
@@ -69,14 +68,14 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     let target = reach(&arguments.bootstrap)?;
     let options = Options { parallel: arguments.parallel, run: run_name() };
     let began = Instant::now();
-    let bar = progress(tests.len() as u64);
-    let mut outcomes = runner::run(&target, &tests, &options, |outcome| show(&bar, outcome));
+    let progress = Progress::new(tests.len());
+    let mut outcomes = runner::run(&target, &tests, &options, |event| progress.see(event));
     if arguments.again_alone {
         say!("what went badly, each test alone:");
-        let show = |outcome: &Outcome| show(&bar, outcome);
-        runner::run_again_alone(&target, &tests, &options, &mut outcomes, show);
+        let see = |outcome: &Outcome| progress.see(Event::Ended(outcome));
+        runner::run_again_alone(&target, &tests, &options, &mut outcomes, see);
     }
-    bar.finish_and_clear();
+    progress.finish();
     if !arguments.keep
         && let Err(why) = clean::clean(&target, &options.run)
     {
@@ -99,6 +98,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
         let text = match kind {
             "json" => serde_json::to_string_pretty(&report).expect("a report is plain data"),
             "junit" => to_junit(&report),
+            "html" => to_html(&report),
             _ => to_markdown(&report),
         };
         std::fs::write(&file, text)
@@ -129,30 +129,11 @@ fn read_baseline(file: &Path) -> Result<Baseline, CannotRun> {
 
 fn report_kind(text: &str) -> Result<(&str, PathBuf), CannotRun> {
     match text.split_once('=') {
-        Some((kind @ ("json" | "junit" | "md"), file)) if !file.is_empty() => {
+        Some((kind @ ("json" | "junit" | "html" | "md"), file)) if !file.is_empty() => {
             Ok((kind, PathBuf::from(file)))
         }
-        _ => Err(CannotRun(format!("report {text:?}: expected json=, junit= or md= and a file"))),
+        _ => Err(CannotRun(format!(
+            "report {text:?}: expected json=, junit=, html= or md= and a file"
+        ))),
     }
-}
-
-fn progress(count: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {wide_msg}");
-    ProgressBar::new(count).with_style(style.expect("a template of known fields"))
-}
-
-fn show(bar: &ProgressBar, outcome: &Outcome) {
-    bar.inc(1);
-    bar.set_message(outcome.test.clone());
-    if matches!(outcome.verdict, Verdict::Pass | Verdict::Unsupported | Verdict::Info) {
-        return;
-    }
-    let statement = outcome.statement.as_deref().unwrap_or("");
-    bar.suspend(|| {
-        say!("{:<14} {} {statement}", outcome.verdict, outcome.test);
-        say!("               {}", outcome.message);
-    });
 }
