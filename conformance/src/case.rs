@@ -18,11 +18,14 @@ pub enum Profile {
     Admin,
     /// Malformed input.
     Robustness,
+    /// What clients do, against a scripted broker.
+    Client,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Core, Self::Groups, Self::Admin, Self::Robustness];
+    pub const ALL: [Self; 5] =
+        [Self::Core, Self::Groups, Self::Admin, Self::Robustness, Self::Client];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Profile {
             Self::Groups => "groups",
             Self::Admin => "admin",
             Self::Robustness => "robustness",
+            Self::Client => "client",
         }
     }
 

@@ -13,6 +13,7 @@ pub mod annotate;
 pub mod baseline;
 pub mod case;
 pub mod clean;
+pub mod client;
 pub mod codec;
 pub mod context;
 pub mod links;

@@ -53,7 +53,7 @@ pub struct Traced {
 pub struct Trace(Arc<Mutex<Vec<Traced>>>);
 
 impl Trace {
-    fn add(&self, traced: Traced) {
+    pub(crate) fn add(&self, traced: Traced) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(traced);
     }
 
@@ -96,6 +96,8 @@ pub struct Wire {
     number: usize,
     began: Instant,
     correlation_id: i32,
+    /// What the client calls itself.
+    pub(crate) client_id: &'static str,
 }
 
 impl Wire {
@@ -116,7 +118,8 @@ impl Wire {
         let stream = TcpStream::connect_timeout(&address, patience).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
         let decoder = FrameDecoder::new(FRAME_BYTES_MAX);
-        Ok(Self { stream, decoder, patience, trace, number, began, correlation_id: 0 })
+        let (correlation_id, client_id) = (0, CLIENT_ID.unwrap_or_default());
+        Ok(Self { stream, decoder, patience, trace, number, began, correlation_id, client_id })
     }
 
     /// How long an answer may take.
@@ -142,7 +145,7 @@ impl Wire {
     pub fn send(&mut self, version: i16, request: &Request) -> Result<i32, NoAnswer> {
         self.correlation_id += 1;
         let id = self.correlation_id;
-        let frame = frame(version, id, CLIENT_ID, request)
+        let frame = frame(version, id, Some(self.client_id), request)
             .map_err(|error| NoAnswer::Broken(format!("the request cannot be written: {error}")))?;
         self.note(Way::Sent, Some((request.api_key(), version)), frame.clone());
         self.write(&frame)?;
@@ -394,4 +397,8 @@ answers! {
     DeleteGroups(DeleteGroupsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
     DescribeCluster(DescribeClusterResponse),
+    AlterConfigs(AlterConfigsResponse),
+    ElectLeaders(ElectLeadersResponse),
+    OffsetDelete(OffsetDeleteResponse),
+    DescribeTopicPartitions(DescribeTopicPartitionsResponse),
 }

@@ -9,11 +9,13 @@ macro_rules! say {
 
 mod annotate;
 mod clean;
+mod client;
 mod compare;
 mod convert;
 mod explain;
 mod list;
 mod one;
+mod pairs;
 mod progress;
 mod run;
 
@@ -53,6 +55,11 @@ enum Command {
     Diff(compare::Diff),
     /// One HTML page of several JSON reports, of brokers and of clients: targets and statements.
     Matrix(compare::Matrix),
+    /// Have every client read what every client wrote, on a broker. Exit status: 0 all pairs agree, 1
+    /// one does not, 2 could not run.
+    Pairs(pairs::Pairs),
+    /// Run scenarios against a client, which its shim drives. Exit status: as `run`.
+    Client(client::Client),
     /// Remove the topics and groups that runs have left.
     Clean(clean::Clean),
     /// Bytes to JSON: arguments for one message, or none for lines of
@@ -93,6 +100,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Diff(arguments) => compare::diff(&arguments),
         Command::Matrix(arguments) => compare::matrix(&arguments),
+        Command::Pairs(arguments) => pairs::pairs(&arguments),
+        Command::Client(arguments) => client::client(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments.bootstrap),
         Command::Decode(arguments) => convert::convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert::convert(Direction::Encode, arguments),

@@ -46,7 +46,7 @@ pub(super) struct Run {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Wire {
+pub(super) enum Wire {
     Failures,
     All,
 }
@@ -120,14 +120,14 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     Ok(ExitCode::from(u8::from(is_bad)))
 }
 
-fn read_baseline(file: &Path) -> Result<Baseline, CannotRun> {
+pub(super) fn read_baseline(file: &Path) -> Result<Baseline, CannotRun> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| CannotRun(format!("reading {shown}: {error}")))?;
     Baseline::parse(&text).map_err(|error| CannotRun(format!("{shown}: {error}")))
 }
 
-fn report_kind(text: &str) -> Result<(&str, PathBuf), CannotRun> {
+pub(super) fn report_kind(text: &str) -> Result<(&str, PathBuf), CannotRun> {
     match text.split_once('=') {
         Some((kind @ ("json" | "junit" | "html" | "md"), file)) if !file.is_empty() => {
             Ok((kind, PathBuf::from(file)))
