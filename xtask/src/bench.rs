@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds Ottla and its peers in release mode and compares them. A peer that
 //! cannot be built is named and left out.
 
-mod languages;
+pub(crate) mod languages;
 
 use std::fs;
 use std::path::Path;

@@ -27,6 +27,8 @@ usage: cargo xtask TASK
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
   conformance --target NAME                the suite against a target of conformance/targets
+  conformance --client NAME|all            its scenarios against a client of conformance/shims
+  conformance --pairs                      who reads what whom wrote, of the clients
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";

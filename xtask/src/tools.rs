@@ -29,9 +29,9 @@ const PROGRAMS: [Program; 4] = [
         why: "KafkaJS is run against the broker",
     },
     Program {
-        packages: &["openjdk-17-jre-headless"],
-        check: &["java", "-version"],
-        why: "Apache Kafka and its console tools are run",
+        packages: &["openjdk-17-jdk-headless"],
+        check: &["javac", "-version"],
+        why: "Apache Kafka and its console tools are run, and a shim of its client is compiled",
     },
     Program {
         packages: &["maven"],
@@ -134,7 +134,8 @@ pub(crate) fn python() -> Result<(), Failure> {
     })
 }
 
-fn node() -> Result<(), Failure> {
+/// Other people's Node clients, into `.tools/node`.
+pub(crate) fn node() -> Result<(), Failure> {
     let list = fs::read_to_string(root().join("tests/interop/node/package.json"))?;
     let folder = folder().join("node");
     unless_done(&folder, &list, "install Node packages", || {
@@ -145,7 +146,8 @@ fn node() -> Result<(), Failure> {
     })
 }
 
-fn kafka() -> Result<(), Failure> {
+/// The jars of Apache Kafka, into `.tools/kafka`.
+pub(crate) fn kafka() -> Result<(), Failure> {
     let cache = folder().join("kafka");
     for version in KAFKA_VERSIONS {
         if cache.join(version).join(".complete").exists() {

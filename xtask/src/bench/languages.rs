@@ -72,6 +72,17 @@ fn node(folder: &Path) -> Result<PathBuf, Failure> {
 
 /// The Swift driver, started so that it finds its libraries.
 fn swift() -> Result<PathBuf, Failure> {
+    let package = root().join("bench/peers/swift/driver");
+    swift_program(&package, "ottla-bench-swift", &tools::folder().join("bench-swift"))
+}
+
+/// A program of a package that depends on ours, built into `scratch`; a script that starts it so
+/// that it finds its libraries.
+pub(crate) fn swift_program(
+    package: &Path,
+    product: &str,
+    scratch: &Path,
+) -> Result<PathBuf, Failure> {
     let run = |arguments: &[&str]| run_quietly(cargo().args(arguments));
     run(&["build", "--release", "--locked", "-p", "ottla-swift"])?;
     let (root, target) = (root(), root().join("target"));
@@ -84,18 +95,17 @@ fn swift() -> Result<PathBuf, Failure> {
     fs::write(configs.join("ottla.pc"), config)?;
     let path = run_quietly(Command::new(root.join("scripts/swift.sh")).arg("--path"))?;
     let swift = PathBuf::from(path.trim());
-    let scratch = tools::folder().join("bench-swift");
-    task::step("build the Swift driver", "release mode; into .tools/", || {
+    task::step(&format!("build {product}"), "release mode; into .tools/", || {
         let mut build = Command::new(&swift);
-        build.args(["build", "-c", "release", "--scratch-path"]).arg(&scratch);
+        build.args(["build", "-c", "release", "--scratch-path"]).arg(scratch);
         build.env("PKG_CONFIG_PATH", &configs).env("LD_LIBRARY_PATH", &libraries);
-        run_quietly(build.current_dir(root.join("bench/peers/swift/driver"))).map(drop)
+        run_quietly(build.current_dir(package)).map(drop)
     })?;
     // Where Swift is in a root folder of its own, its programs run there only.
     let in_root = swift.with_file_name("swift-in-root");
     let in_root =
         if in_root.exists() { format!("'{}' ", in_root.display()) } else { String::new() };
-    let (libraries, driver) = (libraries.display(), scratch.join("release/ottla-bench-swift"));
+    let (libraries, driver) = (libraries.display(), scratch.join("release").join(product));
     let script = scratch.join("driver.sh");
     let driver = driver.display();
     let text =

@@ -1,10 +1,12 @@
 //! `cargo xtask conformance --target NAME`: starts a target of `conformance/targets`, runs the
 //! suite against it with its known failures, and writes `conformance/results/NAME.{json,md}`.
+//! `--client NAME` and `--pairs` do the like for clients.
 
+mod clients;
 mod servers;
+pub(crate) mod shims;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::programs::program;
@@ -14,23 +16,29 @@ use servers::{Running, TargetFile};
 
 /// Runs the suite; it fails where something fails that is not known to.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    let [flag, name] = arguments else { return Err(usage()) };
-    if flag != "--target" {
-        return Err(usage());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["--target", name] => build().and_then(|()| target(name)),
+        ["--client", name] => build().and_then(|()| clients::client(name)),
+        ["--pairs"] => build().and_then(|()| clients::pairs()),
+        _ => Err(usage()),
     }
+}
+
+fn build() -> Result<(), Failure> {
     task::step("build the broker and the suite", "", || {
         let packages = ["-p", "ottla-broker", "-p", "ottla-conformance"];
         task::run(cargo().args(["build", "--quiet", "--locked"]).args(packages))
-    })?;
+    })
+}
+
+fn target(name: &str) -> Result<(), Failure> {
     if name.contains(':') {
         // Somebody else's broker: its results are not kept.
         return suite(name, &[]);
     }
     let folder = root().join("conformance");
-    let file = folder.join("targets").join(format!("{name}.toml"));
-    let text = fs::read_to_string(&file).map_err(|_| unknown(name))?;
-    let target: TargetFile = toml::from_str(&text)
-        .map_err(|error| Failure::new(format!("conformance/targets/{name}.toml: {error}")))?;
+    let target = TargetFile::read(name)?;
     let results = folder.join("results");
     fs::create_dir_all(&results)?;
     let report =
@@ -49,15 +57,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn usage() -> Failure {
-    Failure::new("conformance takes --target and a name of conformance/targets, or HOST:PORT")
-}
-
-fn unknown(name: &str) -> Failure {
-    let all = fs::read_dir(root().join("conformance/targets")).into_iter().flatten().flatten();
-    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let mut names: Vec<String> = all.filter_map(|entry| stem(entry.path())).collect();
-    names.sort();
-    Failure::new(format!("no target is named {name}: there are {}, or HOST:PORT", names.join(", ")))
+    Failure::new(
+        "conformance takes --target and a name of conformance/targets or HOST:PORT, --client and a \
+         name of conformance/shims or all, or --pairs",
+    )
 }
 
 fn suite(address: &str, options: &[&str]) -> Result<(), Failure> {

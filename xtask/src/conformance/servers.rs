@@ -38,6 +38,22 @@ impl TargetFile {
     pub(super) fn is_fake(&self) -> bool {
         matches!(self.server, Server::LibrdkafkaMock | Server::Kfake)
     }
+
+    /// The target of this name.
+    pub(super) fn read(name: &str) -> Result<Self, Failure> {
+        let file = root().join("conformance/targets").join(format!("{name}.toml"));
+        let text = fs::read_to_string(&file).map_err(|_| unknown(name))?;
+        toml::from_str(&text)
+            .map_err(|error| Failure::new(format!("conformance/targets/{name}.toml: {error}")))
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    let all = fs::read_dir(root().join("conformance/targets")).into_iter().flatten().flatten();
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = all.filter_map(|entry| stem(entry.path())).collect();
+    names.sort();
+    Failure::new(format!("no target is named {name}: there are {}, or HOST:PORT", names.join(", ")))
 }
 
 /// A running target; gone when dropped.
