@@ -9,7 +9,7 @@ const ROW: usize = 8;
 /// Names and types take so many characters at most; longer ones push what follows.
 const NAME_MAX: usize = 44;
 /// See there.
-const TYPE_MAX: usize = 18;
+const TYPE_MAX: usize = 12;
 
 impl Annotated {
     /// Lines of offset, bytes, name, type and value. Of each field at most so many rows of eight

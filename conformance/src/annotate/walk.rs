@@ -92,7 +92,11 @@ impl Sheet {
     }
 
     fn array(&mut self, form: &Form, field: &'static Field, name: &str) -> Read {
-        let (start, ty) = (self.at, field.ty.value.to_string());
+        let start = self.at;
+        let ty = match &field.ty.value.base {
+            Base::Struct(_) => "[]struct".to_owned(),
+            _ => field.ty.value.to_string(),
+        };
         let Some(count) = self.length(form, field, 4)? else {
             self.field(name, &ty, start, "null").note = null_meaning(field);
             return Ok(());
@@ -115,13 +119,13 @@ impl Sheet {
     }
 
     fn single(&mut self, form: &Form, field: &'static Field, name: &str, tagged: bool) -> Read {
-        let Base::Struct(ty) = &field.ty.value.base else {
+        if !matches!(field.ty.value.base, Base::Struct(_)) {
             return self.primitive(form, field, name, true);
-        };
+        }
         if is_nullable(form, field) {
             let start = self.at;
             let there = if tagged { self.uvarint()? != 0 } else { self.int(1)? >= 0 };
-            self.field(name, ty, start, if there { "there" } else { "null" });
+            self.field(name, "struct", start, if there { "there" } else { "null" });
             if !there {
                 return Ok(());
             }

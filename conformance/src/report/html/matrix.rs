@@ -2,7 +2,7 @@
 
 use super::log::wire_log;
 use super::page::{anchor, class, escape, legend, mark, page, sign, statement, why};
-use super::run::{alike, ranges};
+use super::run::{again, alike, ranges};
 use crate::annotate::utc;
 use crate::report::cells::{Index, Told, case_of, natural, rank, version_of};
 use crate::report::{Report, Side, kept};
@@ -87,7 +87,6 @@ fn scores(body: &mut String, reports: &[&Report], role: &str) {
                 Some((kept, decided)) => {
                     let verdict = if kept == decided { Verdict::Pass } else { Verdict::Fail };
                     let (class, sign) = (class(verdict), sign(verdict));
-                    let sign = if kept == decided { sign } else { "" };
                     let _ = write!(
                         body,
                         "<td><span class=\"score {class}\">{kept}/{decided} {sign}</span></td>"
@@ -297,6 +296,9 @@ fn told_of(out: &mut String, report: &Report, verdict: Verdict, same: &[&Outcome
         if let Some(log) = log {
             out.push_str(&wire_log(&log.wire, report.side.requests()));
         }
+        if rank(verdict) >= rank(Verdict::NonStrict) {
+            out.push_str(&again(report, last));
+        }
     }
     out.push_str("</div>\n");
 }
@@ -309,6 +311,9 @@ fn area(id: &str) -> &str {
 /// `Fetch sessions`.
 fn area_title(area: &str) -> String {
     let words = area.strip_prefix("K-").unwrap_or(area).to_ascii_lowercase().replace('-', " ");
+    if let Some(rest) = words.strip_prefix("api ") {
+        return format!("API {}", escape(rest));
+    }
     let mut letters = words.chars();
     match letters.next() {
         Some(first) => escape(&format!("{}{}", first.to_ascii_uppercase(), letters.as_str())),

@@ -111,7 +111,7 @@ fn failures(body: &mut String, report: &Report) {
 }
 
 /// The command that runs the test again and shows every frame.
-fn again(report: &Report, outcome: &Outcome) -> String {
+pub(super) fn again(report: &Report, outcome: &Outcome) -> String {
     if report.side == Side::Client {
         return String::new();
     }
