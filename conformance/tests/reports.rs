@@ -2,4 +2,9 @@
 
 mod reports {
     mod annotate;
+    mod diff;
+    mod html;
+    mod log;
+    mod sample;
+    mod xml;
 }
