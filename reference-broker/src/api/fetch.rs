@@ -1,7 +1,6 @@
 //! Fetch (key 1), versions 4 to 18.
 //!
-//! Fetch sessions are declined: every answer has session id 0, so clients send full requests
-//! (FE-11; SKIPPED.md). A long poll is woken by the high watermark, ends with its partition (M8),
+//! Requests of a session go on from what the session holds ([`crate::broker::fetch_sessions`], KIP-227). A long poll is woken by the high watermark, ends with its partition (M8),
 //! at `max_wait_ms`, or with the broker. Followers do not fetch here yet, so a replica id is
 //! refused: it would be an acknowledgement (M7).
 
@@ -17,12 +16,13 @@ use ottla_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::sync::Notify;
 
 use super::RequestContext;
+use crate::broker::fetch_sessions::Turn;
 use crate::partition::{Partition, ReadLimit};
 
 /// Topic ids instead of names from here on (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
-/// An epoch that ends a session, or has none.
-const FINAL_EPOCH: i32 = -1;
+/// Sessions from here on (KIP-227).
+const SESSIONS_SINCE: i16 = 7;
 
 /// A partition of the request, and where it is here.
 struct Wanted {
@@ -39,23 +39,36 @@ struct Look {
     urgent: bool,
 }
 
-pub(crate) async fn handle(context: &RequestContext, request: FetchRequest) -> FetchResponse {
-    // FE-11: there are no sessions, so none that is named can be found.
-    let is_full = matches!(request.session_epoch, 0 | FINAL_EPOCH);
-    let names_session = request.session_id != 0 && request.session_epoch != FINAL_EPOCH;
-    if context.api_version >= 7 && (!is_full || names_session) {
-        return FetchResponse {
-            error_code: ErrorCode::FetchSessionIdNotFound.code(),
-            ..FetchResponse::default()
-        };
-    }
+pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) -> FetchResponse {
     let replica_id = match context.api_version {
         15.. => request.replica_state.replica_id,
         _ => request.replica_id,
     };
+    let sessions = context.broker.fetch_sessions();
+    let by_id = context.api_version >= TOPIC_IDS_SINCE;
+    let turn = match context.api_version >= SESSIONS_SINCE && replica_id < 0 {
+        true => match sessions.begin(&mut request, by_id) {
+            Ok(turn) => turn,
+            Err(code) => return session_error(code),
+        },
+        false => Turn::Alone,
+    };
     let plan = Plan::new(context, &request, replica_id >= 0);
     let answers = plan.poll(context, &request).await;
-    plan.respond(request.topics, answers)
+    let (session_id, news) = match turn {
+        Turn::Alone => (0, None),
+        Turn::Opens => (sessions.open(&request.topics, &answers, by_id), None),
+        Turn::Continues { id, epoch } => match sessions.news(id, epoch, &answers) {
+            Ok(news) => (id, Some(news)),
+            Err(code) => return session_error(code),
+        },
+    };
+    FetchResponse { session_id, ..plan.respond(request.topics, answers, news.as_deref()) }
+}
+
+/// FE-11: an error of the session stands at the top, with session id 0 and nothing else.
+fn session_error(code: ErrorCode) -> FetchResponse {
+    FetchResponse { error_code: code.code(), ..FetchResponse::default() }
 }
 
 struct Plan {
@@ -184,7 +197,13 @@ impl Plan {
         })
     }
 
-    fn respond(self, topics: Vec<FetchTopic>, answers: Vec<PartitionData>) -> FetchResponse {
+    /// The answers in the request's order; of a session only those that are news.
+    fn respond(
+        self,
+        topics: Vec<FetchTopic>,
+        answers: Vec<PartitionData>,
+        news: Option<&[bool]>,
+    ) -> FetchResponse {
         let mut responses: Vec<FetchableTopicResponse> = topics
             .into_iter()
             .map(|topic| FetchableTopicResponse {
@@ -194,8 +213,13 @@ impl Plan {
                 ..FetchableTopicResponse::default()
             })
             .collect();
-        for (wanted, answer) in self.wanted.iter().zip(answers) {
-            responses[wanted.topic].partitions.push(answer);
+        for (at, (wanted, answer)) in self.wanted.iter().zip(answers).enumerate() {
+            if news.is_none_or(|news| news.get(at) == Some(&true)) {
+                responses[wanted.topic].partitions.push(answer);
+            }
+        }
+        if news.is_some() {
+            responses.retain(|topic| !topic.partitions.is_empty());
         }
         FetchResponse { responses, ..FetchResponse::default() }
     }

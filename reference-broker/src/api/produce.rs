@@ -13,7 +13,10 @@ use ottla_protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
-use ottla_protocol::records::{BATCH_HEADER_LEN, BatchHeader, Compression, Origin};
+use ottla_protocol::records::header::MAGIC_AT;
+use ottla_protocol::records::{
+    BATCH_HEADER_LEN, BatchHeader, Compression, Origin, RecordErrorKind,
+};
 
 use super::{Answer, RequestContext};
 use crate::broker::{is_internal, now_ms};
@@ -139,7 +142,10 @@ fn one_batch(
         return Err(invalid(format!("{} bytes are no record batch", records.len())));
     }
     let header = BatchHeader::parse(&records).map_err(|error| match error.kind() {
-        ottla_protocol::records::RecordErrorKind::UnsupportedMagic => invalid(error.to_string()),
+        // PR-09: those that there were once; what is no magic at all is damage.
+        RecordErrorKind::UnsupportedMagic if matches!(records[MAGIC_AT], 0 | 1) => {
+            invalid(error.to_string())
+        }
         _ => AppendError::new(ErrorCode::CorruptMessage, error.to_string()),
     })?;
     match header.size_in_bytes() {

@@ -14,10 +14,12 @@ use crate::partition::{Changes, Partition, Partitions};
 use crate::quorum::{Command, Image, MetadataLog, Outcome, Rejection};
 use crate::testing;
 
+pub(crate) mod fetch_sessions;
 pub(crate) mod offsets_log;
 pub(crate) mod producer_ids;
 pub(crate) mod topics;
 
+use fetch_sessions::FetchSessions;
 use producer_ids::ProducerIds;
 
 /// Beyond this many bytes of unread answers, fetches are answered with little.
@@ -30,6 +32,7 @@ const FETCH_BYTES_MIN: usize = 256 << 10;
 pub struct Broker {
     pub(crate) parts: Parts,
     producer_ids: ProducerIds,
+    fetch_sessions: FetchSessions,
     /// Bytes of answers that clients have not taken yet.
     unread_bytes: AtomicUsize,
     /// Set when somebody asks for faults.
@@ -73,9 +76,11 @@ impl fmt::Debug for Broker {
 
 impl Broker {
     pub(crate) fn new(parts: Parts) -> Self {
+        let slots = parts.config.int("max.incremental.fetch.session.cache.slots");
         Self {
             parts,
             producer_ids: ProducerIds::default(),
+            fetch_sessions: FetchSessions::new(usize::try_from(slots).unwrap_or(0)),
             unread_bytes: AtomicUsize::new(0),
             faults: testing::Installed::default(),
         }
@@ -109,6 +114,11 @@ impl Broker {
     /// The metadata as it is now.
     pub fn image(&self) -> Arc<Image> {
         self.parts.metadata.image()
+    }
+
+    /// The sessions of clients that fetch.
+    pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
+        &self.fetch_sessions
     }
 
     /// The group coordinator.

@@ -201,6 +201,12 @@ pub static BROKER: &[Property] = &[
         "The most connections at once; more are closed at once.",
     ),
     Property::new(
+        "max.incremental.fetch.session.cache.slots",
+        INT_FROM_0,
+        "1000",
+        "How many fetch sessions are remembered at most; with 0 there are none.",
+    ),
+    Property::new(
         "message.max.bytes",
         INT_FROM_0,
         "1048588",
@@ -437,7 +443,6 @@ pub static BROKER_IGNORED: &[&str] = &[
     "log.roll.jitter.ms",
     "log4j.configuration",
     "max.connections.per.ip",
-    "max.incremental.fetch.session.cache.slots",
     "metadata.log.dir",
     "metric.reporters",
     "num.io.threads",

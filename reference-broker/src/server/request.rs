@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::Encoder;
 use ottla_protocol::header::{HeaderError, decode_request_header, encode_response_header};
-use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::messages::{ApiKey, Request, RequestHeader, Response};
+use ottla_protocol::{Encoder, Message};
 
 use super::Shared;
 use crate::api::{self, Answer, RequestContext};
@@ -33,7 +33,10 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
             api: ApiKey::ApiVersions, correlation_id, ..
         }) => {
             // AV-02: the body is not parsed, the answer is version 0 and carries the versions that
-            // are served.
+            // are served. The header is one of version 2, whatever comes (K-API-VERSIONS-031).
+            if let Err(error) = RequestHeader::decode_prefix(&frame, 0, 2) {
+                return Served::Close(format!("unreadable request header: {error}"));
+            }
             let response = Response::from(api::api_versions::unsupported_version());
             return encode(ApiKey::ApiVersions, 0, correlation_id, &response);
         }
