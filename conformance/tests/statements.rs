@@ -23,7 +23,8 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
     let mut out = Vec::new();
     let mut id = "";
     let mut is_dropped = false;
-    for line in text.lines() {
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().copied().enumerate() {
         if is_dropped {
             is_dropped = !(line.ends_with("\"\"\"") || line == "]");
             continue;
@@ -35,6 +36,9 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
         if line.starts_with("tests = ") {
             is_dropped = line == "tests = [";
             out.push(list(tests.into_iter().flatten()));
+            if tests.is_none() && !is_accounted_for(&lines[at + 1..]) {
+                out.push("planned = true".to_owned());
+            }
         } else if tests.is_some() && line.starts_with("untestable = ") {
             // The reason may go over several lines.
             is_dropped = line.ends_with("\"\"\"\\");
@@ -43,6 +47,12 @@ fn with_tests(text: &str, cases: &BTreeMap<&str, BTreeSet<&str>>) -> String {
         }
     }
     out.join("\n") + "\n"
+}
+
+/// Whether a statement's lines say why it has no test.
+fn is_accounted_for(rest: &[&str]) -> bool {
+    let own = rest.iter().take_while(|line| **line != "[[statement]]");
+    own.into_iter().any(|line| line.starts_with("planned = ") || line.starts_with("untestable = "))
 }
 
 /// The names as a TOML array, one a line where they do not fit into one.
@@ -94,4 +104,15 @@ fn names_of_tests_are_unique_and_of_their_form() {
         assert!(seen.insert(case.name), "{} is there twice", case.name);
         assert!(!case.statements.is_empty(), "{} decides nothing", case.name);
     }
+}
+
+#[test]
+fn statement_that_loses_its_last_test_is_planned_again() {
+    let text = "[[statement]]\nid = \"K-A-001\"\ntests = [\"a/b\"]\n\n\
+                [[statement]]\nid = \"K-A-002\"\ntests = []\nuntestable = \"a reason\"\n";
+    let without = with_tests(text, &BTreeMap::new());
+    let planned = text.replace("tests = [\"a/b\"]", "tests = []\nplanned = true");
+    assert_eq!(without, planned);
+    let cases = BTreeMap::from([("K-A-001", BTreeSet::from(["a/b"]))]);
+    assert_eq!(with_tests(&without, &cases), text);
 }

@@ -4,6 +4,9 @@ use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopic,
+};
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::messages::produce::{
@@ -32,7 +35,10 @@ pub(crate) fn metadata_of(version: i16, names: &[&str]) -> Request {
 
 /// The target still answers on a new connection.
 pub(crate) fn is_alive(context: &mut Context<'_>, statement: &'static str) -> Step {
-    let mut wire = context.connect()?;
+    let connected = context.connect();
+    let refused = connected.as_ref().err().map(|stop| stop.message.clone());
+    context.must(statement, refused.is_none(), || refused.unwrap_or_default())?;
+    let mut wire = connected?;
     let answer = wire.call(0, &api_versions());
     context.answered(statement, answer).map(drop)
 }
@@ -161,6 +167,33 @@ impl Partition {
                     return Err(Stop::blocked(format!("Produce: {}", error_name(code))));
                 }
                 None => return Err(Stop::blocked("Produce was answered without an entry")),
+            }
+        }
+    }
+
+    /// Deletes the records before an offset.
+    ///
+    /// # Errors
+    ///
+    /// UNSUPPORTED, BLOCKED.
+    pub(crate) fn delete_before(&mut self, context: &mut Context<'_>, offset: i64) -> Step {
+        let partition =
+            DeleteRecordsPartition { partition_index: self.index, offset, ..Default::default() };
+        let (name, partitions) = (self.topic.clone(), vec![partition]);
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic { name, partitions, ..Default::default() }],
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        let request = Request::DeleteRecords(Box::new(request));
+        let until = context.deadline();
+        loop {
+            let answer: DeleteRecordsResponse = context.prepare(&mut self.wire, &request)?;
+            let entry = answer.topics.first().and_then(|topic| topic.partitions.first());
+            match entry.map(|entry| entry.error_code) {
+                Some(0) => return Ok(()),
+                Some(code) if is_passing(code) && std::time::Instant::now() < until => {}
+                other => return Err(Stop::blocked(format!("DeleteRecords: error {other:?}"))),
             }
         }
     }

@@ -23,6 +23,13 @@ pub(crate) const CASES: &[Case] = &[
         last_fetched_epoch,
         &["K-FETCH-REPLICAS-004", "K-FETCH-REPLICAS-005", "K-FETCH-REPLICAS-010"],
     ),
+    Case::each(
+        "fetch/below-the-log-start-and-diverging",
+        Core,
+        (ApiKey::Fetch, 12),
+        below_the_log_start,
+        &["K-FETCH-015"],
+    ),
 ];
 
 const OUT_OF_RANGE: i16 = 1;
@@ -92,4 +99,21 @@ fn last_fetched_epoch(context: &mut Context<'_>) -> Step {
         let expected = error_name(OUT_OF_RANGE);
         format!("a last fetched epoch of {FAR_EPOCH} should be {expected}; it is {code}")
     })
+}
+
+fn below_the_log_start(context: &mut Context<'_>) -> Step {
+    let statement = "K-FETCH-015";
+    let (mut partition, epoch) = with_one_record(context)?;
+    partition.append(context, batch(&[b"second"]))?;
+    partition.delete_before(context, 2)?;
+    for last_fetched in [epoch, FAR_EPOCH] {
+        let request = request(&partition, 0, -1, last_fetched);
+        let data = partition.fetch(context, statement, request)?;
+        let (code, told) = (data.error_code, data.diverging_epoch.epoch);
+        context.must(statement, code == OUT_OF_RANGE && told == -1, || {
+            let code = error_name(code);
+            format!("offset 0 of a log from 2, last epoch {last_fetched}: {code}, epoch {told}")
+        })?;
+    }
+    Ok(())
 }

@@ -222,6 +222,19 @@ impl Member {
         context.answer(statement, answer)
     }
 
+    /// Waits, and nothing must come meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where something comes, or the connection ends.
+    pub(crate) fn pause(&mut self, limit: std::time::Duration) -> Step {
+        match self.wire.receive_within(limit) {
+            Err(wire::NoAnswer::Silence(_)) => Ok(()),
+            Err(why) => Err(Stop::blocked(why.to_string())),
+            Ok(_) => Err(Stop::blocked("an answer came to nothing that was asked")),
+        }
+    }
+
     /// Whether an answer to what was sent is held back for at least this long.
     pub(crate) fn is_held(&mut self, for_ms: u64) -> bool {
         let limit = std::time::Duration::from_millis(for_ms);

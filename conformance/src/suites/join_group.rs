@@ -74,6 +74,20 @@ pub(crate) const CASES: &[Case] = &[
         static_members,
         &["K-JOIN-GROUP-025", "K-JOIN-GROUP-026", "K-JOIN-GROUP-027"],
     ),
+    Case::each(
+        "join-group/static-member-before-its-sync",
+        Groups,
+        (ApiKey::JoinGroup, 5),
+        static_member_before_its_sync,
+        &["K-JOIN-GROUP-028"],
+    ),
+    Case::each(
+        "join-group/static-leader-comes-back",
+        Groups,
+        (ApiKey::JoinGroup, 9),
+        static_leader_comes_back,
+        &["K-JOIN-GROUP-031"],
+    ),
 ];
 
 fn refused(
@@ -296,5 +310,35 @@ fn static_members(context: &mut Context<'_>) -> Step {
     let code = old.heartbeat(context, "K-JOIN-GROUP-027")?;
     context.must("K-JOIN-GROUP-027", code == FENCED_INSTANCE_ID, || {
         format!("the old member id: {}", error_name(code))
+    })
+}
+
+fn static_member_before_its_sync(context: &mut Context<'_>) -> Step {
+    let statement = "K-JOIN-GROUP-028";
+    let group = Group::new(context)?;
+    let mut old = group.member(context)?;
+    old.instance = Some("instance-1".to_owned());
+    let before = old.join(context, statement)?.generation_id;
+    let mut new = group.member(context)?;
+    new.instance.clone_from(&old.instance);
+    let answer = new.join_once(context, statement)?;
+    let (code, now) = (answer.error_code, answer.generation_id);
+    context.must(statement, code == 0 && now == before + 1, || {
+        format!("it came back before SyncGroup: {}, generation {before} to {now}", error_name(code))
+    })
+}
+
+fn static_leader_comes_back(context: &mut Context<'_>) -> Step {
+    let statement = "K-JOIN-GROUP-031";
+    let group = Group::new(context)?;
+    let mut old = group.member(context)?;
+    old.instance = Some("instance-1".to_owned());
+    old.settle(context)?;
+    let mut new = group.member(context)?;
+    new.instance.clone_from(&old.instance);
+    let answer = new.join_once(context, statement)?;
+    let told = (answer.error_code, answer.leader == answer.member_id, answer.skip_assignment);
+    context.must(statement, told == (0, true, true), || {
+        format!("error, whether it leads, SkipAssignment: {told:?}")
     })
 }

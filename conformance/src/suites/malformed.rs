@@ -8,8 +8,8 @@ use crate::case::{Case, Profile::Robustness};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
 use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
-use ottla_protocol::messages::{ApiKey, MetadataResponse, Request, Response};
 use ottla_protocol::Encoder;
+use ottla_protocol::messages::{ApiKey, MetadataResponse, Request, Response};
 
 pub(crate) const CASES: &[Case] = &[
     Case::once(

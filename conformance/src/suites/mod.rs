@@ -3,7 +3,9 @@
 use crate::case::Case;
 
 mod admin;
+mod alter_configs;
 mod api_versions;
+mod api_versions_bytes;
 mod common;
 mod coordinator;
 mod create_partitions;
@@ -14,11 +16,14 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod fetch_replicas;
 mod fetch_sessions;
 mod find_coordinator;
 mod framing;
+mod group_timeouts;
 mod groups;
 mod honesty;
 mod idempotence;
@@ -31,10 +36,12 @@ mod malformed_records;
 mod malformed_requests;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offsets;
 mod produce;
 mod produce_validation;
+mod reassignments;
 mod records;
 mod round_trips;
 mod sync_group;
@@ -42,6 +49,7 @@ mod sync_group;
 const SUITES: &[&[Case]] = &[
     framing::CASES,
     api_versions::CASES,
+    api_versions_bytes::CASES,
     metadata::CASES,
     produce::CASES,
     produce_validation::CASES,
@@ -53,8 +61,10 @@ const SUITES: &[&[Case]] = &[
     round_trips::CASES,
     join_group::CASES,
     sync_group::CASES,
+    group_timeouts::CASES,
     offset_commit::CASES,
     offset_fetch::CASES,
+    offset_delete::CASES,
     find_coordinator::CASES,
     coordinator::CASES,
     describe_groups::CASES,
@@ -65,8 +75,12 @@ const SUITES: &[&[Case]] = &[
     create_partitions::CASES,
     describe_configs::CASES,
     incremental_alter_configs::CASES,
+    alter_configs::CASES,
     delete_records::CASES,
     describe_cluster::CASES,
+    describe_topic_partitions::CASES,
+    elect_leaders::CASES,
+    reassignments::CASES,
     malformed::CASES,
 ];
 

@@ -11,6 +11,7 @@ use ottla_protocol::records::header::{
 };
 use ottla_protocol::records::{BATCH_HEADER_LEN, BatchFields, Compression, Header};
 
+const CORRUPT_MESSAGE: i16 = 2;
 const INVALID_RECORD: i16 = 87;
 
 pub(crate) const CASES: &[Case] = &[
@@ -33,7 +34,12 @@ pub(crate) const CASES: &[Case] = &[
         Core,
         (ApiKey::Produce, 3),
         batches,
-        &["K-PRODUCE-VALIDATION-005", "K-PRODUCE-VALIDATION-006", "K-PRODUCE-VALIDATION-007"],
+        &[
+            "K-PRODUCE-VALIDATION-005",
+            "K-PRODUCE-VALIDATION-006",
+            "K-PRODUCE-VALIDATION-007",
+            "K-PRODUCE-VALIDATION-027",
+        ],
     ),
     Case::each(
         "produce-validation/zstd",
@@ -162,9 +168,12 @@ fn batches(context: &mut Context<'_>) -> Step {
         ("K-PRODUCE-VALIDATION-005", "K-PRODUCE-VALIDATION-006", "K-PRODUCE-VALIDATION-007");
     refused(context, &mut partition, five, INVALID_RECORD, "two batches", two)?;
     refused(context, &mut partition, six, INVALID_RECORD, "no batch", Vec::new())?;
-    let mut old = one;
+    let (mut old, mut new) = (one.clone(), one);
     old[MAGIC_AT] = 1;
     refused(context, &mut partition, seven, INVALID_RECORD, "magic 1", old)?;
+    new[MAGIC_AT] = 3;
+    let newer = "K-PRODUCE-VALIDATION-027";
+    refused(context, &mut partition, newer, CORRUPT_MESSAGE, "magic 3", new)?;
     left_nothing(context, &mut partition, 0)
 }
 

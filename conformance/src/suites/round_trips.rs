@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
         Core,
         (ApiKey::Produce, 7),
         codecs,
-        &["K-RECORDS-010", "K-RECORDS-011"],
+        &["K-RECORDS-009", "K-RECORDS-010", "K-RECORDS-011"],
     ),
     Case::each(
         "records/stamps",
@@ -154,6 +154,12 @@ fn codecs(context: &mut Context<'_>) -> Step {
             })?;
         }
         let came = all(context, &mut partition, "K-RECORDS-011")?;
+        let sent = (Some(&b"key"[..]), Some(&b"some value"[..]));
+        let whole = came.len() == 51
+            && came[..50].iter().all(|one| (one.key.as_deref(), one.value.as_deref()) == sent);
+        context.must("K-RECORDS-009", whole, || {
+            format!("{compression}: 50 records and one came back as {came:?}")
+        })?;
         let last = came.last().map(|record| (record.offset, record.value.clone()));
         context.must("K-RECORDS-011", last == Some((50, Some(Vec::new()))), || {
             format!("{compression}: the last record came back as {last:?}")

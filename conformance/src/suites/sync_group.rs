@@ -1,8 +1,10 @@
 //! SyncGroup, Heartbeat, LeaveGroup: what members of a generation are told.
 
+use super::group_timeouts::described;
 use super::groups::{
     FENCED_INSTANCE_ID, Group, ILLEGAL_GENERATION, Member, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
 };
+use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use ottla_protocol::messages::{ApiKey, JoinGroupResponse, SyncGroupResponse};
@@ -40,6 +42,20 @@ pub(crate) const CASES: &[Case] = &[
         (ApiKey::SyncGroup, 0),
         in_a_rebalance,
         &["K-SYNC-GROUP-008"],
+    ),
+    Case::each(
+        "sync-group/fenced",
+        Groups,
+        (ApiKey::SyncGroup, 3),
+        fenced_sync,
+        &["K-SYNC-GROUP-011"],
+    ),
+    Case::each(
+        "sync-group/next-rebalance",
+        Groups,
+        (ApiKey::SyncGroup, 0),
+        next_rebalance,
+        &["K-SYNC-GROUP-012"],
     ),
     Case::each(
         "heartbeat/answers",
@@ -81,6 +97,13 @@ pub(crate) const CASES: &[Case] = &[
             "K-LEAVE-GROUP-004",
             "K-LEAVE-GROUP-005",
         ],
+    ),
+    Case::each(
+        "leave-group/last-member",
+        Groups,
+        (ApiKey::LeaveGroup, 0),
+        last_member,
+        &["K-LEAVE-GROUP-008"],
     ),
     Case::each(
         "leave-group/rest-is-rebalanced",
@@ -211,6 +234,34 @@ fn in_a_rebalance(context: &mut Context<'_>) -> Step {
     sync_code(context, &mut first, "K-SYNC-GROUP-008", REBALANCE_IN_PROGRESS, what)
 }
 
+fn fenced_sync(context: &mut Context<'_>) -> Step {
+    let group = Group::new(context)?;
+    let mut member = group.member(context)?;
+    member.instance = Some("instance-1".to_owned());
+    member.settle(context)?;
+    member.id = "another-member".to_owned();
+    let what = "an instance id with another member id";
+    sync_code(context, &mut member, "K-SYNC-GROUP-011", FENCED_INSTANCE_ID, what)
+}
+
+fn next_rebalance(context: &mut Context<'_>) -> Step {
+    let statement = "K-SYNC-GROUP-012";
+    let (mut leader, mut follower) = pair(context)?;
+    let version = context.version();
+    let pending = follower.send(version, &follower.sync_request(version, &[]))?;
+    let lead = leader.id.clone();
+    leader.leave(context, statement, &[(&lead, None)])?;
+    let answer: SyncGroupResponse = follower.receive(context, statement, &pending)?;
+    let code = answer.error_code;
+    context.must(statement, code == REBALANCE_IN_PROGRESS, || {
+        let expected = error_name(REBALANCE_IN_PROGRESS);
+        format!(
+            "held back when a rebalance begins: expected {expected}, it is {}",
+            error_name(code)
+        )
+    })
+}
+
 fn heartbeat_in_a_rebalance(context: &mut Context<'_>) -> Step {
     waiting(context, "K-HEARTBEAT-003")?;
     context.held("K-HEARTBEAT-003");
@@ -314,4 +365,29 @@ fn rest_is_rebalanced(context: &mut Context<'_>) -> Step {
     }
     context.held("K-LEAVE-GROUP-007");
     Ok(())
+}
+
+fn last_member(context: &mut Context<'_>) -> Step {
+    let statement = "K-LEAVE-GROUP-008";
+    let topic = Topic::new(context, 1)?;
+    let (group, mut member) = Group::of_one(context)?;
+    let it = (&topic, mark(0, 5), 0);
+    let who = Committer::of(&member);
+    commit_is(context, &mut member.wire, statement, &who, it, "a member of a stable group")?;
+    let own = member.id.clone();
+    member.leave(context, statement, &[(&own, None)])?;
+    let until = context.deadline();
+    loop {
+        let state = described(context, &mut member.wire, &group.id)?.group_state;
+        if state == "Empty" {
+            break;
+        }
+        context.must_before(statement, until, || {
+            format!("the last member left; at the deadline the group is {state:?}")
+        })?;
+    }
+    let got = fetch_one(context, &mut member.wire, statement, &group.id, (&topic, 0))?;
+    context.must(statement, got.offset == 5, || {
+        format!("offset 5 was committed before the last member left; {got:?} is read")
+    })
 }
