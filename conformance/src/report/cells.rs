@@ -4,7 +4,7 @@ use super::Report;
 use crate::runner::Outcome;
 use crate::statement::Statement;
 use crate::verdict::Verdict;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A test, and what it says of a statement.
 #[derive(Debug, Clone, Copy)]
@@ -93,5 +93,63 @@ fn said(outcome: &Outcome, statement: &Statement) -> Option<Verdict> {
         // It was not come to.
         Verdict::Fail | Verdict::Blocked => Some(Verdict::Blocked),
         verdict => Some(verdict),
+    }
+}
+
+/// The outcomes of each case that did alike together, in the order of their versions.
+pub fn by_case<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
+    let mut cases: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
+    for outcome in outcomes {
+        cases.entry(case_of(&outcome.test)).or_default().push(outcome);
+    }
+    for outcomes in cases.values_mut() {
+        outcomes.sort_by_key(|outcome| version_of(&outcome.test));
+    }
+    cases.values().flat_map(|outcomes| alike(outcomes)).collect()
+}
+
+/// Outcomes with the same verdict for the same reason, together.
+pub fn alike<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
+    let mut groups: Vec<Vec<&Outcome>> = Vec::new();
+    for outcome in outcomes {
+        let is_alike = |group: &&mut Vec<&Outcome>| {
+            let first = group[0];
+            (first.verdict, &first.statement, &first.message)
+                == (outcome.verdict, &outcome.statement, &outcome.message)
+        };
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.push(outcome),
+            None => groups.push(vec![outcome]),
+        }
+    }
+    groups
+}
+
+/// `v4–v6, v9` of ascending versions.
+pub fn ranges(versions: &[i16]) -> String {
+    let mut runs: Vec<(i16, i16)> = Vec::new();
+    for version in versions {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *version => *last = *version,
+            _ => runs.push((*version, *version)),
+        }
+    }
+    let text = |(first, last): &(i16, i16)| {
+        if first == last { format!("v{first}") } else { format!("v{first}–v{last}") }
+    };
+    runs.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ranges;
+
+    #[test]
+    fn versions_are_joined_into_ranges() {
+        for (versions, text) in
+            [(&[][..], ""), (&[4], "v4"), (&[4, 5, 6, 9], "v4–v6, v9"), (&[0, 2, 3], "v0, v2–v3")]
+        {
+            assert_eq!(ranges(versions), text);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What changed between two reports.
 
 use super::Report;
-use super::cells::natural;
+use super::cells::{by_case, case_of, natural, ranges, version_of};
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
 use std::collections::BTreeMap;
@@ -71,18 +71,18 @@ impl<'r> Diff<'r> {
     /// As lines of text.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
-        let mut section = |title: &str, lines: Vec<String>| {
-            if !lines.is_empty() {
-                out += &format!("{title} ({})\n{}\n", lines.len(), lines.join("\n"));
+        let mut section = |title: &str, count: usize, lines: Vec<String>| {
+            if count > 0 {
+                out += &format!("{title} ({count})\n{}\n", lines.join("\n"));
             }
         };
         let changed = |all: &[Changed<'_>]| all.iter().map(Changed::line).collect();
-        let single = |all: &[&Outcome]| all.iter().map(|outcome| line(outcome)).collect();
-        section("worse", changed(&self.worse));
-        section("better", changed(&self.better));
-        section("for another reason", changed(&self.reworded));
-        section("appeared", single(&self.appeared));
-        section("gone", single(&self.gone));
+        let single = |all: &[&Outcome]| by_case(all).iter().map(|same| line(same)).collect();
+        section("worse", self.worse.len(), changed(&self.worse));
+        section("better", self.better.len(), changed(&self.better));
+        section("for another reason", self.reworded.len(), changed(&self.reworded));
+        section("appeared", self.appeared.len(), single(&self.appeared));
+        section("gone", self.gone.len(), single(&self.gone));
         if out.is_empty() { "no difference\n".to_owned() } else { out }
     }
 }
@@ -105,10 +105,13 @@ impl Changed<'_> {
     }
 }
 
-fn line(outcome: &Outcome) -> String {
-    let text = format!("  {:<28} {}", outcome.verdict.name(), outcome.test);
+fn line(same: &[&Outcome]) -> String {
+    let first = same[0];
+    let versions: Vec<i16> = same.iter().filter_map(|o| version_of(&o.test)).collect();
+    let test = format!("{} {}", case_of(&first.test), ranges(&versions));
+    let text = format!("  {:<28} {}", first.verdict.name(), test.trim_end());
     // Of a test that is in one report only, a reason is told if it is not kept to.
-    match why(outcome).filter(|_| outcome.verdict >= Verdict::NonStrict) {
+    match why(first).filter(|_| first.verdict >= Verdict::NonStrict) {
         Some(why) => format!("{text}\n      {why}"),
         None => text,
     }

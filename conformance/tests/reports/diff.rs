@@ -49,7 +49,7 @@ fn tests_appear_and_go_in_the_order_of_versions() {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let squeezed: Vec<String> =
         lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(squeezed, ["appeared (1)", "PASS c", "gone (2)", "PASS a@v9", "PASS a@v10"]);
+    assert_eq!(squeezed, ["appeared (1)", "PASS c", "gone (2)", "PASS a v9–v10"]);
     new.outcomes.push(outcome("d", Verdict::Fail, "broken"));
     assert!(Diff::new(&old, &new).is_worse());
 }

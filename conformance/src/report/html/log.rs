@@ -11,16 +11,17 @@ const LINES_MAX: usize = 120;
 /// Elements of an array.
 const ELEMENTS_MAX: usize = 12;
 
-/// The wire log of an outcome, or nothing where it has none.
-pub(super) fn wire_log(frames: &[Frame], requests: Way) -> String {
+/// The wire log of an outcome, or nothing where it has none; `of` is the version that it is of,
+/// where it stands for several.
+pub(super) fn wire_log(frames: &[Frame], requests: Way, of: Option<i16>) -> String {
     if frames.is_empty() {
         return String::new();
     }
     let plural = if frames.len() == 1 { "" } else { "s" };
-    let mut out = format!(
-        "<details class=\"wire\"><summary>Wire log, {} frame{plural}</summary>\n",
-        frames.len()
-    );
+    let of = of.map_or_else(String::new, |version| format!(" of v{version}"));
+    let count = frames.len();
+    let mut out =
+        format!("<details class=\"wire\"><summary>Wire log{of}, {count} frame{plural}</summary>\n");
     for entry in log(frames, requests, ELEMENTS_MAX) {
         let frame = entry.frame;
         let (arrow, way) = match frame.way {

@@ -1,10 +1,9 @@
 //! Targets × statements, of several reports.
 
-use super::log::wire_log;
 use super::page::{anchor, class, escape, legend, mark, page, sign, statement, why};
-use super::run::{again, alike, ranges};
+use super::run::{again, newest_log};
 use crate::annotate::utc;
-use crate::report::cells::{Index, Told, case_of, natural, rank, version_of};
+use crate::report::cells::{Index, Told, by_case, case_of, ranges, rank, version_of};
 use crate::report::{Report, Side, kept};
 use crate::runner::Outcome;
 use crate::statement::{self, Statement};
@@ -266,20 +265,9 @@ fn by_verdict<'r>(told: &[Told<'r>]) -> Vec<(Verdict, Vec<&'r Outcome>)> {
     groups
 }
 
-/// The outcomes of one case for one reason, together.
-fn by_case<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
-    let mut cases: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
-    for outcome in outcomes {
-        cases.entry(case_of(&outcome.test)).or_default().push(outcome);
-    }
-    cases.values().flat_map(|outcomes| alike(outcomes)).collect()
-}
-
 /// Tests that say the same of the statement. Only of the last of them, which has the newest
 /// version, the wire log is shown: the others' are alike.
 fn told_of(out: &mut String, report: &Report, verdict: Verdict, same: &[&Outcome]) {
-    let mut same = same.to_vec();
-    same.sort_by(|a, b| natural(&a.test).cmp(&natural(&b.test)));
     let versions: Vec<i16> = same.iter().filter_map(|o| version_of(&o.test)).collect();
     let Some(last) = same.last() else { return };
     let _ = writeln!(
@@ -292,10 +280,7 @@ fn told_of(out: &mut String, report: &Report, verdict: Verdict, same: &[&Outcome
     let is_quiet = verdict == Verdict::Pass && last.verdict != Verdict::Info;
     if !is_quiet {
         out.push_str(&why(last));
-        let log = same.iter().rev().find(|outcome| !outcome.wire.is_empty());
-        if let Some(log) = log {
-            out.push_str(&wire_log(&log.wire, report.side.requests()));
-        }
+        out.push_str(&newest_log(report, same));
         if rank(verdict) >= rank(Verdict::NonStrict) {
             out.push_str(&again(report, last));
         }

@@ -3,7 +3,7 @@
 use super::log::wire_log;
 use super::page::{anchor, class, escape, legend, mark, page, sign, statement, why};
 use crate::annotate::utc;
-use crate::report::cells::{case_of, natural, rank, version_of};
+use crate::report::cells::{alike, by_case, case_of, ranges, rank, version_of};
 use crate::report::{Report, Side, kept};
 use crate::runner::Outcome;
 use crate::statement;
@@ -75,13 +75,10 @@ fn scores(body: &mut String, report: &Report) {
     body.push_str("</details></section>\n");
 }
 
-/// Everything that is not PASS, INFO or UNSUPPORTED, open.
+/// Everything that is not PASS, INFO or UNSUPPORTED, open; versions that did alike together.
 fn failures(body: &mut String, report: &Report) {
-    let mut failed: Vec<&Outcome> =
+    let failed: Vec<&Outcome> =
         report.outcomes.iter().filter(|o| rank(o.verdict) >= rank(Verdict::NonStrict)).collect();
-    failed.sort_by(|a, b| {
-        rank(b.verdict).cmp(&rank(a.verdict)).then(natural(&a.test).cmp(&natural(&b.test)))
-    });
     let _ = writeln!(
         body,
         "<section aria-labelledby=\"failed\"><h2 id=\"failed\">Not kept to ({})</h2>",
@@ -90,24 +87,42 @@ fn failures(body: &mut String, report: &Report) {
     if failed.is_empty() {
         body.push_str("<p>Every statement that was tested is kept to.</p>\n");
     }
-    for outcome in failed {
-        let test = escape(&outcome.test);
-        let _ = writeln!(
-            body,
-            "<article class=\"failure {}\" id=\"f-{}\"><h3>{} <code>{test}</code></h3>",
-            class(outcome.verdict),
-            anchor(&outcome.test),
-            mark(outcome.verdict)
-        );
-        body.push_str(&why(outcome));
-        if let Some(found) = outcome.statement.as_ref().and_then(|id| statement::all().get(id)) {
-            body.push_str(&statement(found));
-        }
-        body.push_str(&wire_log(&outcome.wire, report.side.requests()));
-        body.push_str(&again(report, outcome));
-        body.push_str("</article>\n");
+    let mut groups = by_case(&failed);
+    groups.sort_by_key(|same| std::cmp::Reverse(rank(same[0].verdict)));
+    for same in groups {
+        failure(body, report, &same);
     }
     body.push_str("</section>\n");
+}
+
+fn failure(body: &mut String, report: &Report, same: &[&Outcome]) {
+    let Some(last) = same.last() else { return };
+    let versions: Vec<i16> = same.iter().filter_map(|o| version_of(&o.test)).collect();
+    let _ = writeln!(
+        body,
+        "<article class=\"failure {}\" id=\"f-{}\"><h3>{} <code>{}</code> {}</h3>",
+        class(last.verdict),
+        anchor(&last.test),
+        mark(last.verdict),
+        escape(case_of(&last.test)),
+        ranges(&versions)
+    );
+    body.push_str(&why(last));
+    if let Some(found) = last.statement.as_ref().and_then(|id| statement::all().get(id)) {
+        body.push_str(&statement(found));
+    }
+    body.push_str(&newest_log(report, same));
+    body.push_str(&again(report, last));
+    body.push_str("</article>\n");
+}
+
+/// The wire log of the newest version that has one: the others' are alike.
+pub(super) fn newest_log(report: &Report, same: &[&Outcome]) -> String {
+    let Some(logged) = same.iter().rev().find(|outcome| !outcome.wire.is_empty()) else {
+        return String::new();
+    };
+    let of = version_of(&logged.test).filter(|_| same.len() > 1);
+    wire_log(&logged.wire, report.side.requests(), of)
 }
 
 /// The command that runs the test again and shows every frame.
@@ -184,61 +199,11 @@ fn case(body: &mut String, report: &Report, name: &str, outcomes: &[&Outcome]) {
         let (mark, versions) = (mark(first.verdict), ranges(&versions));
         let _ = writeln!(body, "<div class=\"told\"><p>{mark} {versions}</p>");
         body.push_str(&why(first));
-        // What failed has its log above; of versions that did alike, the newest's is enough.
-        let logged = same.iter().rev().find(|outcome| !outcome.wire.is_empty());
-        if let Some(outcome) = logged.filter(|outcome| outcome.verdict < Verdict::NonStrict) {
-            if let Some(version) = version_of(&outcome.test).filter(|_| same.len() > 1) {
-                let _ = writeln!(body, "<p class=\"meta\">v{version}:</p>");
-            }
-            body.push_str(&wire_log(&outcome.wire, report.side.requests()));
+        // What was not kept to has its log above.
+        if rank(first.verdict) < rank(Verdict::NonStrict) {
+            body.push_str(&newest_log(report, &same));
         }
         body.push_str("</div>\n");
     }
     body.push_str("</details>\n");
-}
-
-/// Outcomes with the same verdict for the same reason, together.
-pub(super) fn alike<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
-    let mut groups: Vec<Vec<&Outcome>> = Vec::new();
-    for outcome in outcomes {
-        let is_alike = |group: &&mut Vec<&Outcome>| {
-            let first = group[0];
-            (first.verdict, &first.statement, &first.message)
-                == (outcome.verdict, &outcome.statement, &outcome.message)
-        };
-        match groups.iter_mut().find(is_alike) {
-            Some(group) => group.push(outcome),
-            None => groups.push(vec![outcome]),
-        }
-    }
-    groups
-}
-
-/// `v4–v6, v9` of ascending versions.
-pub(super) fn ranges(versions: &[i16]) -> String {
-    let mut runs: Vec<(i16, i16)> = Vec::new();
-    for version in versions {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *version => *last = *version,
-            _ => runs.push((*version, *version)),
-        }
-    }
-    let text = |(first, last): &(i16, i16)| {
-        if first == last { format!("v{first}") } else { format!("v{first}–v{last}") }
-    };
-    runs.iter().map(text).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ranges;
-
-    #[test]
-    fn versions_are_joined_into_ranges() {
-        for (versions, text) in
-            [(&[][..], ""), (&[4], "v4"), (&[4, 5, 6, 9], "v4–v6, v9"), (&[0, 2, 3], "v0, v2–v3")]
-        {
-            assert_eq!(ranges(versions), text);
-        }
-    }
 }
