@@ -22,7 +22,8 @@ pub(super) struct Run {
     name: Option<String>,
     #[command(flatten)]
     select: Select,
-    /// Reports: `json=FILE`, `junit=FILE`, `html=FILE`, `md=FILE`; more of them separated by commas.
+    /// Reports: `json=FILE`, `junit=FILE`, `html=FILE`, `md=FILE`; more of them separated by
+    /// commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND=FILE")]
     report: Vec<String>,
     /// Tests at a time.

@@ -127,14 +127,12 @@ pub(super) fn newest_log(report: &Report, same: &[&Outcome]) -> String {
 
 /// The command that runs the test again and shows every frame.
 pub(super) fn again(report: &Report, outcome: &Outcome) -> String {
-    if report.side == Side::Client {
-        return String::new();
-    }
     let test = escape(&outcome.test);
-    format!(
-        "<p class=\"again\">Again: <code>ottla-conformance one {test} --bootstrap HOST:PORT \
-         --trace</code></p>\n"
-    )
+    let arguments = match report.side {
+        Side::Broker => format!("one {test} --bootstrap HOST:PORT"),
+        Side::Client => format!("client --shim COMMAND --only {test}"),
+    };
+    format!("<p class=\"again\">Again: <code>ottla-conformance {arguments} --trace</code></p>\n")
 }
 
 fn tests(body: &mut String, report: &Report) {
