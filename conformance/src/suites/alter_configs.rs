@@ -101,7 +101,7 @@ fn replaces(context: &mut Context<'_>) -> Step {
     until(context, &mut wire, statement, &topic, ("retention.ms", None))
 }
 
-/// What was refused, or only looked at, has changed nothing: seen after a later change came through.
+/// What was refused, or only looked at, has changed nothing.
 fn nothing_else(
     context: &mut Context<'_>,
     wire: &mut Wire,

@@ -53,7 +53,7 @@ fn number(bytes: &mut &[u8]) -> Option<u32> {
 }
 
 /// The tags of a section and their values, in the order of the bytes.
-fn section<'a>(bytes: &mut &'a [u8]) -> Option<Vec<(u32, &'a [u8])>> {
+fn section<'a>(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
     let mut tags = Vec::new();
     for _ in 0..number(bytes)? {
         let (tag, len) = (number(bytes)?, number(bytes)? as usize);
@@ -63,8 +63,11 @@ fn section<'a>(bytes: &mut &'a [u8]) -> Option<Vec<(u32, &'a [u8])>> {
     Some(tags)
 }
 
+/// A section of tagged fields: tags and values.
+type Section<'a> = Vec<(u32, &'a [u8])>;
+
 /// All sections of tagged fields of an answer of version 3 or later, its own last.
-fn sections(frame: &[u8]) -> Option<Vec<Vec<(u32, &[u8])>>> {
+fn sections(frame: &[u8]) -> Option<Vec<Section<'_>>> {
     // A correlation id of header version 0, and the error.
     let mut bytes = frame.get(6..)?;
     let mut all = Vec::new();

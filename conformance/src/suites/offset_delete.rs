@@ -52,12 +52,10 @@ fn delete(
     let topic = |topic: &&Topic| OffsetDeleteRequestTopic {
         name: topic.name.clone(),
         partitions: vec![OffsetDeleteRequestPartition::default()],
-        ..Default::default()
     };
     let request = Request::OffsetDelete(Box::new(OffsetDeleteRequest {
         group_id: group.to_owned(),
         topics: topics.iter().map(topic).collect(),
-        ..Default::default()
     }));
     let answer: OffsetDeleteResponse = context.call(statement, wire, &request)?;
     let code_of = |topic: &&Topic| {

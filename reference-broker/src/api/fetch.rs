@@ -1,7 +1,8 @@
 //! Fetch (key 1), versions 4 to 18.
 //!
-//! Requests of a session go on from what the session holds ([`crate::broker::fetch_sessions`], KIP-227). A long poll is woken by the high watermark, ends with its partition (M8),
-//! at `max_wait_ms`, or with the broker. Followers do not fetch here yet, so a replica id is
+//! Requests of a session go on from what the session holds ([`crate::broker::fetch_sessions`],
+//! KIP-227). A long poll is woken by the high watermark, ends with its partition (M8), at
+//! `max_wait_ms`, or with the broker. Followers do not fetch here yet, so a replica id is
 //! refused: it would be an acknowledgement (M7).
 
 use std::sync::Arc;

@@ -37,14 +37,9 @@ pub(crate) async fn handle(
             error_code: errors
                 .get(&(at, index))
                 .map_or(ErrorCode::UnknownTopicOrPartition.code(), |error| error.code()),
-            ..Default::default()
         };
         let partitions = topic.partitions.iter().map(|one| partition(one.partition_index));
-        OffsetDeleteResponseTopic {
-            name: topic.name.clone(),
-            partitions: partitions.collect(),
-            ..Default::default()
-        }
+        OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: partitions.collect() }
     });
     OffsetDeleteResponse { topics: topics.collect(), ..Default::default() }
 }

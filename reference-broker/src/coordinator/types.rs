@@ -47,7 +47,8 @@ pub enum Reply {
     Heartbeat(ErrorCode),
     /// To LeaveGroup: per member in request order, or one error for all.
     Leave(Result<Vec<LeaveResult>, ErrorCode>),
-    /// To OffsetCommit and OffsetDelete: per topic and partition in request order, or one error for all.
+    /// To OffsetCommit and OffsetDelete: per topic and partition in request order, or one error for
+    /// all.
     Commit(Result<Vec<CommitResult>, ErrorCode>),
     /// To DeleteGroups: per group in request order.
     Delete(Vec<(String, ErrorCode)>),
