@@ -322,19 +322,26 @@ fn no_mutation_breaks_the_suite_itself() {
     let tests = selected(&Bench::new().target);
     let wrong = Wrong::default();
     let seeds: Vec<u64> = seeds().collect();
+    let caught = AtomicUsize::new(0);
     work(&seeds, |bench, seed| {
         // A stride, so that few seeds meet many suites.
         let test = &tests[(*seed as usize).wrapping_mul(101) % tests.len()];
         let change = mutation::Change::Random(*seed);
-        let mutation = Mutation { selector: Selector::Answers(None, None), change };
+        // Mostly of what the test is about: others only keep it from beginning.
+        let api = test.case.axis.map(|(api, _)| api).filter(|_| seed % 4 != 0);
+        let mutation = Mutation { selector: Selector::Answers(api, None), change };
         let began = Instant::now();
         let (outcome, _) = bench.run(test, Some(&mutation), Some(SHORT_PATIENCE));
         let took = began.elapsed();
+        caught.fetch_add(usize::from(outcome.verdict == Verdict::Fail), Ordering::Relaxed);
         if outcome.verdict == Verdict::HarnessError || took > NEVER_LONGER {
             wrong.add(format!("{}, {mutation}: {}", test.id(), told(&outcome)));
         }
     });
     wrong.end();
+    // Otherwise the mutations are none, or end every test before it begins.
+    let (caught, all) = (caught.into_inner(), seeds.len());
+    assert!(caught * 16 >= all, "only {caught} of {all} random mutations were caught");
 }
 
 #[test]

@@ -205,6 +205,10 @@ fn ops(place: &str, value: &Value) -> Vec<Op> {
             all.extend([22, 26, 34, 42, 50, 52, 56, 60].map(Op::Sealed));
             all
         }
+        // Settings are numbers in words.
+        Value::String(text) if text.parse::<i64>().is_ok() => {
+            vec![set(json!("2")), set(json!("3000")), set(json!("")), Op::Append, null()]
+        }
         Value::String(_) => vec![
             set(json!("")),
             Op::Append,

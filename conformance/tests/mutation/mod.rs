@@ -37,7 +37,7 @@ pub(crate) enum Change {
     Place(String, Op),
     /// In the frame.
     Frame(FrameOp),
-    /// One place of every second answer or so, by the numbers that follow from this one.
+    /// One place of every answer, or of some, by the numbers that follow from this one.
     Random(u64),
 }
 
