@@ -74,8 +74,10 @@ fn parts_are_put_together() {
     assert_eq!(titles(&[sent(&both)]), ["Metadata v1 request, Metadata v1 request"]);
     assert_eq!(titles(&[sent("474554202f")]), ["not a frame"]);
     assert_eq!(titles(&[sent("00")]), ["the beginning of a frame's length"]);
-    let received = frame(Way::Received, &answer(7));
-    assert_eq!(titles(&[received]), ["answer"]);
+    let received = || frame(Way::Received, &answer(7));
+    assert_eq!(titles(&[received()]), ["answer"]);
+    let asked = [sent(&metadata(7)), received()];
+    assert_eq!(titles(&asked), ["Metadata v1 request", "Metadata v1 response"]);
 }
 
 #[test]
