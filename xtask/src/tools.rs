@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::conformance;
 use crate::task::{self, Failure, root, run_quietly};
 
 /// The versions of Apache Kafka that the client is tested against.
@@ -68,6 +69,9 @@ pub(crate) fn install(for_rust: bool) {
         report("Node packages", node());
     }
     report("Apache Kafka", kafka());
+    if for_rust {
+        report("the shim of its client", conformance::shims::java());
+    }
 }
 
 fn works(command: &[&str]) -> bool {

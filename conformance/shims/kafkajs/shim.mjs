@@ -4,8 +4,9 @@ import { createRequire } from 'node:module'
 import { encode, main, say, unimplemented } from '../lines.mjs'
 
 // The packages live in the folder of tools, not beside this file.
-const tools = new URL('../../../.tools/node/', import.meta.url)
-const require = createRequire(process.env.OTTLA_NODE_TOOLS ? `${process.env.OTTLA_NODE_TOOLS}/` : tools)
+const named = process.env.OTTLA_NODE_TOOLS
+const tools = named ? `${named}/` : new URL('../../../.tools/node/', import.meta.url)
+const require = createRequire(tools)
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs')
 const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
@@ -68,7 +69,9 @@ async function producer(task) {
   const options = { metadataMaxAge: Number(task.config['metadata.max.age.ms'] ?? 300000) }
   if (task.idempotence !== null) options.idempotent = task.idempotence
   const inFlight = task.config['max.in.flight.requests.per.connection']
-  if (inFlight !== undefined || task.idempotence) options.maxInFlightRequests = Number(inFlight ?? 1)
+  if (inFlight !== undefined || task.idempotence) {
+    options.maxInFlightRequests = Number(inFlight ?? 1)
+  }
   const client = connect(task.bootstrap, task.request_timeout_ms).producer(options)
   await client.connect()
   let waiting = []
@@ -185,7 +188,8 @@ async function administrator(task) {
     topics: () => client.listTopics(),
     async describe(topic) {
       const { topics } = await client.fetchTopicMetadata({ topics: [topic] })
-      return topics[0].partitions.map(({ partitionId, leader }) => ({ partition: partitionId, leader }))
+      const { partitions } = topics[0]
+      return partitions.map(({ partitionId: partition, leader }) => ({ partition, leader }))
     },
     close: () => client.disconnect(),
   }

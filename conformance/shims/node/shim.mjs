@@ -1,8 +1,10 @@
 // Ottla for Node.
 
 import { readFileSync } from 'node:fs'
-import { Admin, ConfigError, Consumer, OttlaError, Producer } from '../../../bindings/node/index.mjs'
+import * as ottla from '../../../bindings/node/index.mjs'
 import { encode, main, say } from '../lines.mjs'
+
+const { Admin, ConfigError, Consumer, OttlaError, Producer } = ottla
 
 const manifest = new URL('../../../bindings/node/package.json', import.meta.url)
 
@@ -18,8 +20,8 @@ async function make(kind, config, settings, options) {
     try {
       return await kind.connect({ ...known, ...settings }, options)
     } catch (error) {
-      const isUnknown = (name) => error instanceof ConfigError && error.message.includes(`"${name}"`)
-      const unknown = Object.keys(known).find(isUnknown)
+      if (!(error instanceof ConfigError)) throw error
+      const unknown = Object.keys(known).find((name) => error.message.includes(`"${name}"`))
       if (unknown === undefined) throw error
       delete known[unknown]
     }

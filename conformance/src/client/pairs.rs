@@ -351,7 +351,7 @@ fn judge(
         match record.differs(first) {
             None => {}
             Some((Verdict::NonStrict, why)) => {
-                lapse.get_or_insert(format!("{}: at offset {offset} {why}", consumer.name));
+                lapse.get_or_insert(format!("{}: {why}", consumer.name));
             }
             Some((_, why)) => return fail(format!("at offset {offset} {why}")),
         }

@@ -1,7 +1,7 @@
 //! `cargo xtask conformance --client NAME` and `--pairs`: clients, by their shims.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::programs::program;
@@ -85,8 +85,8 @@ fn on(
     address: &str,
     title: &str,
     shims: &[Shim],
-    json: &PathBuf,
-    markdown: &PathBuf,
+    json: &Path,
+    markdown: &Path,
 ) -> Result<(), Failure> {
     let mut command = suite();
     command.args(["pairs", "--bootstrap", address, "--name", title]);

@@ -135,7 +135,8 @@ fn node() -> Result<(), Failure> {
 }
 
 fn swift() -> Result<(), Failure> {
-    let (package, folder) = (root().join("conformance/shims/swift"), folder()?.join("swift"));
+    let (package, folder) =
+        (root().join("conformance/shims/swift/driver"), folder()?.join("swift"));
     fs::create_dir_all(&folder)?;
     let driver = swift_program(&package, "ottla-shim-swift", &folder)?;
     // The package does not tell its version.

@@ -89,7 +89,14 @@ impl Run {
 
     fn rust(&mut self) {
         let built = self.step("build", "the tests start the broker as a program", || {
-            task::run(cargo().args(["build", "--locked", "-p", "ottla-broker"]))?;
+            task::run(cargo().args([
+                "build",
+                "--locked",
+                "-p",
+                "ottla-broker",
+                "-p",
+                "ottla-shim",
+            ]))?;
             task::run(cargo().args(["test", "--locked", "--workspace", "--no-run"]))
         });
         if built.is_none() {
@@ -123,6 +130,23 @@ impl Run {
         if self.wants("swift") {
             swift::run(self, &context);
         }
+        self.shims();
+    }
+
+    /// The packages as the conformance suite drives them.
+    fn shims(&mut self) {
+        if !self.filter.is_empty() {
+            return;
+        }
+        let languages = ["python", "node"].into_iter().filter(|language| self.wants(language));
+        let languages: Vec<&str> = languages.collect();
+        if languages.is_empty() {
+            return;
+        }
+        let mut command = cargo();
+        command.args(["test", "--locked", "-p", "ottla-conformance", "--test"]);
+        command.args(["shims_of_bindings", "--"]).args(languages);
+        self.suite("shims of the packages", Runner::Libtest, &mut command);
     }
 
     /// Runs a suite and adds its sum; one that ends without a sum has failed. Gives the suite's

@@ -128,11 +128,18 @@ impl PairsReport {
 
     /// What was told, each once, with where.
     fn messages(&self) -> BTreeMap<&str, (Verdict, Vec<String>)> {
-        let mut messages: BTreeMap<&str, (Verdict, Vec<String>)> = BTreeMap::new();
+        let mut pairs: BTreeMap<(&str, String), (Verdict, Vec<&str>)> = BTreeMap::new();
         for cell in self.cells.iter().filter(|cell| cell.verdict != Verdict::Pass) {
-            let (producer, consumer, codec) = (&cell.producer, &cell.consumer, &cell.codec);
-            let entry = messages.entry(&cell.message).or_insert((cell.verdict, Vec::new()));
-            entry.1.push(format!("{producer} to {consumer} ({codec})"));
+            let pair = format!("{} to {}", cell.producer, cell.consumer);
+            let entry = pairs.entry((&cell.message, pair));
+            entry.or_insert((cell.verdict, Vec::new())).1.push(&cell.codec);
+        }
+        let mut messages: BTreeMap<&str, (Verdict, Vec<String>)> = BTreeMap::new();
+        for ((message, mut pair), (verdict, codecs)) in pairs {
+            if codecs.len() < CODECS.len() {
+                let _ = write!(pair, " ({})", codecs.join(" ")); // a String takes everything
+            }
+            messages.entry(message).or_insert((verdict, Vec::new())).1.push(pair);
         }
         messages
     }
