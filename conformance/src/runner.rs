@@ -8,7 +8,7 @@ use crate::report::wire::Frame;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::Trace;
-use health::Health;
+use health::{Down, Health};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -90,6 +90,10 @@ pub fn run(
     outcomes
 }
 
+/// What is said of a test that took the target down, and of one beside such a test.
+const TOOK_DOWN: &str = "; it took the target down";
+const WENT_DOWN: &str = "; the target went down meanwhile";
+
 /// Runs one test, unless the target has gone.
 fn run_guarded(target: &Target, test: &Test, run: &str, health: &Health) -> Outcome {
     let id = test.id();
@@ -100,19 +104,24 @@ fn run_guarded(target: &Target, test: &Test, run: &str, health: &Health) -> Outc
         (outcome.verdict, outcome.message) = (Verdict::Blocked, why.to_owned());
         return outcome;
     }
+    let began = Instant::now();
     health.begin(&id);
     let mut outcome = run_one(target, test, run);
     let went_badly = outcome.verdict >= Verdict::Blocked;
-    if let Some(away) = health.end(&id, went_badly, target) {
-        let text = format!("; it took the target down, for {} ms or more", away.as_millis());
-        outcome.message.push_str(&text);
+    match health.end(&id, began, went_badly, target) {
+        None => {}
+        Some(Down::ByIt(away)) => {
+            let text = format!("{TOOK_DOWN}, for {} ms or more", away.as_millis());
+            outcome.message.push_str(&text);
+        }
+        Some(Down::Meanwhile) => outcome.message.push_str(WENT_DOWN),
     }
     outcome
 }
 
-/// Runs what went badly once more, each test alone, and puts what is found then in its place: for
-/// a target that some tests take down, with others that ran beside them, and that is started again
-/// on its address.
+/// Runs what went badly while the target went down once more, each test alone, and puts what is
+/// found then in its place: for a target that some tests take down, with others that ran beside
+/// them, and that is started again on its address.
 pub fn run_again_alone(
     target: &Target,
     tests: &[Test],
@@ -122,7 +131,10 @@ pub fn run_again_alone(
 ) {
     let health = Health::default();
     let run = format!("{}-again", options.run);
-    for outcome in outcomes.iter_mut().filter(|outcome| outcome.verdict >= Verdict::Blocked) {
+    let is_tainted = |outcome: &&mut Outcome| {
+        [TOOK_DOWN, WENT_DOWN].iter().any(|by| outcome.message.contains(by))
+    };
+    for outcome in outcomes.iter_mut().filter(is_tainted) {
         let Some(test) = tests.iter().find(|test| test.id() == outcome.test) else { continue };
         let mut again = run_guarded(target, test, &run, &health);
         if again.verdict < Verdict::Blocked {

@@ -29,8 +29,8 @@ pub(super) struct Run {
     /// Tests at a time.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
-    /// Run what went badly once more at the end, each test alone, and let that count: for a target
-    /// that some tests take down, with others that ran beside them, and that is started again.
+    /// Run what went badly while the target went down once more at the end, each test alone, and let
+    /// that count: for a target that is started again where a test takes it down.
     #[arg(long)]
     again_alone: bool,
     /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     let progress = Progress::new(tests.len());
     let mut outcomes = runner::run(&target, &tests, &options, |event| progress.see(event));
     if arguments.again_alone {
-        say!("what went badly, each test alone:");
+        say!("what went badly while the target went down, each test alone:");
         let see = |outcome: &Outcome| progress.see(Event::Ended(outcome));
         runner::run_again_alone(&target, &tests, &options, &mut outcomes, see);
     }
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     report.keep_wire(arguments.wire.into());
     for (kind, file) in reports {
         let text = match kind {
-            "json" => serde_json::to_string_pretty(&report).expect("a report is plain data"),
+            "json" => report.to_json(),
             "junit" => to_junit(&report),
             "html" => to_html(&report),
             _ => to_markdown(&report),

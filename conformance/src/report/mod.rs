@@ -102,9 +102,26 @@ impl Report {
         for outcome in &mut self.outcomes {
             let is_quiet = matches!(outcome.verdict, Verdict::Pass | Verdict::Unsupported);
             if keep == Keep::All || !is_quiet {
-                outcome.wire = wire::frames(&outcome.trace.frames(), requests, wire::KEPT_BYTES);
+                let mut trace = outcome.trace.frames();
+                wire::shorten(&mut trace);
+                outcome.wire = wire::frames(&trace, requests, wire::KEPT_BYTES);
             }
         }
+    }
+
+    /// As JSON, an outcome a line.
+    ///
+    /// # Panics
+    ///
+    /// Never: a report is plain data.
+    pub fn to_json(&self) -> String {
+        let head = Self { outcomes: Vec::new(), ..self.clone() };
+        let mut text = serde_json::to_string(&head).expect("a report is plain data");
+        // The outcomes are its last field.
+        text.truncate(text.len() - "]}".len());
+        let line = |outcome| serde_json::to_string(outcome).expect("an outcome is plain data");
+        let lines: Vec<String> = self.outcomes.iter().map(line).collect();
+        format!("{text}\n{}\n]}}\n", lines.join(",\n"))
     }
 
     /// Whether a MUST was broken, or the suite itself.

@@ -9,6 +9,17 @@ use std::collections::HashMap;
 /// How much of a frame a report keeps, in bytes.
 pub const KEPT_BYTES: usize = 512;
 
+/// How many frames of a test a report keeps from its beginning, and as many from its end: one that
+/// asks until a deadline has thousands.
+pub const KEPT_FRAMES: usize = 16;
+
+/// Leaves out what is neither near the beginning nor near the end.
+pub fn shorten<F>(frames: &mut Vec<F>) {
+    if frames.len() > KEPT_FRAMES * 2 {
+        frames.drain(KEPT_FRAMES..frames.len() - KEPT_FRAMES);
+    }
+}
+
 /// Bytes that went over a connection, with their length prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {

@@ -19,6 +19,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Health {
     gone: OnceLock<String>,
     running: Mutex<BTreeSet<String>>,
+    /// When it was last seen to be away.
+    away: Mutex<Option<Instant>>,
+}
+
+/// What became of the target while a test ran that went badly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Down {
+    /// It was away for so long, and no other test ran.
+    ByIt(Duration),
+    /// It was away for a while, and other tests ran.
+    Meanwhile,
 }
 
 impl Health {
@@ -32,16 +43,22 @@ impl Health {
         self.running().insert(test.to_owned());
     }
 
-    /// A test has ended; where it went badly the target is asked whether it is still there. It has
-    /// as long as a condition has to come true to come back: how long it was away, if it was and no other test
-    /// ran.
-    pub(crate) fn end(&self, test: &str, went_badly: bool, target: &Target) -> Option<Duration> {
+    /// A test that began then has ended; where it went badly the target is asked whether it is
+    /// still there. It has as long as a condition has to come true to come back.
+    pub(crate) fn end(
+        &self,
+        test: &str,
+        began: Instant,
+        went_badly: bool,
+        target: &Target,
+    ) -> Option<Down> {
         let mut away = None;
         if went_badly && self.gone().is_none() {
-            let began = Instant::now();
+            let asked = Instant::now();
             while let Err(why) = ask(target) {
-                away = Some(began.elapsed());
-                if began.elapsed() >= target.patience * BACK_WITHIN {
+                away = Some(asked.elapsed());
+                *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                if asked.elapsed() >= target.patience * BACK_WITHIN {
                     let text = format!(
                         "not run: the target no longer answers ({why}); these ran when it was \
                          noticed: {}",
@@ -55,7 +72,11 @@ impl Health {
         }
         let mut running = self.running();
         running.remove(test);
-        away.filter(|_| running.is_empty())
+        if let Some(away) = away.filter(|_| running.is_empty()) {
+            return Some(Down::ByIt(away));
+        }
+        let last = *self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|last| went_badly && *last >= began).map(|_| Down::Meanwhile)
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeSet<String>> {

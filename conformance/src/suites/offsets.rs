@@ -36,7 +36,7 @@ impl Topic {
         for broker in &cluster.brokers {
             let mut wire = context.connect_to(resolve(&broker.host, broker.port)?)?;
             let known = until_metadata(context, &mut wire, "K-METADATA-036", &name, |topic| {
-                topic.error_code == 0 && topic.partitions.len() == partitions as usize
+                topic.error_code == 0 && topic.partitions.len() >= partitions as usize
             });
             id = known.map_err(|stop| Stop::blocked(stop.message))?.topic_id;
         }
