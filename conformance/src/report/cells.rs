@@ -108,21 +108,26 @@ pub fn by_case<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
     cases.values().flat_map(|outcomes| alike(outcomes)).collect()
 }
 
+/// A message without the name that the test made for itself, which has the version in it.
+pub fn reason(outcome: &Outcome) -> String {
+    outcome.message.replace(&outcome.test.replace(['/', '@'], "-"), "TEST")
+}
+
 /// Outcomes with the same verdict for the same reason, together.
 pub fn alike<'o>(outcomes: &[&'o Outcome]) -> Vec<Vec<&'o Outcome>> {
-    let mut groups: Vec<Vec<&Outcome>> = Vec::new();
+    let mut groups: Vec<(String, Vec<&Outcome>)> = Vec::new();
     for outcome in outcomes {
-        let is_alike = |group: &&mut Vec<&Outcome>| {
-            let first = group[0];
-            (first.verdict, &first.statement, &first.message)
-                == (outcome.verdict, &outcome.statement, &outcome.message)
+        let reason = reason(outcome);
+        let is_alike = |(other, group): &&mut (String, Vec<&Outcome>)| {
+            (group[0].verdict, &group[0].statement) == (outcome.verdict, &outcome.statement)
+                && *other == reason
         };
         match groups.iter_mut().find(is_alike) {
-            Some(group) => group.push(outcome),
-            None => groups.push(vec![outcome]),
+            Some((_, group)) => group.push(outcome),
+            None => groups.push((reason, vec![outcome])),
         }
     }
-    groups
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// `v4–v6, v9` of ascending versions.

@@ -1,7 +1,7 @@
 //! What changed between two reports.
 
 use super::Report;
-use super::cells::{by_case, case_of, natural, ranges, version_of};
+use super::cells::{by_case, case_of, natural, ranges, reason, version_of};
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl<'r> Diff<'r> {
                 continue;
             };
             let changed = Changed { old: was, new: is };
-            let message = |outcome: &Outcome, run: &str| outcome.message.replace(run, "RUN");
+            let message = |outcome: &Outcome, run: &str| reason(outcome).replace(run, "RUN");
             match gravity(is.verdict).cmp(&gravity(was.verdict)) {
                 std::cmp::Ordering::Greater => diff.worse.push(changed),
                 std::cmp::Ordering::Less => diff.better.push(changed),
@@ -76,7 +76,7 @@ impl<'r> Diff<'r> {
                 out += &format!("{title} ({count})\n{}\n", lines.join("\n"));
             }
         };
-        let changed = |all: &[Changed<'_>]| all.iter().map(Changed::line).collect();
+        let changed = |all: &[Changed<'_>]| together(all).iter().map(|same| told(same)).collect();
         let single = |all: &[&Outcome]| by_case(all).iter().map(|same| line(same)).collect();
         section("worse", self.worse.len(), changed(&self.worse));
         section("better", self.better.len(), changed(&self.better));
@@ -87,22 +87,39 @@ impl<'r> Diff<'r> {
     }
 }
 
-impl Changed<'_> {
-    fn line(&self) -> String {
-        let (old, new) = (self.old, self.new);
-        let mut text = if old.verdict == new.verdict {
-            format!("  {:<28} {}", new.verdict.name(), new.test)
-        } else {
-            let verdicts = format!("{} -> {}", old.verdict, new.verdict);
-            format!("  {verdicts:<28} {}", new.test)
-        };
-        for (mark, outcome) in [("-", old), ("+", new)] {
-            if let Some(why) = why(outcome) {
-                text += &format!("\n      {mark} {why}");
-            }
+/// Versions of a test that changed alike.
+fn together<'c, 'r>(all: &'c [Changed<'r>]) -> Vec<Vec<&'c Changed<'r>>> {
+    let key = |changed: &Changed<'_>| {
+        let of = |outcome: &Outcome| (outcome.verdict, outcome.statement.clone(), reason(outcome));
+        (case_of(&changed.new.test).to_owned(), of(changed.old), of(changed.new))
+    };
+    let mut groups: Vec<(_, Vec<&Changed<'_>>)> = Vec::new();
+    for changed in all {
+        let own = key(changed);
+        match groups.iter_mut().find(|(key, _)| *key == own) {
+            Some((_, group)) => group.push(changed),
+            None => groups.push((own, vec![changed])),
         }
-        text
     }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn told(same: &[&Changed<'_>]) -> String {
+    let Changed { old, new } = *same[0];
+    let versions: Vec<i16> = same.iter().filter_map(|one| version_of(&one.new.test)).collect();
+    let test = format!("{} {}", case_of(&new.test), ranges(&versions));
+    let verdicts = if old.verdict == new.verdict {
+        new.verdict.name().to_owned()
+    } else {
+        format!("{} -> {}", old.verdict, new.verdict)
+    };
+    let mut text = format!("  {verdicts:<28} {}", test.trim_end());
+    for (mark, outcome) in [("-", old), ("+", new)] {
+        if let Some(why) = why(outcome) {
+            text += &format!("\n      {mark} {why}");
+        }
+    }
+    text
 }
 
 fn line(same: &[&Outcome]) -> String {

@@ -39,6 +39,22 @@ fn messages_differ_but_for_names_of_the_run() {
 }
 
 #[test]
+fn versions_that_changed_alike_are_told_together() {
+    let failed = |version: i16| {
+        let message = format!("ottla-conformance-1-2-a-b-v{version}-1 is not there");
+        outcome(&format!("a/b@v{version}"), Verdict::Fail, &message)
+    };
+    let pass = |version: i16| outcome(&format!("a/b@v{version}"), Verdict::Pass, "");
+    let old = report("T", vec![pass(3), pass(4), pass(5)]);
+    let mut new = report("T", vec![failed(3), failed(4), failed(5)]);
+    new.outcomes[2].message = "another".to_owned();
+    let text = Diff::new(&old, &new).to_text();
+    assert!(text.starts_with("worse (3)\n"), "{text}");
+    assert_eq!(text.matches("PASS -> FAIL").count(), 2, "{text}");
+    assert!(text.contains("a/b v3–v4\n") && text.contains("a/b v5\n"), "{text}");
+}
+
+#[test]
 fn tests_appear_and_go_in_the_order_of_versions() {
     let pass = |test| outcome(test, Verdict::Pass, "");
     let old = report("T", vec![pass("a@v9"), pass("a@v10"), pass("b")]);

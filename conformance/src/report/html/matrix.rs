@@ -238,14 +238,17 @@ fn cell(body: &mut String, link: &str, told: &[Told<'_>]) {
         return;
     };
     let verdict = first.verdict;
-    let alike = told.iter().filter(|one| one.verdict == verdict).count();
+    let of = |wanted| told.iter().filter(|one| one.verdict == wanted).count();
+    // Versions that are not claimed count only where none is.
+    let (alike, lacking) = (of(verdict), of(Verdict::Unsupported));
+    let all = if verdict == Verdict::Unsupported { alike } else { told.len() - lacking };
     let count = match verdict {
         Verdict::Unsupported => String::new(),
-        _ if alike == told.len() => format!(" {alike}"),
-        _ => format!(" {alike}/{}", told.len()),
+        _ if alike == all => format!(" {alike}"),
+        _ => format!(" {alike}/{all}"),
     };
     let (class, sign) = (class(verdict), sign(verdict));
-    let label = format!("{verdict}, {alike} of {} tests", told.len());
+    let label = format!("{verdict}, {alike} of {all} tests");
     let _ = write!(
         body,
         "<td class=\"{class}\"><a href=\"#{link}\" aria-label=\"{label}\" \
