@@ -1,6 +1,7 @@
 //! Statements and tests point at each other. `OTTLA_CODEGEN=write` writes the tests' side into the
 //! statements; without it the test fails when they differ.
 
+use ottla_conformance::client;
 use ottla_conformance::statement;
 use ottla_conformance::suites;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,11 @@ fn cases() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     for case in suites::all() {
         for statement in case.statements {
             by_statement.entry(*statement).or_default().insert(case.name);
+        }
+    }
+    for scenario in client::all() {
+        for statement in scenario.statements {
+            by_statement.entry(*statement).or_default().insert(scenario.name);
         }
     }
     by_statement
@@ -103,6 +109,13 @@ fn names_of_tests_are_unique_and_of_their_form() {
         assert!(parts.len() == 2 && parts.iter().all(is_plain), "{}", case.name);
         assert!(seen.insert(case.name), "{} is there twice", case.name);
         assert!(!case.statements.is_empty(), "{} decides nothing", case.name);
+    }
+    for scenario in client::all() {
+        let name = scenario.name.strip_prefix("client/").unwrap_or_default();
+        let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        assert!(name.chars().all(|letter| is_plain(letter) || letter == '-'), "{name:?}");
+        assert!(seen.insert(scenario.name), "{} is there twice", scenario.name);
+        assert!(!scenario.statements.is_empty(), "{} decides nothing", scenario.name);
     }
 }
 

@@ -65,6 +65,20 @@ impl Act {
         Self { is_ignored: true, is_silent: true, ..Self::default() }
     }
 
+    /// And the answer is changed.
+    #[must_use]
+    pub fn edited(mut self, change: impl FnOnce(&mut Response) + Send + 'static) -> Self {
+        self.edit = Some(Box::new(change));
+        self
+    }
+
+    /// And the frame is changed; the four bytes of its length are part of it.
+    #[must_use]
+    pub fn mangled(mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8> + Send + 'static) -> Self {
+        self.mangle = Some(Box::new(change));
+        self
+    }
+
     /// The answer comes after so long. The connection waits; others do not.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {

@@ -4,7 +4,7 @@ use super::cluster::Seen;
 use super::group;
 use super::state::{Asked, State, Wanted};
 use ottla_protocol::Uuid;
-use ottla_protocol::messages::create_topics::CreatableTopicResult;
+use ottla_protocol::messages::create_topics::{CreatableTopic, CreatableTopicResult};
 use ottla_protocol::messages::delete_topics::DeletableTopicResult;
 use ottla_protocol::messages::describe_cluster::DescribeClusterBroker;
 use ottla_protocol::messages::fetch::{AbortedTransaction, FetchableTopicResponse, PartitionData};
@@ -69,6 +69,16 @@ pub(crate) fn refused(state: &mut State, seen: &Seen, request: &Request, code: i
     if let Request::Produce(ask) = request {
         return Response::Produce(Box::new(produce(state, seen, ask, Some(code))));
     }
+    if let Request::CreateTopics(ask) = request {
+        let refused = |topic: &CreatableTopic| CreatableTopicResult {
+            name: topic.name.clone(),
+            error_code: code,
+            ..Default::default()
+        };
+        let topics = ask.topics.iter().map(refused).collect();
+        let answer = CreateTopicsResponse { topics, ..Default::default() };
+        return Response::CreateTopics(Box::new(answer));
+    }
     if let Some(answer) = group::refused(seen, request, code) {
         return answer;
     }
@@ -103,9 +113,6 @@ pub(crate) fn set_error(answer: &mut Response, code: i16) {
         Response::OffsetForLeaderEpoch(answer) => {
             let partitions = answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
             partitions.for_each(|partition| partition.error_code = code);
-        }
-        Response::CreateTopics(answer) => {
-            answer.topics.iter_mut().for_each(|topic| topic.error_code = code);
         }
         Response::DeleteTopics(answer) => {
             answer.responses.iter_mut().for_each(|topic| topic.error_code = code);

@@ -325,7 +325,12 @@ impl<'s> Served<'s> {
         let mut state = self.shared.state();
         state.seen.push(Arc::clone(seen));
         let mut rules = std::mem::take(&mut state.rules);
-        let act = rules.iter_mut().find_map(|rule| rule(seen, &mut state));
+        let is_ignored = state.ignored.contains(&seen.key);
+        let act = if is_ignored {
+            Some(Act::ignore())
+        } else {
+            rules.iter_mut().find_map(|rule| rule(seen, &mut state))
+        };
         rules.append(&mut state.rules);
         state.rules = rules;
         drop(state);

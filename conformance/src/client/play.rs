@@ -1,5 +1,6 @@
 //! What a scenario works with: nodes, the client's shim, and assertions that are counted.
 
+use super::act::Act;
 use super::cluster::{Cluster, Seen};
 use super::shim::{Shim, ShimCommand, Trouble};
 use crate::context::Checked;
@@ -56,6 +57,40 @@ impl<'a> Play<'a> {
         self.cluster.with(|state| {
             state.topic(TOPIC, partitions);
         });
+    }
+
+    /// What is done with the first so many requests of an API, from now on.
+    pub fn first(&self, api: ApiKey, count: usize, act: impl Fn() -> Act + Send + 'static) {
+        let mut left = count;
+        self.cluster.rule(move |seen, _| {
+            if !seen.is(api) || left == 0 {
+                return None;
+            }
+            left -= 1;
+            Some(act())
+        });
+    }
+
+    /// Puts batches into a partition of [`TOPIC`], at the offsets that they have.
+    pub fn store(&self, partition: usize, batches: impl IntoIterator<Item = Vec<u8>>) {
+        self.cluster.with(|state| {
+            let log = state.partition(TOPIC, partition);
+            batches.into_iter().for_each(|batch| log.store(batch));
+        });
+    }
+
+    /// FAIL of a statement where a record was not written.
+    ///
+    /// # Errors
+    ///
+    /// FAIL, with the client's error.
+    pub fn must_be_written(&mut self, statement: &'static str, sent: &[Sent]) -> Step {
+        let failed = |(n, sent): (usize, &Sent)| {
+            let failure = sent.end.as_ref().err()?;
+            Some(format!("record {n} failed: {}", failure.shown()))
+        };
+        let shown = sent.iter().enumerate().find_map(failed);
+        self.must(statement, shown.is_none(), || shown.unwrap_or_default())
     }
 
     /// A MUST: the scenario ends as FAIL where it does not hold.
@@ -191,7 +226,7 @@ impl<'a> Play<'a> {
             shim,
             blamed: self.blamed,
             patience: self.patience,
-            sent: 0,
+            records: 0,
             told: Vec::new(),
         })
     }
@@ -273,7 +308,7 @@ pub struct Running {
     pub shim: Shim,
     blamed: &'static str,
     patience: Duration,
-    sent: usize,
+    records: usize,
     /// What it told, and when.
     pub told: Vec<(Instant, Value)>,
 }
@@ -282,7 +317,6 @@ impl Running {
     /// Sends a record, or an operation.
     pub fn send(&mut self, record: &Value) {
         self.shim.write(record);
-        self.sent += 1;
     }
 
     fn stop(&self, trouble: &Trouble) -> Stop {
@@ -309,7 +343,10 @@ impl Running {
     ) -> Step<bool> {
         while !holds(self) {
             match self.shim.next(deadline) {
-                Ok(Some(line)) => self.told.push((Instant::now(), line)),
+                Ok(Some(line)) => {
+                    self.records += usize::from(line["topic"].is_string());
+                    self.told.push((Instant::now(), line));
+                }
                 Ok(None) => return Ok(false),
                 Err(trouble) => return Err(self.stop(&trouble)),
             }
@@ -366,10 +403,10 @@ impl Running {
     /// FAIL of what is blamed where they do not come.
     pub fn deliver(&mut self, count: usize) -> Step {
         let deadline = Instant::now() + self.patience;
-        if self.read_until(deadline, |running| running.delivered().len() >= count)? {
+        if self.read_until(deadline, |running| running.records >= count)? {
             return Ok(());
         }
-        let (got, errors) = (self.delivered().len(), self.errors());
+        let (got, errors) = (self.records, self.errors());
         let errors: Vec<String> = errors.iter().map(Failure::shown).collect();
         let message = format!("{got} of {count} records were delivered; errors: {errors:?}");
         Err(Stop { verdict: Verdict::Fail, statement: Some(self.blamed), message })

@@ -41,6 +41,8 @@ pub struct State {
     pub nodes: BTreeSet<i32>,
     /// Nodes that close each connection as soon as it is made.
     pub refusing: BTreeSet<i32>,
+    /// Keys of APIs whose requests are not carried out and never answered.
+    pub ignored: Vec<i16>,
     /// First and last version by API key.
     pub versions: BTreeMap<i16, (i16, i16)>,
     /// Topics by name.
@@ -73,6 +75,7 @@ impl Default for State {
             ports: BTreeMap::new(),
             nodes: BTreeSet::from([1]),
             refusing: BTreeSet::new(),
+            ignored: Vec::new(),
             versions: SERVED.into_iter().map(range).collect(),
             topics: BTreeMap::new(),
             group: Group::default(),

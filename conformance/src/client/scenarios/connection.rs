@@ -3,7 +3,7 @@
 use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::cluster::Seen;
-use crate::client::play::{Play, Sent, Step, TOPIC, record};
+use crate::client::play::{Play, Step, TOPIC, record};
 use crate::verdict::Stop;
 use ottla_protocol::messages::{ApiKey, Request};
 use serde_json::json;
@@ -42,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// The first ApiVersions of the client.
-pub(super) fn first_asked(play: &Play<'_>) -> Step<i16> {
+fn first_asked(play: &Play<'_>) -> Step<i16> {
     let seen = play.seen(ApiKey::ApiVersions);
     let first = seen.first().map(|seen| seen.version);
     first.ok_or_else(|| Stop::unsupported("the client does not ask ApiVersions"))
@@ -53,13 +53,6 @@ fn usual_version(play: &mut Play<'_>) -> Step<i16> {
     play.topic(1);
     play.produce(json!({}), &[record(0, "a")])?;
     first_asked(play)
-}
-
-/// FAIL of a statement where a record was not written.
-pub(super) fn must_be_written(play: &mut Play<'_>, statement: &'static str, sent: &[Sent]) -> Step {
-    let failed = sent.iter().enumerate().find_map(|(n, sent)| Some((n, sent.end.as_ref().err()?)));
-    let shown = failed.map(|(n, failure)| format!("record {n} failed: {}", failure.shown()));
-    play.must(statement, shown.is_none(), || shown.unwrap_or_default())
 }
 
 fn downgraded(play: &mut Play<'_>) -> Step {
@@ -81,7 +74,7 @@ fn downgraded(play: &mut Play<'_>) -> Step {
     play.must(READS_VERSION_0, same, || {
         "it asked again on another connection: the answer was not read as version 0".to_owned()
     })?;
-    must_be_written(play, NOT_THE_LIST, &sent)
+    play.must_be_written(NOT_THE_LIST, &sent)
 }
 
 fn closed(play: &mut Play<'_>) -> Step {
@@ -268,7 +261,7 @@ fn each_connection(play: &mut Play<'_>) -> Step {
             format!("the connection lists Produce up to {lower}, and got {shown}")
         })?;
     }
-    must_be_written(play, EACH_CONNECTION, &[sent])
+    play.must_be_written(EACH_CONNECTION, &[sent])
 }
 
 fn unknown_keys(play: &mut Play<'_>) -> Step {
@@ -277,5 +270,5 @@ fn unknown_keys(play: &mut Play<'_>) -> Step {
         state.versions.extend([(-1, (0, 0)), (999, (0, 3)), (i16::MAX, (7, 7))]);
     });
     let sent = play.produce(json!({}), &[record(0, "a")])?;
-    must_be_written(play, UNKNOWN_KEYS, &sent)
+    play.must_be_written(UNKNOWN_KEYS, &sent)
 }
