@@ -196,6 +196,8 @@ fn ops(place: &str, value: &Value) -> Vec<Op> {
         ],
         Value::Bool(_) => vec![Op::Not],
         Value::Null => vec![set(json!("x")), set(json!("")), set(json!([])), set(json!("AAAA"))],
+        // An element of defaults.
+        Value::Array(elements) if elements.is_empty() => vec![set(json!([{}])), null()],
         Value::Array(_) => {
             vec![set(json!([])), Op::DropLast, Op::DropFirst, Op::Double, Op::Reverse, null()]
         }
