@@ -48,6 +48,7 @@ fn python() -> Result<PathBuf, Failure> {
 
 /// The newest Node that all peers take, from npm, with the peers and a copy of the package.
 fn node(folder: &Path) -> Result<PathBuf, Failure> {
+    run_quietly(cargo().args(["build", "--release", "--locked", "-p", "ottla-node"]))?;
     packages::node::build()?;
     let list = fs::read_to_string(root().join("bench/peers/node/package.json"))?;
     let stamp = folder.join("installed-from");
