@@ -342,13 +342,13 @@ impl<'a> Context<'a> {
             }
             None => return Err(Stop::blocked("CreateTopics answered without the topic")),
         }
-        let leader = self.leader_of(&mut wire, &name, partitions)?;
+        let (leader, _) = self.leader_of(&mut wire, &name, partitions)?;
         let wire = self.connect_to(leader)?;
         Ok((name, wire))
     }
 
-    /// A topic of at least this many partitions that Metadata creates, for a target without
-    /// CreateTopics.
+    /// A topic of this many partitions that Metadata creates, for a target without CreateTopics.
+    /// A test of one partition looks at the first, and may have more.
     fn auto_created(
         &mut self,
         mut wire: Wire,
@@ -361,16 +361,27 @@ impl<'a> Context<'a> {
             let text = format!("{lacks}, and the test needs a topic with settings");
             return Err(Stop::unsupported(text));
         }
-        let leader = self.leader_of(&mut wire, &name, partitions).map_err(|stop| {
+        let (leader, made) = self.leader_of(&mut wire, &name, partitions).map_err(|stop| {
             let why = stop.message;
             Stop::unsupported(format!("{lacks}, and Metadata does not create the topic: {why}"))
         })?;
+        let counts = partitions > 1 || self.axis == Some(ApiKey::Metadata);
+        if counts && made != partitions as usize {
+            let text = format!("{lacks}, and Metadata creates topics of {made} partitions");
+            return Err(Stop::unsupported(text));
+        }
         let wire = self.connect_to(leader)?;
         Ok((name, wire))
     }
 
-    /// Waits until all partitions have a leader; where the leader of partition 0 listens.
-    fn leader_of(&mut self, wire: &mut Wire, name: &str, partitions: i32) -> Step<SocketAddr> {
+    /// Waits until all partitions have a leader; where the leader of partition 0 listens, and how
+    /// many partitions there are.
+    fn leader_of(
+        &mut self,
+        wire: &mut Wire,
+        name: &str,
+        partitions: i32,
+    ) -> Step<(SocketAddr, usize)> {
         let until = self.deadline();
         loop {
             let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
@@ -388,7 +399,8 @@ impl<'a> Context<'a> {
                 let leader = first.map(|partition| partition.leader_id);
                 let broker = answer.brokers.iter().find(|b| Some(b.node_id) == leader);
                 let broker = broker.ok_or_else(|| Stop::blocked("the leader is no broker"))?;
-                return resolve(&broker.host, broker.port);
+                let at = resolve(&broker.host, broker.port)?;
+                return Ok((at, topic.partitions.len()));
             }
             if Instant::now() >= until {
                 return Err(Stop::blocked(format!("topic {name} has no leaders")));

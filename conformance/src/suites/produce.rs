@@ -266,7 +266,10 @@ fn internal_topics(context: &mut Context<'_>) -> Step {
     partition.topic = "__consumer_offsets".to_owned();
     let found = super::common::metadata_of(12, &[&partition.topic]);
     let found: MetadataResponse = context.prepare(&mut partition.wire, &found)?;
-    partition.id = found.topics.first().map(|topic| topic.topic_id).unwrap_or_default();
+    let Some(known) = found.topics.first().filter(|topic| topic.error_code == 0) else {
+        return Err(Stop::unsupported("Metadata does not know of __consumer_offsets"));
+    };
+    partition.id = known.topic_id;
     let records = batch_with(&BatchFields::default(), &[Plain::of(b"k", b"v")]);
     let request = shaped(partition.produce_request(-1, records), version);
     let answer = partition.wire.call(version, &request);
