@@ -8,7 +8,7 @@ use crate::report::{Report, Side, kept};
 use crate::runner::Outcome;
 use crate::statement::{self, Statement};
 use crate::verdict::Verdict;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 /// The filter, which only shows where there is JavaScript.
@@ -52,7 +52,8 @@ pub fn to_matrix(reports: &[Report]) -> String {
             writeln!(body, "<section aria-labelledby=\"{role}s\"><h2 id=\"{role}s\">{title}</h2>");
         scores(&mut body, &of_side, role);
         filter(&mut body, &of_side);
-        let table = Table { reports: &of_side, role, indexes: indexes(&of_side) };
+        let indexes = indexes(&of_side);
+        let mut table = Table { reports: &of_side, role, indexes, logged: HashMap::new() };
         table.write(&mut body, &mut panels);
         body.push_str("</section>\n");
     }
@@ -120,6 +121,8 @@ struct Table<'a, 'r> {
     reports: &'a [&'r Report],
     role: &'a str,
     indexes: Vec<Index<'r>>,
+    /// Under which statement a target's test has its wire log: one test decides many.
+    logged: HashMap<(usize, &'r str), String>,
 }
 
 /// A statement, and what each report says of it.
@@ -136,7 +139,7 @@ impl Row<'_> {
 }
 
 impl<'r> Table<'_, 'r> {
-    fn write(&self, body: &mut String, panels: &mut String) {
+    fn write(&mut self, body: &mut String, panels: &mut String) {
         let of_role = || statement::all().values().filter(|s| s.role == self.role);
         let mut areas: BTreeMap<&str, Vec<Row<'r>>> = BTreeMap::new();
         for statement in of_role() {
@@ -204,7 +207,7 @@ impl<'r> Table<'_, 'r> {
     }
 
     /// What is behind the cells of a row.
-    fn panel(&self, out: &mut String, row: &Row<'_>) {
+    fn panel(&mut self, out: &mut String, row: &Row<'r>) {
         let id = escape(&row.statement.id);
         let _ = write!(
             out,
@@ -224,11 +227,35 @@ impl<'r> Table<'_, 'r> {
             for (verdict, outcomes) in by_verdict(told) {
                 for same in by_case(&outcomes) {
                     told_of(out, report, verdict, &same);
+                    if verdict != Verdict::Pass {
+                        self.log(out, &format!("{id}-t{target}"), target, &same);
+                    }
+                    out.push_str("</div>\n");
                 }
             }
             out.push_str("</section>\n");
         }
         out.push_str("</section>\n");
+    }
+
+    /// The wire log of tests, or where it stands.
+    fn log(&mut self, out: &mut String, place: &str, target: usize, same: &[&'r Outcome]) {
+        let Some(last) = same.iter().rev().find(|outcome| !outcome.wire.is_empty()) else {
+            return;
+        };
+        match self.logged.get(&(target, last.test.as_str())) {
+            Some(place) => {
+                let _ = writeln!(
+                    out,
+                    "<p class=\"meta\">Wire log: see <a href=\"#{place}\">{}</a></p>",
+                    place.rsplit_once("-t").map_or(place.as_str(), |(id, _)| id)
+                );
+            }
+            None => {
+                out.push_str(&newest_log(self.reports[target], same));
+                self.logged.insert((target, &last.test), place.to_owned());
+            }
+        }
     }
 }
 
@@ -268,8 +295,7 @@ fn by_verdict<'r>(told: &[Told<'r>]) -> Vec<(Verdict, Vec<&'r Outcome>)> {
     groups
 }
 
-/// Tests that say the same of the statement. Only of the last of them, which has the newest
-/// version, the wire log is shown: the others' are alike.
+/// Tests that say the same of the statement: the beginning of an element.
 fn told_of(out: &mut String, report: &Report, verdict: Verdict, same: &[&Outcome]) {
     let versions: Vec<i16> = same.iter().filter_map(|o| version_of(&o.test)).collect();
     let Some(last) = same.last() else { return };
@@ -283,12 +309,10 @@ fn told_of(out: &mut String, report: &Report, verdict: Verdict, same: &[&Outcome
     let is_quiet = verdict == Verdict::Pass && last.verdict != Verdict::Info;
     if !is_quiet {
         out.push_str(&why(last));
-        out.push_str(&newest_log(report, same));
         if rank(verdict) >= rank(Verdict::NonStrict) {
             out.push_str(&again(report, last));
         }
     }
-    out.push_str("</div>\n");
 }
 
 /// `K-FETCH-SESSIONS` of `K-FETCH-SESSIONS-003`.
