@@ -212,7 +212,9 @@ impl<'a> Play<'a> {
     ///
     /// BLOCKED where the shim cannot be started.
     pub fn admin(&self) -> Step<Running> {
-        let usual = json!({"bootstrap": self.cluster.address(1), "config": {}});
+        let usual = json!({"bootstrap": self.cluster.address(1), "config": {
+            "default.api.timeout.ms": 8000, "request.timeout.ms": 3000,
+        }});
         self.start("admin", usual, json!({}))
     }
 

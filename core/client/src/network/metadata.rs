@@ -3,6 +3,7 @@
 use super::{Endpoint, Inner, Network, lock};
 use ottla_engine::call::{CallError, Purpose};
 use ottla_engine::cluster::{BrokerAddress, Refresh, Seed};
+use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::{MetadataRequest, Request, Response};
 use std::sync::atomic::Ordering;
@@ -66,6 +67,7 @@ impl Network {
         };
         let request = Request::Metadata(Box::new(body));
         let timeout = self.inner.config.request_timeout;
+        let is_first_choice = server.is_none();
         let (response, _) = match server {
             None => self.call_any(Purpose::General, request, timeout).await?,
             Some((endpoint, broker)) => {
@@ -76,6 +78,9 @@ impl Network {
         let Response::Metadata(body) = response else {
             unreachable!("the connection decodes an answer as the API that was asked")
         };
+        if is_first_choice && body.error_code == ErrorCode::RebootstrapRequired.code() {
+            return Box::pin(self.ask_bootstrap()).await;
+        }
         if body.brokers.is_empty() {
             // An empty list with error 0 is no knowledge: keep what is known (trap 15).
             let reason = "the answer to Metadata names no broker".to_owned();
@@ -84,5 +89,18 @@ impl Network {
         self.publish(|current| current.updated(&body, false));
         self.prune_connections();
         Ok(())
+    }
+
+    /// Begins again with the bootstrap servers: no broker that is known knows the cluster any more
+    /// (KIP-1102).
+    async fn ask_bootstrap(&self) -> Result<(), CallError> {
+        let mut last = CallError::NoBroker("bootstrap.servers is empty".to_owned());
+        for server in self.bootstrap_servers() {
+            match self.ask_metadata(Some(server)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }

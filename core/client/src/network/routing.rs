@@ -113,7 +113,7 @@ impl Network {
         ))
     }
 
-    fn bootstrap_servers(&self) -> Vec<(Endpoint, BrokerAddress)> {
+    pub(super) fn bootstrap_servers(&self) -> Vec<(Endpoint, BrokerAddress)> {
         let address = |(index, (host, port)): (usize, &(String, u16))| {
             let broker = BrokerAddress { node_id: -1, host: host.clone(), port: *port, rack: None };
             (Endpoint::Bootstrap(index), broker)

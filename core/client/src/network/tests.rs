@@ -395,6 +395,25 @@ async fn an_empty_list_of_brokers_does_not_replace_what_is_known() {
     assert_eq!(network.metadata().brokers().len(), 1);
 }
 
+/// KIP-1102: a broker that knows nothing any more sends the client back to where it began.
+#[tokio::test]
+async fn rebootstrap_required_leads_back_to_the_bootstrap_servers() {
+    let broker = FakeBroker::start(|number, _, request| match request {
+        Request::Metadata(_) if number == 1 => {
+            let error_code = ottla_protocol::ErrorCode::RebootstrapRequired.code();
+            let answer = MetadataResponse { error_code, ..Default::default() };
+            Some(Action::Answer(Response::Metadata(Box::new(answer))))
+        }
+        _ => None,
+    })
+    .await;
+    let network = connect(&broker).await;
+    let version = network.metadata().version();
+    network.want_topics(&["t".into()]);
+    let newer = tokio::time::timeout(10 * SECOND, network.metadata_newer_than(version)).await;
+    assert!(newer.is_ok_and(|metadata| metadata.topic("t").is_some()));
+}
+
 #[tokio::test]
 async fn closing_answers_open_calls() {
     let broker = FakeBroker::start(|_, _, request| {

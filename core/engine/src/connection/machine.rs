@@ -1,7 +1,7 @@
 //! The connection's state machine.
 
 use super::negotiation::{Negotiation, Step};
-use super::reshape::{reshape_request, reshape_response, version_cap};
+use super::reshape::{check_request, reshape_request, reshape_response, version_cap};
 use super::{ConnectionConfig, VersionTable};
 use crate::call::{CallError, CallId};
 use crate::time::Instant;
@@ -244,7 +244,8 @@ impl Connection {
             let result = match picked {
                 Some(version) => {
                     reshape_request(&mut request, version);
-                    self.write(Some(call), &request, version, now + timeout)
+                    check_request(&request, version)
+                        .and_then(|()| self.write(Some(call), &request, version, now + timeout))
                 }
                 None => {
                     let offered = versions.offered(api_key);

@@ -5,6 +5,7 @@
 //! carry and must not lose are an encode error (trap 13), so what a version does not know is moved,
 //! not dropped. Where an id is missing the version is capped.
 
+use crate::call::CallError;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::find_coordinator::Coordinator;
@@ -17,6 +18,8 @@ use ottla_protocol::messages::{
     DeleteTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse, LeaveGroupRequest,
     OffsetFetchRequest, OffsetFetchResponse, Request, Response,
 };
+use ottla_protocol::records::Compression;
+use ottla_protocol::records::header::ATTRIBUTES_AT;
 
 /// The highest version that can carry this request, where that is not the API's highest: from some
 /// version on a topic is named by its id alone, and a name without an id would be sent as the zero
@@ -129,6 +132,28 @@ fn reshape_delete_topics(body: &mut DeleteTopicsRequest, version: i16) {
     }
 }
 
+/// Refuses what a broker of this version would not understand though it can be written: zstd came
+/// with Produce 7 (KIP-110).
+///
+/// # Errors
+///
+/// `Encode`, saying which codec is at fault.
+pub(super) fn check_request(request: &Request, version: i16) -> Result<(), CallError> {
+    let Request::Produce(body) = request else { return Ok(()) };
+    let mut batches = body.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let is_zstd = |batch: &ottla_protocol::Bytes| {
+        let attributes = batch.get(ATTRIBUTES_AT + 1).copied().unwrap_or_default();
+        Compression::from_code(i16::from(attributes & 7)) == Some(Compression::Zstd)
+    };
+    if version >= 7 || !batches.any(|data| data.records.as_ref().is_some_and(is_zstd)) {
+        return Ok(());
+    }
+    Err(CallError::Encode(format!(
+        "compression.type is zstd, which the broker's Produce version {version} does not have: \
+         choose another codec, or a broker of Kafka 2.1 or later"
+    )))
+}
+
 /// Brings a response to the newest shape, so that machines read one: FindCoordinator has
 /// `coordinators`, OffsetFetch `groups`.
 ///
@@ -174,4 +199,26 @@ fn widen_offset_fetch(body: &mut OffsetFetchResponse) {
         error_code: body.error_code,
         ..Default::default()
     }];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_protocol::messages::ProduceRequest;
+    use ottla_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+
+    #[test]
+    fn zstd_is_not_sent_before_produce_7() {
+        let request = |codec: Compression| {
+            let mut batch = vec![0; 61];
+            batch[ATTRIBUTES_AT + 1] = codec.code() as u8;
+            let data = PartitionProduceData { records: Some(batch.into()), ..Default::default() };
+            let topic = TopicProduceData { partition_data: vec![data], ..Default::default() };
+            let body = ProduceRequest { topic_data: vec![topic], ..Default::default() };
+            Request::Produce(Box::new(body))
+        };
+        assert!(check_request(&request(Compression::Zstd), 6).is_err());
+        assert_eq!(check_request(&request(Compression::Zstd), 7), Ok(()));
+        assert_eq!(check_request(&request(Compression::Lz4), 3), Ok(()));
+    }
 }
