@@ -55,8 +55,8 @@ enum Command {
     Diff(compare::Diff),
     /// One HTML page of several JSON reports, of brokers and of clients: targets and statements.
     Matrix(compare::Matrix),
-    /// Have every client read what every client wrote, on a broker. Exit status: 0 all pairs agree, 1
-    /// one does not, 2 could not run.
+    /// Have every client read what every client wrote, on a broker. Exit status: 0 all pairs agree,
+    /// 1 one does not, 2 could not run.
     Pairs(pairs::Pairs),
     /// Run scenarios against a client, which its shim drives. Exit status: as `run`.
     Client(client::Client),

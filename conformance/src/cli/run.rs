@@ -29,8 +29,8 @@ pub(super) struct Run {
     /// Tests at a time.
     #[arg(long, default_value_t = 8)]
     parallel: usize,
-    /// Run what went badly while the target went down once more at the end, each test alone, and let
-    /// that count: for a target that is started again where a test takes it down.
+    /// Run what went badly while the target went down once more at the end, each test alone, and
+    /// let that count: for a target that is started again where a test takes it down.
     #[arg(long)]
     again_alone: bool,
     /// Failures that are known, as lines `"test" = "reason"`. They run all the same; the exit
