@@ -118,7 +118,11 @@ def _produce(Producer, failures, describe):
             failed(error)
         if task["wait_each"]:
             answered.wait()
-    producer.close()
+    try:
+        producer.close()
+    except failures as error:
+        # What it says of the records has been told.
+        print(f"closing: {error!r}", file=sys.stderr)
 
 
 def _consume_group(Consumer, failures, describe):

@@ -13,6 +13,7 @@ import lines  # noqa: E402
 
 # Kafka's names for what librdkafka calls otherwise.
 NAMES = {"fetch.max.wait.ms": "fetch.wait.max.ms"}
+RESETS = {"none": "error"}
 # What a flush, a question about the cluster or an operation of an administrator may take.
 LIMIT_S = 60
 
@@ -31,6 +32,10 @@ def describe(raised):
 def make(kind, settings, config):
     """A client with those settings of `config` that librdkafka has."""
     config = {NAMES.get(name, name): value for name, value in config.items()}
+    if "fetch.max.bytes" in config:
+        # It refuses less than a message may have, which is 1000 at least.
+        config["fetch.max.bytes"] = max(int(config["fetch.max.bytes"]), 1000)
+        config["message.max.bytes"] = config["fetch.max.bytes"]
     while True:
         try:
             return kind({**config, **settings})
@@ -101,7 +106,7 @@ class Consumer:
         settings = {
             "bootstrap.servers": task["bootstrap"],
             "group.id": task["group"] or "none",
-            "auto.offset.reset": task["offset_reset"],
+            "auto.offset.reset": RESETS.get(task["offset_reset"], task["offset_reset"]),
             "isolation.level": task["isolation"],
             "session.timeout.ms": task["session_timeout_ms"],
             "enable.auto.commit": False,

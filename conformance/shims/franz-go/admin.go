@@ -81,7 +81,16 @@ func create(ctx context.Context, client *kgo.Client, wanted operation) error {
 	if len(response.Topics) != 1 {
 		return fmt.Errorf("CreateTopics was answered for %d topics, not 1", len(response.Topics))
 	}
-	return kerr.ErrorForCode(response.Topics[0].ErrorCode)
+	return answered(response.Topics[0].ErrorCode, response.Topics[0].ErrorMessage)
+}
+
+// What the broker answered, with its own words.
+func answered(code int16, words *string) error {
+	err := kerr.ErrorForCode(code)
+	if err != nil && words != nil {
+		return fmt.Errorf("%w (%s)", err, *words)
+	}
+	return err
 }
 
 // By name in the versions below 6, and by name in a field of its own from there on.
@@ -98,7 +107,7 @@ func remove(ctx context.Context, client *kgo.Client, name string) error {
 	if len(response.Topics) != 1 {
 		return fmt.Errorf("DeleteTopics was answered for %d topics, not 1", len(response.Topics))
 	}
-	return kerr.ErrorForCode(response.Topics[0].ErrorCode)
+	return answered(response.Topics[0].ErrorCode, response.Topics[0].ErrorMessage)
 }
 
 func list(ctx context.Context, client *kgo.Client) ([]string, error) {

@@ -68,6 +68,7 @@ func consume(in input) {
 func consumeOptions(task consumeTask) []kgo.Opt {
 	reset := map[string]kgo.Offset{
 		"earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(),
+		"none": kgo.NoResetOffset(),
 	}
 	options := append(task.Config.options(task.Bootstrap),
 		kgo.ConsumeResetOffset(reset[task.OffsetReset]))

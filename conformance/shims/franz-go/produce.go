@@ -7,6 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// The least that it takes for the size of a batch, in bytes.
+const leastBatch = 512
+
 type produceTask struct {
 	Bootstrap, Topic, Acks, Compression string
 	Idempotence                         *bool
@@ -91,14 +94,18 @@ func produceOptions(task produceTask) []kgo.Opt {
 		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 	)
 	idempotent := task.Acks == "all" && (task.Idempotence == nil || *task.Idempotence)
-	if !idempotent {
+	if idempotent {
+		// As Kafka's delivery.timeout.ms, which ends records that are in flight, too.
+		options = append(options, kgo.AllowIdempotentProduceCancellation())
+	} else {
 		options = append(options, kgo.DisableIdempotentWrite())
 	}
-	if count, ok := task.Config.number("max.in.flight.requests.per.connection"); ok {
+	// With idempotence it knows itself how many may be in flight.
+	if count, ok := task.Config.number("max.in.flight.requests.per.connection"); ok && !idempotent {
 		options = append(options, kgo.MaxProduceRequestsInflightPerBroker(int(count)))
 	}
 	if bytes, ok := task.Config.number("batch.size"); ok {
-		options = append(options, kgo.ProducerBatchMaxBytes(int32(bytes)))
+		options = append(options, kgo.ProducerBatchMaxBytes(int32(max(bytes, leastBatch))))
 	}
 	return options
 }

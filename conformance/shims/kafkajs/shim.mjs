@@ -32,10 +32,11 @@ const ALREADY_EXISTS = 36
 
 function describe(error) {
   // The last of many tries says how many there were; its cause, what happened.
-  const cause = error.name === 'KafkaJSNumberOfRetriesExceeded' ? error.cause : error
+  const last = error.name === 'KafkaJSNumberOfRetriesExceeded' ? error.cause : error
+  const cause = last.errors?.[0] ?? last
   const name = cause.type ?? cause.name
   const code = typeof cause.code === 'number' ? cause.code : null
-  return { code, name, retriable: error.retriable ?? null, message: error.message }
+  return { code, name, retriable: error.retriable ?? null, message: cause.message }
 }
 
 const connect = (bootstrap, requestTimeout) =>
@@ -129,6 +130,7 @@ async function producer(task) {
 
 async function consume(task, { ended, deliver, failed, hasDelivered }) {
   if (task.group === null) await unimplemented('KafkaJS has no consumer without a group')
+  if (task.offset_reset === 'none') await unimplemented('KafkaJS always resets the position')
   const { config } = task
   const client = connect(task.bootstrap, config['request.timeout.ms']).consumer({
     groupId: task.group,

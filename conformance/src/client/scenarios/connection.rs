@@ -160,7 +160,8 @@ fn no_common_version(play: &mut Play<'_>) -> Step {
     // "producer" says nothing of the API.
     let plain = shown.to_ascii_lowercase().replace("producer", "");
     let names = plain.contains("produce") || plain.contains("api key 0");
-    play.must(SAYS_WHICH, names, || format!("the error does not name Produce: {shown}"))
+    play.should(SAYS_WHICH, names, || format!("the error does not name Produce: {shown}"));
+    Ok(())
 }
 
 /// FAIL where a request had a version that was not listed.

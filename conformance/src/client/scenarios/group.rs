@@ -159,7 +159,7 @@ fn illegal_generation(play: &mut Play<'_>) -> Step {
     for seen in &seen[refused..] {
         let Ok(Request::OffsetCommit(commit)) = &seen.request else { continue };
         let generation = commit.generation_id_or_member_epoch;
-        play.must(GENERATION, generation > 10 || generation < 0, || {
+        play.must(GENERATION, !(0..=10).contains(&generation), || {
             format!("{} is of generation {generation}", seen.shown())
         })?;
     }
@@ -318,14 +318,18 @@ fn empty_assignment(play: &mut Play<'_>) -> Step {
         })
     });
     let mut consumer = play.consumer(json!({}))?;
-    play.must_see(EMPTY_ASSIGNMENT, "three heartbeats of a member without partitions", |state| {
-        state.count(ApiKey::Heartbeat) >= 3
-    })?;
+    let beats = play.cluster.wait(play.deadline(), |state| state.count(ApiKey::Heartbeat) >= 3);
+    // Apache Kafka's own client takes them for damage and leaves, hence no MUST.
+    play.should(EMPTY_ASSIGNMENT, beats, || "it did not stay, without partitions".to_owned());
+    if !beats {
+        return Ok(());
+    }
     consumer.end()?;
     let errors: Vec<String> = consumer.errors().iter().map(|error| error.shown()).collect();
-    play.must(EMPTY_ASSIGNMENT, errors.is_empty(), || format!("it told {errors:?}"))?;
+    play.should(EMPTY_ASSIGNMENT, errors.is_empty(), || format!("it told {errors:?}"));
     let fetched = play.seen(ApiKey::Fetch).len();
-    play.must(EMPTY_ASSIGNMENT, fetched == 0, || format!("it fetched {fetched} times"))
+    play.should(EMPTY_ASSIGNMENT, fetched == 0, || format!("it fetched {fetched} times"));
+    Ok(())
 }
 
 fn last_generation(play: &mut Play<'_>) -> Step {
