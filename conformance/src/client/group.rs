@@ -234,7 +234,6 @@ pub(crate) fn assignment(partitions: &[(String, i32)]) -> Bytes {
             None => assigned.push(ConsumerProtocolAssignmentTopicPartition {
                 topic: topic.clone(),
                 partitions: vec![*partition],
-                ..Default::default()
             }),
         }
     }

@@ -63,8 +63,10 @@ fn must_have(play: &mut Play<'_>, records: &[Value], expected: &[(Text, Text, Ve
 }
 
 fn null_and_empty(play: &mut Play<'_>) -> Step {
-    let line = |key: Value, value: Value| json!({"partition": 0, "key": key, "value": value, "headers": []});
-    let records = [line(Value::Null, json!("")), line(json!(""), Value::Null)];
+    let records = [
+        json!({"partition": 0, "key": null, "value": "", "headers": []}),
+        json!({"partition": 0, "key": "", "value": null, "headers": []}),
+    ];
     let empty = Some(String::new());
     must_have(play, &records, &[(None, empty.clone(), vec![]), (empty, None, vec![])])
 }
@@ -147,10 +149,14 @@ fn zstd(play: &mut Play<'_>) -> Step {
 
 fn old_produce(play: &mut Play<'_>) -> Step {
     play.topic(1);
-    play.cluster.with(|state| state.list(ApiKey::Produce, 0, 2));
+    // As Kafka 4 lists it. Where there is no other, as with Kafka 0.10, they are what one has.
+    play.cluster.with(|state| state.list(ApiKey::Produce, 0, 9));
     play.produce(json!({"delivery_timeout_ms": 4000}), &[record(0, "a")])?;
     let asked = play.seen(ApiKey::Produce);
-    play.must(NOT_0_TO_2, asked.is_empty(), || asked[0].shown())
+    let old = asked.iter().find(|seen| seen.version <= 2);
+    play.must(NOT_0_TO_2, !asked.is_empty() && old.is_none(), || {
+        old.map_or_else(|| "there was no Produce".to_owned(), |seen| seen.shown())
+    })
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(super) fn sent_batches(play: &mut Play<'_>, statement: &'static str) -> Step
                     seen: seen.clone(),
                     partition: partition.index,
                     bytes,
-                    header: batch.header().clone(),
+                    header: *batch.header(),
                 }),
                 Err(why) => {
                     let shown = seen.shown();
