@@ -241,8 +241,9 @@ impl<'a> Play<'a> {
     pub fn produce(&self, settings: Value, records: &[Value]) -> Step<Vec<Sent>> {
         let mut running = self.producer(settings)?;
         records.iter().for_each(|record| running.send(record));
+        let sent = (0..records.len()).map(|record| running.sent(record)).collect::<Step<_>>()?;
         running.end()?;
-        (0..records.len()).map(|record| running.sent(record)).collect()
+        Ok(sent)
     }
 
     /// Consumes so many records and waits for the end of the shim.
@@ -325,11 +326,16 @@ impl Running {
         match trouble {
             Trouble::Unimplemented(why) => Stop::unsupported(why.clone()),
             Trouble::Garbage(_) => Stop::blocked(trouble.to_string()),
-            Trouble::Died(_) | Trouble::Hangs(_) => Stop {
-                verdict: Verdict::Fail,
-                statement: Some(self.blamed),
-                message: trouble.to_string(),
-            },
+            Trouble::Died(_) | Trouble::Hangs(_) => {
+                let errors: Vec<String> = self.errors().iter().map(Failure::shown).collect();
+                let told = if errors.is_empty() {
+                    String::new()
+                } else {
+                    format!("; it had told {}", errors.join("; "))
+                };
+                let (verdict, statement) = (Verdict::Fail, Some(self.blamed));
+                Stop { verdict, statement, message: format!("{trouble}{told}") }
+            }
         }
     }
 

@@ -125,7 +125,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Unimplemented(why) => write!(f, "the client does not have it: {why}"),
             Self::Garbage(what) => write!(f, "the shim said what is no JSON object: {what}"),
-            Self::Died(how) => write!(f, "the shim ended by itself: {how}"),
+            Self::Died(how) => write!(f, "the shim does not go on: {how}"),
             Self::Hangs(what) => write!(f, "the shim hangs: {what}"),
         }
     }
@@ -218,6 +218,10 @@ impl Shim {
         match self.ended {
             Some(status) if status.code() == Some(UNIMPLEMENTED) => {
                 Trouble::Unimplemented("exit status 89 without a reason".to_owned())
+            }
+            Some(status) if status.success() => {
+                let what = "it ended without telling what was waited for; its standard error";
+                Trouble::Died(format!("{what}: {stderr:?}"))
             }
             Some(status) => Trouble::Died(format!("{status}; its standard error: {stderr:?}")),
             None => Trouble::Hangs(format!("its output has ended; standard error: {stderr:?}")),

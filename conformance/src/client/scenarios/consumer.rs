@@ -51,8 +51,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("client/no-reset-policy", no_policy, &[NO_POLICY]),
     Scenario::new("client/preferred-replica", preferred, &[PREFERRED, FOLLOWER_RANGE]),
     Scenario::new("client/no-rack", no_rack, &[NO_RACK]),
-    Scenario::new("client/fenced-leader-epoch", |play| epoch_error(play, 74), &[EPOCH_ERROR]),
-    Scenario::new("client/unknown-leader-epoch", |play| epoch_error(play, 75), &[EPOCH_ERROR]),
+    Scenario::new("client/fenced-leader-epoch", fenced_epoch, &[EPOCH_ERROR]),
+    Scenario::new("client/unknown-leader-epoch", unknown_epoch, &[EPOCH_ERROR]),
     Scenario::new("client/position-is-checked", checks_position, &[CHECKS_POSITION]),
     Scenario::new("client/log-is-truncated", truncated, &[TRUNCATED]),
     Scenario::new("client/batch-above-the-limits", above_limits, &[LARGE]),
@@ -229,6 +229,7 @@ fn forgets(play: &mut Play<'_>) -> Step {
     consumer.deliver(2)?;
     play.cluster.wait(play.deadline(), |state| state.count(ApiKey::Fetch) >= 3);
     needs_sessions(play)?;
+    let open = fetches(play).len();
     play.cluster.with(|state| {
         state.group.assignment = vec![(TOPIC.to_owned(), 0)];
         state.group.is_rebalancing = true;
@@ -244,7 +245,7 @@ fn forgets(play: &mut Play<'_>) -> Step {
     let is_good = all.iter().any(|(_, fetch)| {
         fetch.forgotten_topics_data.iter().any(|topic| topic.partitions.contains(&1))
     });
-    let later = &all[before + 1..];
+    let later = &all[open..];
     let starts_anew = later.iter().any(|(_, fetch)| fetch.session_epoch <= 0);
     play.must(FORGOTTEN, is_good || starts_anew, || {
         "partition 1 was taken away, and no fetch forgets it or begins a session".to_owned()
@@ -370,7 +371,7 @@ fn no_rack(play: &mut Play<'_>) -> Step {
     play.must(NO_RACK, racks.iter().all(String::is_empty), || format!("racks: {racks:?}"))
 }
 
-fn epoch_error(play: &mut Play<'_>, code: i16) -> Step {
+fn fenced_epoch(play: &mut Play<'_>) -> Step {
     play.topic(1);
     play.store(0, [batch(0, 1)]);
     // Until the client has asked for metadata again.
@@ -381,10 +382,21 @@ fn epoch_error(play: &mut Play<'_>, code: i16) -> Step {
             return None;
         }
         is_refused = true;
-        Some(Act::refuse(code))
+        Some(Act::refuse(74))
     });
     let mut consumer = play.consumer(json!({"config": {"metadata.max.age.ms": 300_000}}))?;
     play.blame(EPOCH_ERROR);
+    consumer.deliver(1)?;
+    play.needs(ApiKey::Fetch, 9)?;
+    play.must(EPOCH_ERROR, true, String::new)
+}
+
+/// The broker has not yet heard of the epoch.
+fn unknown_epoch(play: &mut Play<'_>) -> Step {
+    play.topic(1);
+    play.store(0, [batch(0, 1)]);
+    play.first(ApiKey::Fetch, 3, || Act::refuse(75));
+    let mut consumer = play.consumer(json!({}))?;
     consumer.deliver(1)?;
     play.needs(ApiKey::Fetch, 9)?;
     play.must(EPOCH_ERROR, true, String::new)
