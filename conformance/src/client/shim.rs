@@ -184,10 +184,16 @@ impl Shim {
         }
     }
 
-    /// What standard error ends with.
+    /// What standard error ends with; paths below the working folder are relative to it.
     pub fn stderr(&self) -> String {
         let kept = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).trim().to_owned()
+        let text = String::from_utf8_lossy(&kept).trim().to_owned();
+        // Reports are kept: where the project lies on this machine says nothing.
+        let here = std::env::current_dir().unwrap_or_default();
+        match here.to_str() {
+            Some(here) if here.len() > 1 => text.replace(here, "."),
+            _ => text,
+        }
     }
 
     /// Waits for the process's end, and says whether it was a good one.
