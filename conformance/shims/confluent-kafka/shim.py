@@ -32,6 +32,8 @@ def describe(raised):
 def make(kind, settings, config):
     """A client with those settings of `config` that librdkafka has."""
     config = {NAMES.get(name, name): value for name, value in config.items()}
+    if "metadata.max.age.ms" in config:
+        config["topic.metadata.refresh.interval.ms"] = config["metadata.max.age.ms"]
     if "fetch.max.bytes" in config:
         # It refuses less than a message may have, which is 1000 at least.
         config["fetch.max.bytes"] = max(int(config["fetch.max.bytes"]), 1000)

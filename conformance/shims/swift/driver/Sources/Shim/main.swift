@@ -22,4 +22,5 @@ case "admin": try await administer(input)
 default: unimplemented("there is no operation \(operation)")
 }
 say(["done": true])
-exit(0)
+// Not exit(), which waits for the thread that reads standard input.
+_exit(0)
