@@ -88,7 +88,7 @@ impl Client {
     }
 
     fn negotiate(&mut self) {
-        let ask = Request::ApiVersions(Box::new(ApiVersionsRequest::default()));
+        let ask = Request::ApiVersions(Box::<ApiVersionsRequest>::default());
         let answer = self.wire.call(0, &ask).expect("an answer to ApiVersions");
         let answer = ApiVersionsResponse::of(answer).expect("the API's answer");
         let range = |api: &ottla_protocol::messages::api_versions::ApiVersion| {

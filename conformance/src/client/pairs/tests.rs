@@ -33,9 +33,12 @@ fn what_was_written_passes() {
     assert_eq!(judged(|_| {}), (Verdict::Pass, String::new()));
 }
 
+/// What a judge says of a change, and the change.
+type Change = (&'static str, fn(&mut ReadTopic));
+
 #[test]
 fn every_difference_is_found() {
-    let changes: [(&str, fn(&mut ReadTopic)); 8] = [
+    let changes: [Change; 8] = [
         ("the key is None", |read| read.records[2].key = None),
         ("the value is Some(\"\")", |read| read.records[3].value = Some(String::new())),
         ("the timestamp is 5", |read| read.records[0].timestamp = 5),
