@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many times the patience for an answer it may be away.
-const BACK_WITHIN: u32 = 3;
+/// How many times the patience for an answer it may be away: a machine that is busy with something
+/// else passes.
+const BACK_WITHIN: u32 = 8;
 /// How long between two tries to reach a target that is being started again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,7 +45,7 @@ impl Health {
     }
 
     /// A test that began then has ended; where it went badly the target is asked whether it is
-    /// still there. It has as long as a condition has to come true to come back.
+    /// still there. It has some time to come back.
     pub(crate) fn end(
         &self,
         test: &str,

@@ -274,7 +274,12 @@ impl Partition {
     ) -> Step<Vec<RecordBatch>> {
         let mut all = Vec::new();
         loop {
-            let data = self.fetch(context, statement, self.fetch_request(offset))?;
+            let mut request = self.fetch_request(offset);
+            if !all.is_empty() {
+                // What there is has been read, most likely: nothing is worth waiting for.
+                request.max_wait_ms = 0;
+            }
+            let data = self.fetch(context, statement, request)?;
             context.must(statement, data.error_code == 0, || {
                 format!("Fetch at {offset}: {}", error_name(data.error_code))
             })?;
