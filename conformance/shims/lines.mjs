@@ -77,7 +77,8 @@ async function produce(connect, describe) {
     number += 1
   }
   await Promise.all([producer.finish?.(), ...sent])
-  await producer.close()
+  // What it says of the records has been told.
+  await producer.close().catch((error) => process.stderr.write(`closing: ${error}\n`))
 }
 
 /**
