@@ -232,7 +232,7 @@ fn null() -> Op {
 /// One of the changes of an answer, by a number.
 pub(crate) fn one_of(answer: &Answered, number: u64) -> Option<Vec<u8>> {
     let mut places = Vec::new();
-    places_of(&answer.json, String::new(), number % 2 == 0, &mut places);
+    places_of(&answer.json, String::new(), number.is_multiple_of(2), &mut places);
     let pick = |len: usize, number: u64| (number % len.max(1) as u64) as usize;
     let (place, value) = places.get(pick(places.len(), number >> 1))?;
     let mut all = ops(place, value);

@@ -99,7 +99,7 @@ impl Meddle for Meddler {
                 let mixed = mixed(seed ^ ((answered.number as u64) << 16) ^ key_of(answered.api));
                 let change = || candidates::one_of(answered, mixed >> 6).map(Told::from);
                 // Where every answer is wrong, tests end before they begin.
-                (mixed % (1 << (seed % 4)) == 0).then(change).flatten()
+                mixed.is_multiple_of(1 << (seed % 4)).then(change).flatten()
             }),
         };
         let mut state = self.state();
