@@ -15,12 +15,15 @@ use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::delete_topics::DeleteTopicState;
 use ottla_protocol::messages::describe_configs::DescribeConfigsResource;
+use ottla_protocol::messages::describe_topic_partitions::TopicRequest;
+use ottla_protocol::messages::elect_leaders::TopicPartitions;
 use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
 use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use ottla_protocol::messages::offset_delete as delete;
 use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
@@ -263,6 +266,31 @@ fn admin_request(api: ApiKey, version: i16, id: Uuid) -> Request {
             ..Default::default()
         }
         .into(),
+        _ => later_admin_request(api),
+    }
+}
+
+fn later_admin_request(api: ApiKey) -> Request {
+    let name = "t".into();
+    match api {
+        ApiKey::AlterConfigs => {
+            let mut resource = alter_configs::AlterConfigsResource::default();
+            (resource.resource_type, resource.resource_name) = (2, name);
+            AlterConfigsRequest { resources: vec![resource], ..Default::default() }.into()
+        }
+        ApiKey::ElectLeaders => {
+            let topic = TopicPartitions { topic: name, partitions: vec![0], ..Default::default() };
+            ElectLeadersRequest { topic_partitions: Some(vec![topic]), ..Default::default() }.into()
+        }
+        ApiKey::OffsetDelete => {
+            let partitions = vec![delete::OffsetDeleteRequestPartition { partition_index: 0 }];
+            let topics = vec![delete::OffsetDeleteRequestTopic { name, partitions }];
+            OffsetDeleteRequest { group_id: "g".into(), topics }.into()
+        }
+        ApiKey::DescribeTopicPartitions => {
+            let topics = vec![TopicRequest { name, ..Default::default() }];
+            DescribeTopicPartitionsRequest { topics, ..Default::default() }.into()
+        }
         other => panic!("{} has no request here", other.name()),
     }
 }

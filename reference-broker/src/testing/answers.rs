@@ -100,6 +100,17 @@ fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
                 }
             }
         }
+        Request::OffsetDelete(r) => {
+            for topic in &mut r.topics {
+                for partition in &mut topic.partitions {
+                    let hit = hits_at(&topic.name, partition.partition_index);
+                    spoil_index(&mut partition.partition_index, hit);
+                }
+            }
+        }
+        Request::AlterConfigs(r) => {
+            r.resources.iter_mut().for_each(|resource| spoil(&mut resource.resource_name, hits));
+        }
         Request::CreateTopics(r) => r.topics.iter_mut().for_each(|t| spoil(&mut t.name, hits)),
         Request::CreatePartitions(r) => r.topics.iter_mut().for_each(|t| spoil(&mut t.name, hits)),
         Request::DeleteTopics(r) => {
@@ -199,6 +210,12 @@ fn put(response: &mut Response, error: ErrorCode, filter: &Filter, image: &Image
             r.topics, t => name(&t.name, t.topic_id, image), partitions, partition_index,
             filter, code
         ),
+        Response::OffsetDelete(r) => fail_partitions!(
+            r.topics, t => &t.name, partitions, partition_index, filter, code
+        ),
+        Response::ElectLeaders(r) => fail_partitions!(
+            r.replica_election_results, t => &t.topic, partition_result, partition_id, filter, code
+        ),
         Response::Metadata(r) => metadata(r, error, filter, image),
         Response::OffsetFetch(r) => offset_fetch(r, error, filter, image),
         Response::FindCoordinator(r) => find_coordinator(r, error, filter),
@@ -254,6 +271,29 @@ fn put_named(response: &mut Response, code: i16, filter: &Filter) {
                 }
             }
         }
+        Response::DescribeGroups(r) => {
+            for group in &mut r.groups {
+                if filter.hits(&Place::group(&group.group_id)) {
+                    fail!(group, code, [group_id]);
+                }
+            }
+        }
+        Response::DeleteGroups(r) => {
+            for group in &mut r.results {
+                mend(&mut group.group_id);
+                if filter.hits(&Place::group(&group.group_id)) {
+                    fail!(group, code, [group_id]);
+                }
+            }
+        }
+        _ => put_described(response, code, filter),
+    }
+}
+
+/// The answers about configurations, and the one that describes topics by pages.
+fn put_described(response: &mut Response, code: i16, filter: &Filter) {
+    let hits = |topic: &str| filter.hits(&Place::topic(topic));
+    match response {
         Response::DescribeConfigs(r) => {
             for result in r.results.iter_mut().filter(|result| hits(&result.resource_name)) {
                 fail!(result, code, [resource_type, resource_name]);
@@ -267,18 +307,18 @@ fn put_named(response: &mut Response, code: i16, filter: &Filter) {
                 }
             }
         }
-        Response::DescribeGroups(r) => {
-            for group in &mut r.groups {
-                if filter.hits(&Place::group(&group.group_id)) {
-                    fail!(group, code, [group_id]);
+        Response::AlterConfigs(r) => {
+            for result in &mut r.responses {
+                mend(&mut result.resource_name);
+                if hits(&result.resource_name) {
+                    fail!(result, code, [resource_type, resource_name]);
                 }
             }
         }
-        Response::DeleteGroups(r) => {
-            for group in &mut r.results {
-                mend(&mut group.group_id);
-                if filter.hits(&Place::group(&group.group_id)) {
-                    fail!(group, code, [group_id]);
+        Response::DescribeTopicPartitions(r) => {
+            for topic in &mut r.topics {
+                if hits(topic.name.as_deref().unwrap_or_default()) {
+                    fail!(topic, code, [name, topic_id]);
                 }
             }
         }

@@ -35,12 +35,17 @@ pub(super) fn fields(api: ApiKey) -> &'static [&'static str] {
         | ApiKey::ListOffsets
         | ApiKey::Metadata
         | ApiKey::DeleteRecords
+        | ApiKey::ElectLeaders
         | ApiKey::OffsetForLeaderEpoch => &["topic", "partition"],
-        ApiKey::OffsetCommit | ApiKey::OffsetFetch => &["topic", "partition", "group"],
+        ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::OffsetDelete => {
+            &["topic", "partition", "group"]
+        }
         ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::CreatePartitions
         | ApiKey::DescribeConfigs
+        | ApiKey::DescribeTopicPartitions
+        | ApiKey::AlterConfigs
         | ApiKey::IncrementalAlterConfigs => &["topic"],
         ApiKey::FindCoordinator
         | ApiKey::JoinGroup
@@ -94,6 +99,12 @@ pub(super) fn of<'a>(request: &'a Request, image: &'a Image) -> Vec<Place<'a>> {
             let group = Some(r.group_id.as_str());
             places.into_iter().map(|place| Place { group, ..place }).collect()
         }
+        Request::OffsetDelete(r) => {
+            let places: Vec<Place<'_>> =
+                partitions!(r.topics, t => &t.name, partitions, partition_index);
+            let group = Some(r.group_id.as_str());
+            places.into_iter().map(|place| Place { group, ..place }).collect()
+        }
         Request::Metadata(r) => match &r.topics {
             Some(topics) => {
                 let name_of = |n: &'a Option<String>| n.as_deref().unwrap_or_default();
@@ -103,6 +114,37 @@ pub(super) fn of<'a>(request: &'a Request, image: &'a Image) -> Vec<Place<'a>> {
             None => image.topics.keys().map(|name| Place::topic(name)).collect(),
         },
         Request::OffsetFetch(r) => offset_fetch(r, image),
+        Request::FindCoordinator(r) => match &r.coordinator_keys[..] {
+            [] => vec![Place::group(&r.key)],
+            keys => keys.iter().map(|key| Place::group(key)).collect(),
+        },
+        Request::DescribeGroups(r) => r.groups.iter().map(|group| Place::group(group)).collect(),
+        Request::DeleteGroups(r) => r.groups_names.iter().map(|name| Place::group(name)).collect(),
+        Request::JoinGroup(r) => vec![Place::group(&r.group_id)],
+        Request::SyncGroup(r) => vec![Place::group(&r.group_id)],
+        Request::Heartbeat(r) => vec![Place::group(&r.group_id)],
+        Request::LeaveGroup(r) => vec![Place::group(&r.group_id)],
+        _ => of_admin(request, image),
+    }
+}
+
+/// The same of what administrators ask.
+fn of_admin<'a>(request: &'a Request, image: &'a Image) -> Vec<Place<'a>> {
+    match request {
+        Request::ElectLeaders(r) => {
+            let topics = r.topic_partitions.iter().flatten();
+            let partitions = topics.flat_map(|topic| {
+                let place = Place::topic(&topic.topic);
+                topic.partitions.iter().map(move |index| place.partition(*index))
+            });
+            partitions.collect()
+        }
+        Request::DescribeTopicPartitions(r) => {
+            r.topics.iter().map(|topic| Place::topic(&topic.name)).collect()
+        }
+        Request::AlterConfigs(r) => {
+            r.resources.iter().map(|resource| Place::topic(&resource.resource_name)).collect()
+        }
         Request::CreateTopics(r) => r.topics.iter().map(|t| Place::topic(&t.name)).collect(),
         Request::CreatePartitions(r) => r.topics.iter().map(|t| Place::topic(&t.name)).collect(),
         Request::DeleteTopics(r) => {
@@ -118,16 +160,6 @@ pub(super) fn of<'a>(request: &'a Request, image: &'a Image) -> Vec<Place<'a>> {
         Request::IncrementalAlterConfigs(r) => {
             r.resources.iter().map(|resource| Place::topic(&resource.resource_name)).collect()
         }
-        Request::FindCoordinator(r) => match &r.coordinator_keys[..] {
-            [] => vec![Place::group(&r.key)],
-            keys => keys.iter().map(|key| Place::group(key)).collect(),
-        },
-        Request::DescribeGroups(r) => r.groups.iter().map(|group| Place::group(group)).collect(),
-        Request::DeleteGroups(r) => r.groups_names.iter().map(|name| Place::group(name)).collect(),
-        Request::JoinGroup(r) => vec![Place::group(&r.group_id)],
-        Request::SyncGroup(r) => vec![Place::group(&r.group_id)],
-        Request::Heartbeat(r) => vec![Place::group(&r.group_id)],
-        Request::LeaveGroup(r) => vec![Place::group(&r.group_id)],
         _ => vec![Place::default()],
     }
 }
