@@ -162,7 +162,7 @@ impl Shim {
     ///
     /// # Errors
     ///
-    /// Where it said no JSON object, or its output ended: see [`finish`](Self::finish).
+    /// Where it said no JSON object, or its output ended: see [`exited`](Self::exited).
     pub fn next(&mut self, deadline: Instant) -> Result<Option<Value>, Trouble> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
