@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// How many times the patience for an answer it may be away: a machine that is busy with something
 /// else passes.
-const BACK_WITHIN: u32 = 8;
+const BACK_WITHIN: u32 = 5;
 /// How long between two tries to reach a target that is being started again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,7 +56,9 @@ impl Health {
         let mut away = None;
         if went_badly && self.gone().is_none() {
             let asked = Instant::now();
-            while let Err(why) = ask(target) {
+            while self.gone().is_none()
+                && let Err(why) = ask(target)
+            {
                 away = Some(asked.elapsed());
                 *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 if asked.elapsed() >= target.patience * BACK_WITHIN {
