@@ -9,6 +9,7 @@ so that a record which comes again is seen to be old.
 
 import sqlite3
 import sys
+from contextlib import closing
 
 import ottla
 
@@ -55,7 +56,7 @@ def apply(database: sqlite3.Connection, batch: ottla.Batch[str, int]) -> None:
 
 def main(servers: str, path: str, until: int | None = None) -> None:
     """Runs until the consumer is closed, or so many records are in."""
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         database.executescript(SCHEMA)
         with (
             ottla.Admin(bootstrap_servers=servers) as admin,

@@ -1,5 +1,6 @@
 """Brokers for the tests: those that OTTLA_TEST_BROKERS names, or one of our own."""
 
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "broker" in metafunc.fixturenames:
         names = list(_named_brokers()) or ["ottla"]
         metafunc.parametrize("broker", names, indirect=True, scope="session")
+
+
+@pytest.fixture(autouse=True)
+def _what_a_test_leaves_open() -> Iterator[None]:
+    """Collects what a test left, so that a warning of it fails that test and not a later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

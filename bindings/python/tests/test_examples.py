@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,14 @@ def test_upsert_into_sqlite(own_broker: Broker, tmp_path: Path) -> None:
         program.kill()
         program.communicate()
     finish(start("upsert_into_sqlite.py", servers, path, "10000"))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         balances = dict(database.execute("SELECT account, cents FROM balances").fetchall())
     assert balances == {f"account-{n}": sum(range(n, 10_000, 7)) for n in range(7)}
 
 
 def progress(path: str) -> Any:
     try:
-        with sqlite3.connect(path) as database:
+        with closing(sqlite3.connect(path)) as database:
             rows = database.execute("SELECT sum(next_offset) FROM progress").fetchall()
             return rows[0][0] or 0
     except sqlite3.OperationalError:
