@@ -260,7 +260,7 @@ mod tests {
             ("x\tMetadataRequest\trequest\t1\t", "the API key \"x\""),
             ("3\tMetadataRequest\tquestion\t1\t", "kind \"question\""),
             ("3\tMetadataRequest\trequest\t99\t", "has versions 0 to 13, not 99"),
-            ("4\tMetadataRequest\trequest\t1\t", "no API has the key 4"),
+            ("99\tMetadataRequest\trequest\t1\t", "no API has the key 99"),
             ("1\tMetadataRequest\trequest\t1\t", "API 1 has FetchRequest"),
             ("3\tNoRequest\trequest\t1\t", "no message is named"),
             ("3\tMetadataRequest\trequest\t1\t00x0", "character 2 of the bytes is 'x'"),

@@ -281,6 +281,12 @@ pub enum ErrorCode {
     StreamsTopologyFenced = 132,
     /// The broker has as many share sessions as it can keep.
     ShareSessionLimitReached = 133,
+    /// A part of what belongs to the group could not be deleted, so the group is still there.
+    GroupDeletionFailed = 134,
+    /// The broker could not store the description of a topology.
+    StreamsTopologyDescriptionUpdateFailed = 135,
+    /// No controller is registered with the number.
+    ControllerIdNotRegistered = 136,
 }
 
 impl ErrorCode {
@@ -421,6 +427,9 @@ impl ErrorCode {
         Self::StreamsInvalidTopologyEpoch,
         Self::StreamsTopologyFenced,
         Self::ShareSessionLimitReached,
+        Self::GroupDeletionFailed,
+        Self::StreamsTopologyDescriptionUpdateFailed,
+        Self::ControllerIdNotRegistered,
     ];
 
     /// The error code of this number, if it is known.
@@ -577,6 +586,11 @@ impl ErrorCode {
             Self::StreamsInvalidTopologyEpoch => "STREAMS_INVALID_TOPOLOGY_EPOCH",
             Self::StreamsTopologyFenced => "STREAMS_TOPOLOGY_FENCED",
             Self::ShareSessionLimitReached => "SHARE_SESSION_LIMIT_REACHED",
+            Self::GroupDeletionFailed => "GROUP_DELETION_FAILED",
+            Self::StreamsTopologyDescriptionUpdateFailed => {
+                "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED"
+            }
+            Self::ControllerIdNotRegistered => "CONTROLLER_ID_NOT_REGISTERED",
         }
     }
 
@@ -907,6 +921,14 @@ impl ErrorCode {
             Self::ShareSessionLimitReached => {
                 "The broker has as many share sessions as it can keep."
             }
+            Self::GroupDeletionFailed => {
+                "A part of what belongs to the group could not be deleted, so the group is \
+                still there."
+            }
+            Self::StreamsTopologyDescriptionUpdateFailed => {
+                "The broker could not store the description of a topology."
+            }
+            Self::ControllerIdNotRegistered => "No controller is registered with the number.",
         }
     }
 
@@ -1157,6 +1179,13 @@ impl ErrorCode {
             Self::StreamsInvalidTopologyEpoch => "Correct the application.",
             Self::StreamsTopologyFenced => "Update the application to the group's topology.",
             Self::ShareSessionLimitReached => "Retry after a pause.",
+            Self::GroupDeletionFailed => "Read the message, and delete the group again.",
+            Self::StreamsTopologyDescriptionUpdateFailed => {
+                "Read the message. The broker asks again where that may help."
+            }
+            Self::ControllerIdNotRegistered => {
+                "Look whether the number is right, or whether it is forgotten already."
+            }
         }
     }
 }

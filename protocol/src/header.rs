@@ -127,14 +127,10 @@ pub fn encode_response_header(out: &mut Encoder, api: ApiKey, version: i16, corr
 
 /// The version of the header of a request.
 pub fn request_header_version(api: ApiKey, version: i16) -> i16 {
-    if is_flexible(api, version) { 2 } else { 1 }
+    api.request_header_version(version)
 }
 
 /// The version of the header of a response.
 pub fn response_header_version(api: ApiKey, version: i16) -> i16 {
-    i16::from(api != ApiKey::ApiVersions && is_flexible(api, version))
-}
-
-fn is_flexible(api: ApiKey, version: i16) -> bool {
-    api.flexible_since().is_some_and(|since| version >= since)
+    api.response_header_version(version)
 }

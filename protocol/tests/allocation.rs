@@ -9,10 +9,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use ottla_protocol::Message;
 use ottla_protocol::frame::FrameDecoder;
 use ottla_protocol::header::{decode_request_header, decode_response_header};
-use ottla_protocol::messages::{self, ApiKey, Request, Response, convert};
+use ottla_protocol::messages::{ApiKey, Request, Response, convert};
 use ottla_protocol::records::{
     BatchIter, Compression, Compressor, Decompressor, Origin, RecordErrorKind, ValidateOptions,
     restamp, validate,
@@ -144,30 +143,8 @@ fn decode(v: &Vector, bytes: &Bytes) {
     match (v.api, v.kind.as_str()) {
         (Some(api), "request") => drop(Request::decode(api, version, bytes, 0)),
         (Some(api), "response") => drop(Response::decode(api, version, bytes, 0)),
-        _ => decode_data(&v.name, version, bytes),
+        _ => drop(convert::check_named(&v.name, version, bytes)),
     }
-}
-
-fn decode_data(name: &str, version: i16, bytes: &Bytes) {
-    macro_rules! by_name {
-        ($($message:ident),*) => {
-            match name {
-                $(stringify!($message) => drop(messages::$message::decode(bytes, 0, version)),)*
-                other => panic!("{other} is not tested"),
-            }
-        };
-    }
-    by_name!(
-        ConsumerProtocolAssignment,
-        ConsumerProtocolSubscription,
-        GroupMetadataKey,
-        GroupMetadataValue,
-        OffsetCommitKey,
-        OffsetCommitValue,
-        ProducerSnapshot,
-        RequestHeader,
-        ResponseHeader
-    );
 }
 
 fn describe(v: &Vector) -> String {

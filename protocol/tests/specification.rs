@@ -2,7 +2,7 @@
 //! value.
 
 use bytes::Bytes;
-use ottla_protocol::messages::{ApiKey, convert};
+use ottla_protocol::messages::{ApiKey, Release, convert};
 use serde_json::Value;
 use std::path::Path;
 
@@ -77,6 +77,8 @@ fn header_versions_are_those_of_apache_kafka() {
         assert_eq!(api.response_header_version(number(version)), number(response), "{line}");
         compared += 1;
     }
-    let versions: usize = ApiKey::ALL.iter().map(|api| api.stable_versions().count()).sum();
+    let released = |api: &ApiKey| api.released_versions(Release::V4_4);
+    let versions: usize =
+        ApiKey::ALL.iter().filter_map(released).map(|versions| versions.count()).sum();
     assert!(compared >= versions, "{compared} of {versions} versions");
 }

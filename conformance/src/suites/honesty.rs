@@ -14,6 +14,41 @@ use std::collections::BTreeMap;
 const LEFT_OUT: [(ApiKey, &str); 1] =
     [(ApiKey::SaslAuthenticate, "closes without a handshake before it")];
 
+/// APIs whose request of defaults, or as [`harmless`] makes it, is known to change nothing. Another
+/// may do harm: that of UnregisterBroker names broker 0.
+pub(crate) const TRIED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::SaslAuthenticate,
+    ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::OffsetDelete,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];
+
 /// A request that asks for nothing: no topics, no groups; where that cannot be, something unknown.
 fn harmless(context: &mut Context<'_>, api: ApiKey, version: i16) -> Request {
     let name = context.name();
@@ -51,7 +86,7 @@ fn harmless(context: &mut Context<'_>, api: ApiKey, version: i16) -> Request {
 pub(crate) fn every_listed_version_is_served(context: &mut Context<'_>) -> Step {
     let mut broken: BTreeMap<String, String> = BTreeMap::new();
     let mut served = 0;
-    for api in ApiKey::ALL.iter().copied() {
+    for api in TRIED.iter().copied() {
         if LEFT_OUT.iter().any(|(left_out, _)| *left_out == api) {
             continue;
         }

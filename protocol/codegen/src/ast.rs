@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Span;
 use crate::range::Range;
+use crate::release::Release;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,28 @@ pub struct ErrorUse {
     pub prose: Vec<String>,
 }
 
+/// Versions that some releases do not have: `since 4.4 5`, `until 4.0 0-2`, `unstable 1 until 4.2`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lifetime {
+    /// What it says of them.
+    pub bound: Bound,
+    /// The release at which that begins or ends.
+    pub release: Spanned<Release>,
+    /// The versions.
+    pub versions: Spanned<Range>,
+}
+
+/// What a lifetime says of its versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// They came with the release.
+    Since,
+    /// They are gone in the release.
+    Until,
+    /// They were there before the release, but not released.
+    UnstableUntil,
+}
+
 /// What a version changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionNote {
@@ -108,6 +131,8 @@ pub struct Api {
     pub no_response: Option<Spanned<String>>,
     /// The version that is not released yet.
     pub unstable: Option<Spanned<i16>>,
+    /// The versions that some releases do not have.
+    pub lifetimes: Vec<Lifetime>,
     /// The versions that a later release removes.
     pub deprecated: Option<Spanned<Range>>,
     /// The errors it answers with.
@@ -154,6 +179,8 @@ pub struct Message {
     pub flexible: Option<Spanned<Range>>,
     /// What it is for.
     pub prose: Vec<String>,
+    /// The versions that some releases do not have (of messages without an API).
+    pub lifetimes: Vec<Lifetime>,
     /// What each version changed (of messages without an API).
     pub notes: Vec<VersionNote>,
     /// The fields, in wire order.
@@ -196,6 +223,8 @@ pub struct Field {
     pub key: Option<Span>,
     /// What it identifies, for example `topicName`.
     pub entity: Option<Spanned<String>>,
+    /// The name that it had, and the first release in which it has its present one.
+    pub former: Option<(Spanned<String>, Spanned<Release>)>,
     /// Whether it keeps the classic length in flexible versions.
     pub inflexible: Option<Span>,
     /// Whether it must not be logged.
@@ -333,8 +362,8 @@ pub enum Direction {
 /// When a header rule applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderCondition {
-    /// To the API of this name.
-    Api(String),
+    /// To the API of this name, in these versions where they are written.
+    Api(String, Option<Range>),
     /// To flexible versions.
     Flexible,
     /// To all that are left.

@@ -10,9 +10,11 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-use crate::ast::{Direction, HeaderCondition, Kind, Schema, Spanned, VersionNote};
+use crate::ast::{Bound, Direction, HeaderCondition, Kind, Lifetime, Schema, Spanned, VersionNote};
 use crate::diagnostic::Diagnostic;
 use crate::library::{Library, snake_case};
+use crate::range::Range;
+use crate::release::Release;
 use std::collections::BTreeMap;
 
 /// Every finding, in the order of the files.
@@ -92,7 +94,7 @@ fn check_headers(library: &Library, findings: &mut Vec<Diagnostic>) {
                 findings.push(schema.finding("S33", rule.version.span, message));
             }
             let span = rule.condition.span;
-            if let HeaderCondition::Api(api) = &rule.condition.value
+            if let HeaderCondition::Api(api, _) = &rule.condition.value
                 && !library.apis().any(|(_, other)| other.name.value == *api)
             {
                 findings.push(schema.finding("S33", span, format!("there is no API `{api}`")));
@@ -117,12 +119,42 @@ fn check_stems(library: &Library, findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// S28: lifetimes are about versions of the message, and say something: no release is before the
+/// first, and a version that is gone was there before.
+fn check_lifetimes(
+    schema: &Schema,
+    lifetimes: &[Lifetime],
+    versions: Range,
+    findings: &mut Vec<Diagnostic>,
+) {
+    for lifetime in lifetimes {
+        if !lifetime.versions.value.within(versions) {
+            let message = format!("the versions are {versions}: a lifetime is of some of them");
+            findings.push(schema.finding("S28", lifetime.versions.span, message));
+        }
+        if lifetime.release.value == Release::ALL[0] {
+            let message = format!("no release before {} is described", lifetime.release.value);
+            findings.push(schema.finding("S28", lifetime.release.span, message));
+        }
+        let before_it_came = lifetimes.iter().any(|other| {
+            other.bound == Bound::Since
+                && lifetime.bound != Bound::Since
+                && other.versions.value.intersect(lifetime.versions.value).is_some()
+                && other.release.value >= lifetime.release.value
+        });
+        if before_it_came {
+            let message = "this version came with this release or a later one";
+            findings.push(schema.finding("S28", lifetime.release.span, message));
+        }
+    }
+}
+
 /// S27: version notes ascend, are below the last version, and every version but the first has one.
 fn check_notes(
     schema: &Schema,
     at: &Spanned<String>,
     notes: &[VersionNote],
-    versions: crate::range::Range,
+    versions: Range,
     findings: &mut Vec<Diagnostic>,
 ) {
     let mut last: Option<i16> = None;

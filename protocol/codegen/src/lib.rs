@@ -13,6 +13,7 @@ pub mod emit_rust;
 pub mod library;
 pub mod parse;
 pub mod range;
+pub mod release;
 
 pub use diagnostic::Diagnostic;
 pub use library::Library;

@@ -212,12 +212,17 @@ fn header_version_line<'a>(line: Line<'a>) -> Parsed<'a, HeaderLine> {
         Ok(match text {
             "flexible" => HeaderCondition::Flexible,
             "otherwise" => HeaderCondition::Otherwise,
-            api => HeaderCondition::Api(line::name(api)?),
+            api => HeaderCondition::Api(line::name(api)?, None),
         })
     };
     let (rest, direction) = token(line, keyword(line), "request or response", direction)?;
     let (rest, version) = token(line, rest, "the header's version", version)?;
-    let (rest, condition) = token(line, rest, "flexible, otherwise or an API's name", condition)?;
+    let (mut rest, mut condition) =
+        token(line, rest, "flexible, otherwise or an API's name", condition)?;
+    if let (HeaderCondition::Api(_, versions), false) = (&mut condition.value, rest.is_empty()) {
+        let (after, read) = token(line, rest, "a version range", line::range)?;
+        (*versions, rest) = (Some(read.value), after);
+    }
     let (rest, ()) = end(rest)?;
     Ok((rest, (direction, version, condition)))
 }

@@ -87,6 +87,8 @@ pub(crate) struct Field {
     pub(crate) ignorable: bool,
     pub(crate) classic: bool,
     pub(crate) json: String,
+    /// Another name that is read in JSON.
+    pub(crate) alias: Option<String>,
 }
 
 impl Field {
@@ -166,6 +168,7 @@ struct Attributes {
     tagged: Option<Range>,
     ignorable: bool,
     json: Option<String>,
+    alias: Option<String>,
     unknown: bool,
 }
 
@@ -192,6 +195,7 @@ impl Attributes {
                     }
                     "tag" => found.tag = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?),
                     "json" => found.json = Some(meta.value()?.parse::<LitStr>()?.value()),
+                    "alias" => found.alias = Some(meta.value()?.parse::<LitStr>()?.value()),
                     "default" => found.default = Some(default(meta.value()?)?),
                     _ => return Err(meta.error("no such attribute of a message")),
                 }
@@ -289,6 +293,7 @@ impl Field {
             ignorable: attributes.ignorable,
             classic: attributes.classic,
             json,
+            alias: attributes.alias,
         })
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn implementation(model: &Struct) -> TokenStream {
         let ident = &field.ident;
         let json = &field.json;
         let default = field.default_value();
-        let take = quote!(fields.take(#json, || #default)?);
+        let take = match &field.alias {
+            None => quote!(fields.take(#json, || #default)?),
+            Some(alias) => quote!(fields.take_either(#json, #alias, || #default)?),
+        };
         let value = field.versions.test(model.versions).choose(take, default);
         quote!(#ident: #value)
     });

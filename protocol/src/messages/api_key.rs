@@ -24,7 +24,25 @@ pub enum Route {
     ResourceBroker,
 }
 
-/// The number that a request's header names its API by.
+/// A release of Apache Kafka, as far as APIs differ between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Release {
+    /// Apache Kafka 3.9.
+    V3_9,
+    /// Apache Kafka 4.0.
+    V4_0,
+    /// Apache Kafka 4.1.
+    V4_1,
+    /// Apache Kafka 4.2.
+    V4_2,
+    /// Apache Kafka 4.3.
+    V4_3,
+    /// Apache Kafka 4.4.
+    V4_4,
+}
+
+/// The number that a request's header names its API by. There are more with the feature
+/// `all-messages`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i16)]
 pub enum ApiKey {
@@ -36,6 +54,18 @@ pub enum ApiKey {
     ListOffsets = 2,
     /// [`super::MetadataRequest`] and [`super::MetadataResponse`].
     Metadata = 3,
+    /// [`super::LeaderAndIsrRequest`] and [`super::LeaderAndIsrResponse`].
+    #[cfg(feature = "all-messages")]
+    LeaderAndIsr = 4,
+    /// [`super::StopReplicaRequest`] and [`super::StopReplicaResponse`].
+    #[cfg(feature = "all-messages")]
+    StopReplica = 5,
+    /// [`super::UpdateMetadataRequest`] and [`super::UpdateMetadataResponse`].
+    #[cfg(feature = "all-messages")]
+    UpdateMetadata = 6,
+    /// [`super::ControlledShutdownRequest`] and [`super::ControlledShutdownResponse`].
+    #[cfg(feature = "all-messages")]
+    ControlledShutdown = 7,
     /// [`super::OffsetCommitRequest`] and [`super::OffsetCommitResponse`].
     OffsetCommit = 8,
     /// [`super::OffsetFetchRequest`] and [`super::OffsetFetchResponse`].
@@ -68,26 +98,218 @@ pub enum ApiKey {
     InitProducerId = 22,
     /// [`super::OffsetForLeaderEpochRequest`] and [`super::OffsetForLeaderEpochResponse`].
     OffsetForLeaderEpoch = 23,
+    /// [`super::AddPartitionsToTxnRequest`] and [`super::AddPartitionsToTxnResponse`].
+    #[cfg(feature = "all-messages")]
+    AddPartitionsToTxn = 24,
+    /// [`super::AddOffsetsToTxnRequest`] and [`super::AddOffsetsToTxnResponse`].
+    #[cfg(feature = "all-messages")]
+    AddOffsetsToTxn = 25,
+    /// [`super::EndTxnRequest`] and [`super::EndTxnResponse`].
+    #[cfg(feature = "all-messages")]
+    EndTxn = 26,
+    /// [`super::WriteTxnMarkersRequest`] and [`super::WriteTxnMarkersResponse`].
+    #[cfg(feature = "all-messages")]
+    WriteTxnMarkers = 27,
+    /// [`super::TxnOffsetCommitRequest`] and [`super::TxnOffsetCommitResponse`].
+    #[cfg(feature = "all-messages")]
+    TxnOffsetCommit = 28,
+    /// [`super::DescribeAclsRequest`] and [`super::DescribeAclsResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeAcls = 29,
+    /// [`super::CreateAclsRequest`] and [`super::CreateAclsResponse`].
+    #[cfg(feature = "all-messages")]
+    CreateAcls = 30,
+    /// [`super::DeleteAclsRequest`] and [`super::DeleteAclsResponse`].
+    #[cfg(feature = "all-messages")]
+    DeleteAcls = 31,
     /// [`super::DescribeConfigsRequest`] and [`super::DescribeConfigsResponse`].
     DescribeConfigs = 32,
     /// [`super::AlterConfigsRequest`] and [`super::AlterConfigsResponse`].
     AlterConfigs = 33,
+    /// [`super::AlterReplicaLogDirsRequest`] and [`super::AlterReplicaLogDirsResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterReplicaLogDirs = 34,
+    /// [`super::DescribeLogDirsRequest`] and [`super::DescribeLogDirsResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeLogDirs = 35,
     /// [`super::SaslAuthenticateRequest`] and [`super::SaslAuthenticateResponse`].
     SaslAuthenticate = 36,
     /// [`super::CreatePartitionsRequest`] and [`super::CreatePartitionsResponse`].
     CreatePartitions = 37,
+    /// [`super::CreateDelegationTokenRequest`] and [`super::CreateDelegationTokenResponse`].
+    #[cfg(feature = "all-messages")]
+    CreateDelegationToken = 38,
+    /// [`super::RenewDelegationTokenRequest`] and [`super::RenewDelegationTokenResponse`].
+    #[cfg(feature = "all-messages")]
+    RenewDelegationToken = 39,
+    /// [`super::ExpireDelegationTokenRequest`] and [`super::ExpireDelegationTokenResponse`].
+    #[cfg(feature = "all-messages")]
+    ExpireDelegationToken = 40,
+    /// [`super::DescribeDelegationTokenRequest`] and [`super::DescribeDelegationTokenResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeDelegationToken = 41,
     /// [`super::DeleteGroupsRequest`] and [`super::DeleteGroupsResponse`].
     DeleteGroups = 42,
     /// [`super::ElectLeadersRequest`] and [`super::ElectLeadersResponse`].
     ElectLeaders = 43,
     /// [`super::IncrementalAlterConfigsRequest`] and [`super::IncrementalAlterConfigsResponse`].
     IncrementalAlterConfigs = 44,
+    /// [`super::AlterPartitionReassignmentsRequest`] and
+    /// [`super::AlterPartitionReassignmentsResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterPartitionReassignments = 45,
+    /// [`super::ListPartitionReassignmentsRequest`] and
+    /// [`super::ListPartitionReassignmentsResponse`].
+    #[cfg(feature = "all-messages")]
+    ListPartitionReassignments = 46,
     /// [`super::OffsetDeleteRequest`] and [`super::OffsetDeleteResponse`].
     OffsetDelete = 47,
+    /// [`super::DescribeClientQuotasRequest`] and [`super::DescribeClientQuotasResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeClientQuotas = 48,
+    /// [`super::AlterClientQuotasRequest`] and [`super::AlterClientQuotasResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterClientQuotas = 49,
+    /// [`super::DescribeUserScramCredentialsRequest`] and
+    /// [`super::DescribeUserScramCredentialsResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeUserScramCredentials = 50,
+    /// [`super::AlterUserScramCredentialsRequest`] and
+    /// [`super::AlterUserScramCredentialsResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterUserScramCredentials = 51,
+    /// [`super::VoteRequest`] and [`super::VoteResponse`].
+    #[cfg(feature = "all-messages")]
+    Vote = 52,
+    /// [`super::BeginQuorumEpochRequest`] and [`super::BeginQuorumEpochResponse`].
+    #[cfg(feature = "all-messages")]
+    BeginQuorumEpoch = 53,
+    /// [`super::EndQuorumEpochRequest`] and [`super::EndQuorumEpochResponse`].
+    #[cfg(feature = "all-messages")]
+    EndQuorumEpoch = 54,
+    /// [`super::DescribeQuorumRequest`] and [`super::DescribeQuorumResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeQuorum = 55,
+    /// [`super::AlterPartitionRequest`] and [`super::AlterPartitionResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterPartition = 56,
+    /// [`super::UpdateFeaturesRequest`] and [`super::UpdateFeaturesResponse`].
+    #[cfg(feature = "all-messages")]
+    UpdateFeatures = 57,
+    /// [`super::EnvelopeRequest`] and [`super::EnvelopeResponse`].
+    #[cfg(feature = "all-messages")]
+    Envelope = 58,
+    /// [`super::FetchSnapshotRequest`] and [`super::FetchSnapshotResponse`].
+    #[cfg(feature = "all-messages")]
+    FetchSnapshot = 59,
     /// [`super::DescribeClusterRequest`] and [`super::DescribeClusterResponse`].
     DescribeCluster = 60,
+    /// [`super::DescribeProducersRequest`] and [`super::DescribeProducersResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeProducers = 61,
+    /// [`super::BrokerRegistrationRequest`] and [`super::BrokerRegistrationResponse`].
+    #[cfg(feature = "all-messages")]
+    BrokerRegistration = 62,
+    /// [`super::BrokerHeartbeatRequest`] and [`super::BrokerHeartbeatResponse`].
+    #[cfg(feature = "all-messages")]
+    BrokerHeartbeat = 63,
+    /// [`super::UnregisterBrokerRequest`] and [`super::UnregisterBrokerResponse`].
+    #[cfg(feature = "all-messages")]
+    UnregisterBroker = 64,
+    /// [`super::DescribeTransactionsRequest`] and [`super::DescribeTransactionsResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeTransactions = 65,
+    /// [`super::ListTransactionsRequest`] and [`super::ListTransactionsResponse`].
+    #[cfg(feature = "all-messages")]
+    ListTransactions = 66,
+    /// [`super::AllocateProducerIdsRequest`] and [`super::AllocateProducerIdsResponse`].
+    #[cfg(feature = "all-messages")]
+    AllocateProducerIds = 67,
+    /// [`super::ConsumerGroupHeartbeatRequest`] and [`super::ConsumerGroupHeartbeatResponse`].
+    #[cfg(feature = "all-messages")]
+    ConsumerGroupHeartbeat = 68,
+    /// [`super::ConsumerGroupDescribeRequest`] and [`super::ConsumerGroupDescribeResponse`].
+    #[cfg(feature = "all-messages")]
+    ConsumerGroupDescribe = 69,
+    /// [`super::ControllerRegistrationRequest`] and [`super::ControllerRegistrationResponse`].
+    #[cfg(feature = "all-messages")]
+    ControllerRegistration = 70,
+    /// [`super::GetTelemetrySubscriptionsRequest`] and
+    /// [`super::GetTelemetrySubscriptionsResponse`].
+    #[cfg(feature = "all-messages")]
+    GetTelemetrySubscriptions = 71,
+    /// [`super::PushTelemetryRequest`] and [`super::PushTelemetryResponse`].
+    #[cfg(feature = "all-messages")]
+    PushTelemetry = 72,
+    /// [`super::AssignReplicasToDirsRequest`] and [`super::AssignReplicasToDirsResponse`].
+    #[cfg(feature = "all-messages")]
+    AssignReplicasToDirs = 73,
+    /// [`super::ListConfigResourcesRequest`] and [`super::ListConfigResourcesResponse`].
+    #[cfg(feature = "all-messages")]
+    ListConfigResources = 74,
     /// [`super::DescribeTopicPartitionsRequest`] and [`super::DescribeTopicPartitionsResponse`].
     DescribeTopicPartitions = 75,
+    /// [`super::ShareGroupHeartbeatRequest`] and [`super::ShareGroupHeartbeatResponse`].
+    #[cfg(feature = "all-messages")]
+    ShareGroupHeartbeat = 76,
+    /// [`super::ShareGroupDescribeRequest`] and [`super::ShareGroupDescribeResponse`].
+    #[cfg(feature = "all-messages")]
+    ShareGroupDescribe = 77,
+    /// [`super::ShareFetchRequest`] and [`super::ShareFetchResponse`].
+    #[cfg(feature = "all-messages")]
+    ShareFetch = 78,
+    /// [`super::ShareAcknowledgeRequest`] and [`super::ShareAcknowledgeResponse`].
+    #[cfg(feature = "all-messages")]
+    ShareAcknowledge = 79,
+    /// [`super::AddRaftVoterRequest`] and [`super::AddRaftVoterResponse`].
+    #[cfg(feature = "all-messages")]
+    AddRaftVoter = 80,
+    /// [`super::RemoveRaftVoterRequest`] and [`super::RemoveRaftVoterResponse`].
+    #[cfg(feature = "all-messages")]
+    RemoveRaftVoter = 81,
+    /// [`super::UpdateRaftVoterRequest`] and [`super::UpdateRaftVoterResponse`].
+    #[cfg(feature = "all-messages")]
+    UpdateRaftVoter = 82,
+    /// [`super::InitializeShareGroupStateRequest`] and
+    /// [`super::InitializeShareGroupStateResponse`].
+    #[cfg(feature = "all-messages")]
+    InitializeShareGroupState = 83,
+    /// [`super::ReadShareGroupStateRequest`] and [`super::ReadShareGroupStateResponse`].
+    #[cfg(feature = "all-messages")]
+    ReadShareGroupState = 84,
+    /// [`super::WriteShareGroupStateRequest`] and [`super::WriteShareGroupStateResponse`].
+    #[cfg(feature = "all-messages")]
+    WriteShareGroupState = 85,
+    /// [`super::DeleteShareGroupStateRequest`] and [`super::DeleteShareGroupStateResponse`].
+    #[cfg(feature = "all-messages")]
+    DeleteShareGroupState = 86,
+    /// [`super::ReadShareGroupStateSummaryRequest`] and
+    /// [`super::ReadShareGroupStateSummaryResponse`].
+    #[cfg(feature = "all-messages")]
+    ReadShareGroupStateSummary = 87,
+    /// [`super::StreamsGroupHeartbeatRequest`] and [`super::StreamsGroupHeartbeatResponse`].
+    #[cfg(feature = "all-messages")]
+    StreamsGroupHeartbeat = 88,
+    /// [`super::StreamsGroupDescribeRequest`] and [`super::StreamsGroupDescribeResponse`].
+    #[cfg(feature = "all-messages")]
+    StreamsGroupDescribe = 89,
+    /// [`super::DescribeShareGroupOffsetsRequest`] and
+    /// [`super::DescribeShareGroupOffsetsResponse`].
+    #[cfg(feature = "all-messages")]
+    DescribeShareGroupOffsets = 90,
+    /// [`super::AlterShareGroupOffsetsRequest`] and [`super::AlterShareGroupOffsetsResponse`].
+    #[cfg(feature = "all-messages")]
+    AlterShareGroupOffsets = 91,
+    /// [`super::DeleteShareGroupOffsetsRequest`] and [`super::DeleteShareGroupOffsetsResponse`].
+    #[cfg(feature = "all-messages")]
+    DeleteShareGroupOffsets = 92,
+    /// [`super::StreamsGroupTopologyDescriptionUpdateRequest`] and
+    /// [`super::StreamsGroupTopologyDescriptionUpdateResponse`].
+    #[cfg(feature = "all-messages")]
+    StreamsGroupTopologyDescriptionUpdate = 93,
+    /// [`super::UnregisterControllerRequest`] and [`super::UnregisterControllerResponse`].
+    #[cfg(feature = "all-messages")]
+    UnregisterController = 94,
 }
 
 impl ApiKey {
@@ -97,6 +319,14 @@ impl ApiKey {
         Self::Fetch,
         Self::ListOffsets,
         Self::Metadata,
+        #[cfg(feature = "all-messages")]
+        Self::LeaderAndIsr,
+        #[cfg(feature = "all-messages")]
+        Self::StopReplica,
+        #[cfg(feature = "all-messages")]
+        Self::UpdateMetadata,
+        #[cfg(feature = "all-messages")]
+        Self::ControlledShutdown,
         Self::OffsetCommit,
         Self::OffsetFetch,
         Self::FindCoordinator,
@@ -113,16 +343,138 @@ impl ApiKey {
         Self::DeleteRecords,
         Self::InitProducerId,
         Self::OffsetForLeaderEpoch,
+        #[cfg(feature = "all-messages")]
+        Self::AddPartitionsToTxn,
+        #[cfg(feature = "all-messages")]
+        Self::AddOffsetsToTxn,
+        #[cfg(feature = "all-messages")]
+        Self::EndTxn,
+        #[cfg(feature = "all-messages")]
+        Self::WriteTxnMarkers,
+        #[cfg(feature = "all-messages")]
+        Self::TxnOffsetCommit,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeAcls,
+        #[cfg(feature = "all-messages")]
+        Self::CreateAcls,
+        #[cfg(feature = "all-messages")]
+        Self::DeleteAcls,
         Self::DescribeConfigs,
         Self::AlterConfigs,
+        #[cfg(feature = "all-messages")]
+        Self::AlterReplicaLogDirs,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeLogDirs,
         Self::SaslAuthenticate,
         Self::CreatePartitions,
+        #[cfg(feature = "all-messages")]
+        Self::CreateDelegationToken,
+        #[cfg(feature = "all-messages")]
+        Self::RenewDelegationToken,
+        #[cfg(feature = "all-messages")]
+        Self::ExpireDelegationToken,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeDelegationToken,
         Self::DeleteGroups,
         Self::ElectLeaders,
         Self::IncrementalAlterConfigs,
+        #[cfg(feature = "all-messages")]
+        Self::AlterPartitionReassignments,
+        #[cfg(feature = "all-messages")]
+        Self::ListPartitionReassignments,
         Self::OffsetDelete,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeClientQuotas,
+        #[cfg(feature = "all-messages")]
+        Self::AlterClientQuotas,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeUserScramCredentials,
+        #[cfg(feature = "all-messages")]
+        Self::AlterUserScramCredentials,
+        #[cfg(feature = "all-messages")]
+        Self::Vote,
+        #[cfg(feature = "all-messages")]
+        Self::BeginQuorumEpoch,
+        #[cfg(feature = "all-messages")]
+        Self::EndQuorumEpoch,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeQuorum,
+        #[cfg(feature = "all-messages")]
+        Self::AlterPartition,
+        #[cfg(feature = "all-messages")]
+        Self::UpdateFeatures,
+        #[cfg(feature = "all-messages")]
+        Self::Envelope,
+        #[cfg(feature = "all-messages")]
+        Self::FetchSnapshot,
         Self::DescribeCluster,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeProducers,
+        #[cfg(feature = "all-messages")]
+        Self::BrokerRegistration,
+        #[cfg(feature = "all-messages")]
+        Self::BrokerHeartbeat,
+        #[cfg(feature = "all-messages")]
+        Self::UnregisterBroker,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeTransactions,
+        #[cfg(feature = "all-messages")]
+        Self::ListTransactions,
+        #[cfg(feature = "all-messages")]
+        Self::AllocateProducerIds,
+        #[cfg(feature = "all-messages")]
+        Self::ConsumerGroupHeartbeat,
+        #[cfg(feature = "all-messages")]
+        Self::ConsumerGroupDescribe,
+        #[cfg(feature = "all-messages")]
+        Self::ControllerRegistration,
+        #[cfg(feature = "all-messages")]
+        Self::GetTelemetrySubscriptions,
+        #[cfg(feature = "all-messages")]
+        Self::PushTelemetry,
+        #[cfg(feature = "all-messages")]
+        Self::AssignReplicasToDirs,
+        #[cfg(feature = "all-messages")]
+        Self::ListConfigResources,
         Self::DescribeTopicPartitions,
+        #[cfg(feature = "all-messages")]
+        Self::ShareGroupHeartbeat,
+        #[cfg(feature = "all-messages")]
+        Self::ShareGroupDescribe,
+        #[cfg(feature = "all-messages")]
+        Self::ShareFetch,
+        #[cfg(feature = "all-messages")]
+        Self::ShareAcknowledge,
+        #[cfg(feature = "all-messages")]
+        Self::AddRaftVoter,
+        #[cfg(feature = "all-messages")]
+        Self::RemoveRaftVoter,
+        #[cfg(feature = "all-messages")]
+        Self::UpdateRaftVoter,
+        #[cfg(feature = "all-messages")]
+        Self::InitializeShareGroupState,
+        #[cfg(feature = "all-messages")]
+        Self::ReadShareGroupState,
+        #[cfg(feature = "all-messages")]
+        Self::WriteShareGroupState,
+        #[cfg(feature = "all-messages")]
+        Self::DeleteShareGroupState,
+        #[cfg(feature = "all-messages")]
+        Self::ReadShareGroupStateSummary,
+        #[cfg(feature = "all-messages")]
+        Self::StreamsGroupHeartbeat,
+        #[cfg(feature = "all-messages")]
+        Self::StreamsGroupDescribe,
+        #[cfg(feature = "all-messages")]
+        Self::DescribeShareGroupOffsets,
+        #[cfg(feature = "all-messages")]
+        Self::AlterShareGroupOffsets,
+        #[cfg(feature = "all-messages")]
+        Self::DeleteShareGroupOffsets,
+        #[cfg(feature = "all-messages")]
+        Self::StreamsGroupTopologyDescriptionUpdate,
+        #[cfg(feature = "all-messages")]
+        Self::UnregisterController,
     ];
 
     /// The API of this number, if this crate has it.
@@ -132,6 +484,14 @@ impl ApiKey {
             1 => Self::Fetch,
             2 => Self::ListOffsets,
             3 => Self::Metadata,
+            #[cfg(feature = "all-messages")]
+            4 => Self::LeaderAndIsr,
+            #[cfg(feature = "all-messages")]
+            5 => Self::StopReplica,
+            #[cfg(feature = "all-messages")]
+            6 => Self::UpdateMetadata,
+            #[cfg(feature = "all-messages")]
+            7 => Self::ControlledShutdown,
             8 => Self::OffsetCommit,
             9 => Self::OffsetFetch,
             10 => Self::FindCoordinator,
@@ -148,16 +508,138 @@ impl ApiKey {
             21 => Self::DeleteRecords,
             22 => Self::InitProducerId,
             23 => Self::OffsetForLeaderEpoch,
+            #[cfg(feature = "all-messages")]
+            24 => Self::AddPartitionsToTxn,
+            #[cfg(feature = "all-messages")]
+            25 => Self::AddOffsetsToTxn,
+            #[cfg(feature = "all-messages")]
+            26 => Self::EndTxn,
+            #[cfg(feature = "all-messages")]
+            27 => Self::WriteTxnMarkers,
+            #[cfg(feature = "all-messages")]
+            28 => Self::TxnOffsetCommit,
+            #[cfg(feature = "all-messages")]
+            29 => Self::DescribeAcls,
+            #[cfg(feature = "all-messages")]
+            30 => Self::CreateAcls,
+            #[cfg(feature = "all-messages")]
+            31 => Self::DeleteAcls,
             32 => Self::DescribeConfigs,
             33 => Self::AlterConfigs,
+            #[cfg(feature = "all-messages")]
+            34 => Self::AlterReplicaLogDirs,
+            #[cfg(feature = "all-messages")]
+            35 => Self::DescribeLogDirs,
             36 => Self::SaslAuthenticate,
             37 => Self::CreatePartitions,
+            #[cfg(feature = "all-messages")]
+            38 => Self::CreateDelegationToken,
+            #[cfg(feature = "all-messages")]
+            39 => Self::RenewDelegationToken,
+            #[cfg(feature = "all-messages")]
+            40 => Self::ExpireDelegationToken,
+            #[cfg(feature = "all-messages")]
+            41 => Self::DescribeDelegationToken,
             42 => Self::DeleteGroups,
             43 => Self::ElectLeaders,
             44 => Self::IncrementalAlterConfigs,
+            #[cfg(feature = "all-messages")]
+            45 => Self::AlterPartitionReassignments,
+            #[cfg(feature = "all-messages")]
+            46 => Self::ListPartitionReassignments,
             47 => Self::OffsetDelete,
+            #[cfg(feature = "all-messages")]
+            48 => Self::DescribeClientQuotas,
+            #[cfg(feature = "all-messages")]
+            49 => Self::AlterClientQuotas,
+            #[cfg(feature = "all-messages")]
+            50 => Self::DescribeUserScramCredentials,
+            #[cfg(feature = "all-messages")]
+            51 => Self::AlterUserScramCredentials,
+            #[cfg(feature = "all-messages")]
+            52 => Self::Vote,
+            #[cfg(feature = "all-messages")]
+            53 => Self::BeginQuorumEpoch,
+            #[cfg(feature = "all-messages")]
+            54 => Self::EndQuorumEpoch,
+            #[cfg(feature = "all-messages")]
+            55 => Self::DescribeQuorum,
+            #[cfg(feature = "all-messages")]
+            56 => Self::AlterPartition,
+            #[cfg(feature = "all-messages")]
+            57 => Self::UpdateFeatures,
+            #[cfg(feature = "all-messages")]
+            58 => Self::Envelope,
+            #[cfg(feature = "all-messages")]
+            59 => Self::FetchSnapshot,
             60 => Self::DescribeCluster,
+            #[cfg(feature = "all-messages")]
+            61 => Self::DescribeProducers,
+            #[cfg(feature = "all-messages")]
+            62 => Self::BrokerRegistration,
+            #[cfg(feature = "all-messages")]
+            63 => Self::BrokerHeartbeat,
+            #[cfg(feature = "all-messages")]
+            64 => Self::UnregisterBroker,
+            #[cfg(feature = "all-messages")]
+            65 => Self::DescribeTransactions,
+            #[cfg(feature = "all-messages")]
+            66 => Self::ListTransactions,
+            #[cfg(feature = "all-messages")]
+            67 => Self::AllocateProducerIds,
+            #[cfg(feature = "all-messages")]
+            68 => Self::ConsumerGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            69 => Self::ConsumerGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            70 => Self::ControllerRegistration,
+            #[cfg(feature = "all-messages")]
+            71 => Self::GetTelemetrySubscriptions,
+            #[cfg(feature = "all-messages")]
+            72 => Self::PushTelemetry,
+            #[cfg(feature = "all-messages")]
+            73 => Self::AssignReplicasToDirs,
+            #[cfg(feature = "all-messages")]
+            74 => Self::ListConfigResources,
             75 => Self::DescribeTopicPartitions,
+            #[cfg(feature = "all-messages")]
+            76 => Self::ShareGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            77 => Self::ShareGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            78 => Self::ShareFetch,
+            #[cfg(feature = "all-messages")]
+            79 => Self::ShareAcknowledge,
+            #[cfg(feature = "all-messages")]
+            80 => Self::AddRaftVoter,
+            #[cfg(feature = "all-messages")]
+            81 => Self::RemoveRaftVoter,
+            #[cfg(feature = "all-messages")]
+            82 => Self::UpdateRaftVoter,
+            #[cfg(feature = "all-messages")]
+            83 => Self::InitializeShareGroupState,
+            #[cfg(feature = "all-messages")]
+            84 => Self::ReadShareGroupState,
+            #[cfg(feature = "all-messages")]
+            85 => Self::WriteShareGroupState,
+            #[cfg(feature = "all-messages")]
+            86 => Self::DeleteShareGroupState,
+            #[cfg(feature = "all-messages")]
+            87 => Self::ReadShareGroupStateSummary,
+            #[cfg(feature = "all-messages")]
+            88 => Self::StreamsGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            89 => Self::StreamsGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            90 => Self::DescribeShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            91 => Self::AlterShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            92 => Self::DeleteShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            93 => Self::StreamsGroupTopologyDescriptionUpdate,
+            #[cfg(feature = "all-messages")]
+            94 => Self::UnregisterController,
             _ => return None,
         })
     }
@@ -174,6 +656,14 @@ impl ApiKey {
             Self::Fetch => "Fetch",
             Self::ListOffsets => "ListOffsets",
             Self::Metadata => "Metadata",
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => "LeaderAndIsr",
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => "StopReplica",
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => "UpdateMetadata",
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => "ControlledShutdown",
             Self::OffsetCommit => "OffsetCommit",
             Self::OffsetFetch => "OffsetFetch",
             Self::FindCoordinator => "FindCoordinator",
@@ -190,28 +680,158 @@ impl ApiKey {
             Self::DeleteRecords => "DeleteRecords",
             Self::InitProducerId => "InitProducerId",
             Self::OffsetForLeaderEpoch => "OffsetForLeaderEpoch",
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => "AddPartitionsToTxn",
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => "AddOffsetsToTxn",
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => "EndTxn",
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => "WriteTxnMarkers",
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => "TxnOffsetCommit",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => "DescribeAcls",
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => "CreateAcls",
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => "DeleteAcls",
             Self::DescribeConfigs => "DescribeConfigs",
             Self::AlterConfigs => "AlterConfigs",
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => "AlterReplicaLogDirs",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => "DescribeLogDirs",
             Self::SaslAuthenticate => "SaslAuthenticate",
             Self::CreatePartitions => "CreatePartitions",
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => "CreateDelegationToken",
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => "RenewDelegationToken",
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => "ExpireDelegationToken",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => "DescribeDelegationToken",
             Self::DeleteGroups => "DeleteGroups",
             Self::ElectLeaders => "ElectLeaders",
             Self::IncrementalAlterConfigs => "IncrementalAlterConfigs",
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => "AlterPartitionReassignments",
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => "ListPartitionReassignments",
             Self::OffsetDelete => "OffsetDelete",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => "DescribeClientQuotas",
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => "AlterClientQuotas",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => "DescribeUserScramCredentials",
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => "AlterUserScramCredentials",
+            #[cfg(feature = "all-messages")]
+            Self::Vote => "Vote",
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => "BeginQuorumEpoch",
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => "EndQuorumEpoch",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => "DescribeQuorum",
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => "AlterPartition",
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => "UpdateFeatures",
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => "Envelope",
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => "FetchSnapshot",
             Self::DescribeCluster => "DescribeCluster",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => "DescribeProducers",
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => "BrokerRegistration",
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => "BrokerHeartbeat",
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => "UnregisterBroker",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => "DescribeTransactions",
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => "ListTransactions",
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => "AllocateProducerIds",
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => "ConsumerGroupHeartbeat",
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => "ConsumerGroupDescribe",
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => "ControllerRegistration",
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => "GetTelemetrySubscriptions",
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => "PushTelemetry",
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => "AssignReplicasToDirs",
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => "ListConfigResources",
             Self::DescribeTopicPartitions => "DescribeTopicPartitions",
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => "ShareGroupHeartbeat",
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => "ShareGroupDescribe",
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => "ShareFetch",
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => "ShareAcknowledge",
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => "AddRaftVoter",
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => "RemoveRaftVoter",
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => "UpdateRaftVoter",
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => "InitializeShareGroupState",
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => "ReadShareGroupState",
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => "WriteShareGroupState",
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => "DeleteShareGroupState",
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => "ReadShareGroupStateSummary",
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => "StreamsGroupHeartbeat",
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => "StreamsGroupDescribe",
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => "DescribeShareGroupOffsets",
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => "AlterShareGroupOffsets",
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => "DeleteShareGroupOffsets",
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => "StreamsGroupTopologyDescriptionUpdate",
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => "UnregisterController",
         }
     }
 
-    /// The versions that the schema describes, an unstable latest one included.
+    /// The versions that the schema describes: those of all releases, and unstable ones.
     pub fn valid_versions(self) -> RangeInclusive<i16> {
         match self {
-            Self::Produce => 3..=13,
-            Self::Fetch => 4..=18,
-            Self::ListOffsets => 1..=11,
+            Self::Produce => 0..=13,
+            Self::Fetch => 0..=18,
+            Self::ListOffsets => 0..=11,
             Self::Metadata => 0..=13,
-            Self::OffsetCommit => 2..=10,
-            Self::OffsetFetch => 1..=10,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => 0..=7,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => 0..=8,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => 0..=3,
+            Self::OffsetCommit => 0..=10,
+            Self::OffsetFetch => 0..=10,
             Self::FindCoordinator => 0..=6,
             Self::JoinGroup => 0..=9,
             Self::Heartbeat => 0..=4,
@@ -220,32 +840,163 @@ impl ApiKey {
             Self::DescribeGroups => 0..=6,
             Self::ListGroups => 0..=5,
             Self::SaslHandshake => 0..=1,
-            Self::ApiVersions => 0..=4,
-            Self::CreateTopics => 2..=7,
-            Self::DeleteTopics => 1..=6,
+            Self::ApiVersions => 0..=5,
+            Self::CreateTopics => 0..=7,
+            Self::DeleteTopics => 0..=6,
             Self::DeleteRecords => 0..=2,
             Self::InitProducerId => 0..=6,
-            Self::OffsetForLeaderEpoch => 2..=4,
-            Self::DescribeConfigs => 1..=4,
+            Self::OffsetForLeaderEpoch => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => 0..=5,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => 0..=5,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => 0..=6,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => 0..=3,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => 0..=3,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => 0..=3,
+            Self::DescribeConfigs => 0..=4,
             Self::AlterConfigs => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => 0..=5,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
-            Self::DeleteGroups => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => 0..=3,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => 0..=3,
+            Self::DeleteGroups => 0..=3,
             Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => 0..=0,
             Self::OffsetDelete => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::Vote => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => 0..=3,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => 0..=1,
             Self::DescribeCluster => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => 0..=1,
             Self::DescribeTopicPartitions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => 0..=0,
         }
     }
 
-    /// The versions that are released: what is offered and used unless asked otherwise.
+    /// The released versions of Apache Kafka 4.3, or of the nearest release that has the API:
+    /// what is offered and used unless asked otherwise.
     pub fn stable_versions(self) -> RangeInclusive<i16> {
         match self {
             Self::Produce => 3..=13,
             Self::Fetch => 4..=18,
             Self::ListOffsets => 1..=11,
             Self::Metadata => 0..=13,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => 0..=7,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => 0..=8,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => 0..=3,
             Self::OffsetCommit => 2..=10,
             Self::OffsetFetch => 1..=10,
             Self::FindCoordinator => 0..=6,
@@ -262,17 +1013,517 @@ impl ApiKey {
             Self::DeleteRecords => 0..=2,
             Self::InitProducerId => 0..=5,
             Self::OffsetForLeaderEpoch => 2..=4,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => 0..=5,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => 0..=5,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => 0..=5,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => 1..=3,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => 1..=3,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => 1..=3,
             Self::DescribeConfigs => 1..=4,
             Self::AlterConfigs => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => 1..=5,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => 1..=3,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => 1..=3,
             Self::DeleteGroups => 0..=2,
             Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => 0..=0,
             Self::OffsetDelete => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::Vote => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => 2..=3,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => 0..=1,
             Self::DescribeCluster => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => 0..=4,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => 0..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => 0..=1,
             Self::DescribeTopicPartitions => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => 1..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => 1..=1,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => 1..=2,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => 0..=1,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => 0..=0,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => 0..=0,
         }
+    }
+
+    /// The released versions of a release of Apache Kafka; none where it does not have the API, or
+    /// only as unstable.
+    pub fn released_versions(self, release: Release) -> Option<RangeInclusive<i16>> {
+        let versions: [Option<(i16, i16)>; 6] = match self {
+            Self::Produce => [
+                Some((0, 11)),
+                Some((3, 12)),
+                Some((3, 13)),
+                Some((3, 13)),
+                Some((3, 13)),
+                Some((3, 13)),
+            ],
+            Self::Fetch => [
+                Some((0, 17)),
+                Some((4, 17)),
+                Some((4, 18)),
+                Some((4, 18)),
+                Some((4, 18)),
+                Some((4, 18)),
+            ],
+            Self::ListOffsets => [
+                Some((0, 9)),
+                Some((1, 10)),
+                Some((1, 10)),
+                Some((1, 11)),
+                Some((1, 11)),
+                Some((1, 11)),
+            ],
+            Self::Metadata => [
+                Some((0, 12)),
+                Some((0, 13)),
+                Some((0, 13)),
+                Some((0, 13)),
+                Some((0, 13)),
+                Some((0, 13)),
+            ],
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => [Some((0, 7)), None, None, None, None, None],
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => [Some((0, 4)), None, None, None, None, None],
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => [Some((0, 8)), None, None, None, None, None],
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => [Some((0, 3)), None, None, None, None, None],
+            Self::OffsetCommit => [
+                Some((0, 9)),
+                Some((2, 9)),
+                Some((2, 9)),
+                Some((2, 10)),
+                Some((2, 10)),
+                Some((2, 10)),
+            ],
+            Self::OffsetFetch => [
+                Some((0, 9)),
+                Some((1, 9)),
+                Some((1, 9)),
+                Some((1, 10)),
+                Some((1, 10)),
+                Some((1, 10)),
+            ],
+            Self::FindCoordinator => {
+                [Some((0, 6)), Some((0, 6)), Some((0, 6)), Some((0, 6)), Some((0, 6)), Some((0, 6))]
+            }
+            Self::JoinGroup => {
+                [Some((0, 9)), Some((0, 9)), Some((0, 9)), Some((0, 9)), Some((0, 9)), Some((0, 9))]
+            }
+            Self::Heartbeat => {
+                [Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4))]
+            }
+            Self::LeaveGroup => {
+                [Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            Self::SyncGroup => {
+                [Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            Self::DescribeGroups => {
+                [Some((0, 5)), Some((0, 6)), Some((0, 6)), Some((0, 6)), Some((0, 6)), Some((0, 6))]
+            }
+            Self::ListGroups => {
+                [Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            Self::SaslHandshake => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            Self::ApiVersions => {
+                [Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 5))]
+            }
+            Self::CreateTopics => {
+                [Some((0, 7)), Some((2, 7)), Some((2, 7)), Some((2, 7)), Some((2, 7)), Some((2, 7))]
+            }
+            Self::DeleteTopics => {
+                [Some((0, 6)), Some((1, 6)), Some((1, 6)), Some((1, 6)), Some((1, 6)), Some((1, 6))]
+            }
+            Self::DeleteRecords => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            Self::InitProducerId => {
+                [Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            Self::OffsetForLeaderEpoch => {
+                [Some((0, 4)), Some((2, 4)), Some((2, 4)), Some((2, 4)), Some((2, 4)), Some((2, 4))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => {
+                [Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => {
+                [Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => {
+                [Some((0, 4)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => {
+                [Some((0, 1)), Some((1, 1)), Some((1, 1)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => {
+                [Some((0, 4)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 5)), Some((0, 6))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => {
+                [Some((0, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => {
+                [Some((0, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => {
+                [Some((0, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3))]
+            }
+            Self::DescribeConfigs => {
+                [Some((0, 4)), Some((1, 4)), Some((1, 4)), Some((1, 4)), Some((1, 4)), Some((1, 4))]
+            }
+            Self::AlterConfigs => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => {
+                [Some((0, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => {
+                [Some((0, 4)), Some((1, 4)), Some((1, 4)), Some((1, 4)), Some((1, 5)), Some((1, 5))]
+            }
+            Self::SaslAuthenticate => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            Self::CreatePartitions => {
+                [Some((0, 3)), Some((0, 3)), Some((0, 3)), Some((0, 3)), Some((0, 3)), Some((0, 3))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => {
+                [Some((0, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => {
+                [Some((0, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => {
+                [Some((0, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => {
+                [Some((0, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3)), Some((1, 3))]
+            }
+            Self::DeleteGroups => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 3))]
+            }
+            Self::ElectLeaders => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            Self::IncrementalAlterConfigs => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            Self::OffsetDelete => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::Vote => {
+                [Some((0, 1)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => {
+                [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => {
+                [Some((0, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => {
+                [Some((0, 1)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            Self::DescribeCluster => {
+                [Some((0, 1)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => {
+                [Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4)), Some((0, 4))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => {
+                [Some((0, 1)), Some((0, 1)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => {
+                [Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => {
+                [Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            Self::DescribeTopicPartitions => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => {
+                [None, None, Some((1, 1)), Some((1, 1)), Some((1, 1)), Some((1, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => {
+                [None, None, Some((1, 1)), Some((1, 1)), Some((1, 1)), Some((1, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => {
+                [None, None, Some((1, 1)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => {
+                [None, None, Some((1, 1)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => {
+                [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => {
+                [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => {
+                [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => {
+                [None, None, Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => {
+                [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => {
+                [None, None, Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => {
+                [None, None, None, Some((0, 0)), Some((0, 0)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => {
+                [None, None, None, Some((0, 0)), Some((0, 0)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => {
+                [None, None, Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => {
+                [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => {
+                [None, None, Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => {
+                [None, None, None, None, None, Some((0, 0))]
+            }
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => [None, None, None, None, None, Some((0, 0))],
+        };
+        versions[release as usize].map(|(first, last)| first..=last)
     }
 
     /// The first flexible version (compact lengths and tagged fields), if there is one.
@@ -282,6 +1533,14 @@ impl ApiKey {
             Self::Fetch => Some(12),
             Self::ListOffsets => Some(6),
             Self::Metadata => Some(9),
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => Some(4),
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => Some(6),
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => Some(3),
             Self::OffsetCommit => Some(8),
             Self::OffsetFetch => Some(6),
             Self::FindCoordinator => Some(3),
@@ -298,16 +1557,138 @@ impl ApiKey {
             Self::DeleteRecords => Some(2),
             Self::InitProducerId => Some(2),
             Self::OffsetForLeaderEpoch => Some(4),
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => Some(3),
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => Some(3),
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => Some(3),
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => Some(3),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => Some(2),
             Self::DescribeConfigs => Some(4),
             Self::AlterConfigs => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => Some(2),
             Self::SaslAuthenticate => Some(2),
             Self::CreatePartitions => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => Some(2),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => Some(2),
             Self::DeleteGroups => Some(2),
             Self::ElectLeaders => Some(2),
             Self::IncrementalAlterConfigs => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => Some(0),
             Self::OffsetDelete => None,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::Vote => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => Some(0),
             Self::DescribeCluster => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => Some(0),
             Self::DescribeTopicPartitions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => Some(0),
         }
     }
 
@@ -328,6 +1709,14 @@ impl ApiKey {
             Self::Fetch => Route::PartitionLeader,
             Self::ListOffsets => Route::PartitionLeader,
             Self::Metadata => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => Route::Controller,
             Self::OffsetCommit => Route::GroupCoordinator,
             Self::OffsetFetch => Route::GroupCoordinator,
             Self::FindCoordinator => Route::AnyBroker,
@@ -344,16 +1733,138 @@ impl ApiKey {
             Self::DeleteRecords => Route::PartitionLeader,
             Self::InitProducerId => Route::TransactionCoordinator,
             Self::OffsetForLeaderEpoch => Route::PartitionLeader,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => Route::TransactionCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => Route::TransactionCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => Route::TransactionCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => Route::PartitionLeader,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => Route::Controller,
             Self::DescribeConfigs => Route::ResourceBroker,
             Self::AlterConfigs => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => Route::ResourceBroker,
             Self::SaslAuthenticate => Route::Connection,
             Self::CreatePartitions => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => Route::AnyBroker,
             Self::DeleteGroups => Route::GroupCoordinator,
             Self::ElectLeaders => Route::Controller,
             Self::IncrementalAlterConfigs => Route::ResourceBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => Route::Controller,
             Self::OffsetDelete => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::Vote => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => Route::Controller,
             Self::DescribeCluster => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => Route::PartitionLeader,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => Route::TransactionCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => Route::AnyBroker,
             Self::DescribeTopicPartitions => Route::AnyBroker,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => Route::PartitionLeader,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => Route::PartitionLeader,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => Route::Controller,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => Route::GroupCoordinator,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => Route::Controller,
         }
     }
 
@@ -365,6 +1876,14 @@ impl ApiKey {
             Self::Fetch => Some(8),
             Self::ListOffsets => Some(3),
             Self::Metadata => Some(6),
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr => None,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica => None,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata => None,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown => None,
             Self::OffsetCommit => Some(4),
             Self::OffsetFetch => Some(4),
             Self::FindCoordinator => Some(2),
@@ -381,21 +1900,147 @@ impl ApiKey {
             Self::DeleteRecords => Some(1),
             Self::InitProducerId => Some(1),
             Self::OffsetForLeaderEpoch => None,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers => None,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls => Some(1),
             Self::DescribeConfigs => Some(2),
             Self::AlterConfigs => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs => Some(1),
             Self::SaslAuthenticate => None,
             Self::CreatePartitions => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken => Some(1),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken => Some(1),
             Self::DeleteGroups => Some(1),
             Self::ElectLeaders => Some(0),
             Self::IncrementalAlterConfigs => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments => Some(0),
             Self::OffsetDelete => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::Vote => None,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch => None,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch => None,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum => None,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition => None,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::Envelope => None,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot => None,
             Self::DescribeCluster => None,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration => None,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat => None,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources => Some(0),
             Self::DescribeTopicPartitions => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState => None,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState => None,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState => None,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState => None,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary => None,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate => Some(0),
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController => Some(0),
         }
     }
 
     /// The version of the request header in front of this API's request of that version.
     pub fn request_header_version(self, version: i16) -> i16 {
+        #[cfg(feature = "all-messages")]
+        if self == Self::ControlledShutdown && (0..=0).contains(&version) {
+            return 0;
+        }
         if self.is_flexible(version) {
             return 2;
         }

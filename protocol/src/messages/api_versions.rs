@@ -7,6 +7,7 @@
 //! reason the response header never has tagged fields.
 //!
 //! - API key 18, served by: broker, controller.
+//! - Versions 5 are there since Apache Kafka 4.4.
 //!
 //! # Versions
 //!
@@ -16,6 +17,8 @@
 //!   header 0. Adds the client's software and the tagged features.
 //! - Version 4 (KAFKA-17011): Same bytes. The response may list features whose smallest
 //!   version is 0; version 3 leaves them out.
+//! - Version 5 (KIP-1242): Adds the cluster and node that the client means. A node that is
+//!   another one answers `REBOOTSTRAP_REQUIRED`.
 //!
 //! # Errors
 //!
@@ -23,14 +26,16 @@
 //!   that of version 0.
 //! - `INVALID_REQUEST` (versions 3+): The software's name or version is empty or has
 //!   characters other than letters, digits, `.` and `-`.
+//! - `REBOOTSTRAP_REQUIRED` (versions 5+): The node is not of the cluster, or not the node,
+//!   that the client means.
 
 use crate::wire::prelude::*;
 
 /// Up to version 2 it has no body.
 ///
-/// Versions 0-4, flexible from 3.
+/// Versions 0-5, flexible from 3.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=4, flexible = 3..)]
+#[wire(versions = 0..=5, flexible = 3..)]
 pub struct ApiVersionsRequest {
     /// The name of the client library: it begins and ends with a letter or digit, and has `.` and
     /// `-` in between.
@@ -39,6 +44,14 @@ pub struct ApiVersionsRequest {
     /// The version of the client library, of the same form.
     #[wire(versions = 3.., ignorable)]
     pub client_software_version: String,
+    /// The cluster that the client means, or null where it does not know.
+    #[wire(versions = 5.., nullable = 5.., default = null, ignorable)]
+    pub cluster_id: Option<String>,
+    /// The node that the client means.
+    ///
+    /// - `-1`: unknown
+    #[wire(versions = 5.., default = -1, ignorable)]
+    pub node_id: i32,
     /// Tagged fields that the schema does not know, as they came.
     #[wire(unknown)]
     pub unknown_tagged_fields: UnknownTags,
@@ -46,9 +59,9 @@ pub struct ApiVersionsRequest {
 
 /// What a broker offers does not depend on who asks; before authentication it is the same.
 ///
-/// Versions 0-4, flexible from 3.
+/// Versions 0-5, flexible from 3.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=4, flexible = 3..)]
+#[wire(versions = 0..=5, flexible = 3..)]
 pub struct ApiVersionsResponse {
     /// 0, or `UNSUPPORTED_VERSION`.
     #[wire(versions = 0..)]
@@ -81,7 +94,7 @@ pub struct ApiVersionsResponse {
 
 /// An element of [`ApiVersionsResponse::api_keys`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=4, flexible = 3..)]
+#[wire(versions = 0..=5, flexible = 3..)]
 pub struct ApiVersion {
     /// The API's number.
     #[wire(versions = 0..)]
@@ -99,7 +112,7 @@ pub struct ApiVersion {
 
 /// An element of [`ApiVersionsResponse::supported_features`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=4, flexible = 3..)]
+#[wire(versions = 3..=5, flexible = 3..)]
 pub struct SupportedFeatureKey {
     /// The feature's name.
     #[wire(versions = 3..)]
@@ -117,7 +130,7 @@ pub struct SupportedFeatureKey {
 
 /// An element of [`ApiVersionsResponse::finalized_features`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=4, flexible = 3..)]
+#[wire(versions = 3..=5, flexible = 3..)]
 pub struct FinalizedFeatureKey {
     /// The feature's name.
     #[wire(versions = 3..)]

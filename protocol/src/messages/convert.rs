@@ -11,36 +11,246 @@ use std::fmt;
 
 /// The names of all messages.
 pub const NAMES: &[&str] = &[
+    #[cfg(feature = "all-messages")]
+    "AbortTransactionRecord",
+    #[cfg(feature = "all-messages")]
+    "AbortedTxn",
+    #[cfg(feature = "all-messages")]
+    "AccessControlEntryRecord",
+    #[cfg(feature = "all-messages")]
+    "AddOffsetsToTxnRequest",
+    #[cfg(feature = "all-messages")]
+    "AddOffsetsToTxnResponse",
+    #[cfg(feature = "all-messages")]
+    "AddPartitionsToTxnRequest",
+    #[cfg(feature = "all-messages")]
+    "AddPartitionsToTxnResponse",
+    #[cfg(feature = "all-messages")]
+    "AddRaftVoterRequest",
+    #[cfg(feature = "all-messages")]
+    "AddRaftVoterResponse",
+    #[cfg(feature = "all-messages")]
+    "AllocateProducerIdsRequest",
+    #[cfg(feature = "all-messages")]
+    "AllocateProducerIdsResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterClientQuotasRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterClientQuotasResponse",
     "AlterConfigsRequest",
     "AlterConfigsResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterPartitionReassignmentsRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterPartitionReassignmentsResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterPartitionRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterPartitionResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterReplicaLogDirsRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterReplicaLogDirsResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterShareGroupOffsetsRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterShareGroupOffsetsResponse",
+    #[cfg(feature = "all-messages")]
+    "AlterUserScramCredentialsRequest",
+    #[cfg(feature = "all-messages")]
+    "AlterUserScramCredentialsResponse",
     "ApiVersionsRequest",
     "ApiVersionsResponse",
+    #[cfg(feature = "all-messages")]
+    "AssignReplicasToDirsRequest",
+    #[cfg(feature = "all-messages")]
+    "AssignReplicasToDirsResponse",
+    #[cfg(feature = "all-messages")]
+    "BeginQuorumEpochRequest",
+    #[cfg(feature = "all-messages")]
+    "BeginQuorumEpochResponse",
+    #[cfg(feature = "all-messages")]
+    "BeginTransactionRecord",
+    #[cfg(feature = "all-messages")]
+    "BrokerHeartbeatRequest",
+    #[cfg(feature = "all-messages")]
+    "BrokerHeartbeatResponse",
+    #[cfg(feature = "all-messages")]
+    "BrokerRegistrationChangeRecord",
+    #[cfg(feature = "all-messages")]
+    "BrokerRegistrationRequest",
+    #[cfg(feature = "all-messages")]
+    "BrokerRegistrationResponse",
+    #[cfg(feature = "all-messages")]
+    "ClearElrRecord",
+    #[cfg(feature = "all-messages")]
+    "ClientQuotaRecord",
+    #[cfg(feature = "all-messages")]
+    "ConfigRecord",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupCurrentMemberAssignmentKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupCurrentMemberAssignmentValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupDescribeRequest",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupDescribeResponse",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupHeartbeatRequest",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupHeartbeatResponse",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupMemberMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupMemberMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupPartitionMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupPartitionMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupRegularExpressionKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupRegularExpressionValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupTargetAssignmentMemberKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupTargetAssignmentMemberValue",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupTargetAssignmentMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ConsumerGroupTargetAssignmentMetadataValue",
     "ConsumerProtocolAssignment",
     "ConsumerProtocolSubscription",
+    #[cfg(feature = "all-messages")]
+    "ControlRecordTypeSchema",
+    #[cfg(feature = "all-messages")]
+    "ControlledShutdownRequest",
+    #[cfg(feature = "all-messages")]
+    "ControlledShutdownResponse",
+    #[cfg(feature = "all-messages")]
+    "ControllerRegistrationRequest",
+    #[cfg(feature = "all-messages")]
+    "ControllerRegistrationResponse",
+    #[cfg(feature = "all-messages")]
+    "CreateAclsRequest",
+    #[cfg(feature = "all-messages")]
+    "CreateAclsResponse",
+    #[cfg(feature = "all-messages")]
+    "CreateDelegationTokenRequest",
+    #[cfg(feature = "all-messages")]
+    "CreateDelegationTokenResponse",
     "CreatePartitionsRequest",
     "CreatePartitionsResponse",
     "CreateTopicsRequest",
     "CreateTopicsResponse",
+    #[cfg(feature = "all-messages")]
+    "DefaultPrincipalData",
+    #[cfg(feature = "all-messages")]
+    "DelegationTokenRecord",
+    #[cfg(feature = "all-messages")]
+    "DeleteAclsRequest",
+    #[cfg(feature = "all-messages")]
+    "DeleteAclsResponse",
     "DeleteGroupsRequest",
     "DeleteGroupsResponse",
     "DeleteRecordsRequest",
     "DeleteRecordsResponse",
+    #[cfg(feature = "all-messages")]
+    "DeleteShareGroupOffsetsRequest",
+    #[cfg(feature = "all-messages")]
+    "DeleteShareGroupOffsetsResponse",
+    #[cfg(feature = "all-messages")]
+    "DeleteShareGroupStateRequest",
+    #[cfg(feature = "all-messages")]
+    "DeleteShareGroupStateResponse",
     "DeleteTopicsRequest",
     "DeleteTopicsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeAclsRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeAclsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeClientQuotasRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeClientQuotasResponse",
     "DescribeClusterRequest",
     "DescribeClusterResponse",
     "DescribeConfigsRequest",
     "DescribeConfigsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeDelegationTokenRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeDelegationTokenResponse",
     "DescribeGroupsRequest",
     "DescribeGroupsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeLogDirsRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeLogDirsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeProducersRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeProducersResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeQuorumRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeQuorumResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeShareGroupOffsetsRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeShareGroupOffsetsResponse",
     "DescribeTopicPartitionsRequest",
     "DescribeTopicPartitionsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeTransactionsRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeTransactionsResponse",
+    #[cfg(feature = "all-messages")]
+    "DescribeUserScramCredentialsRequest",
+    #[cfg(feature = "all-messages")]
+    "DescribeUserScramCredentialsResponse",
     "ElectLeadersRequest",
     "ElectLeadersResponse",
+    #[cfg(feature = "all-messages")]
+    "EndQuorumEpochRequest",
+    #[cfg(feature = "all-messages")]
+    "EndQuorumEpochResponse",
+    #[cfg(feature = "all-messages")]
+    "EndTransactionRecord",
+    #[cfg(feature = "all-messages")]
+    "EndTxnMarker",
+    #[cfg(feature = "all-messages")]
+    "EndTxnRequest",
+    #[cfg(feature = "all-messages")]
+    "EndTxnResponse",
+    #[cfg(feature = "all-messages")]
+    "EnvelopeRequest",
+    #[cfg(feature = "all-messages")]
+    "EnvelopeResponse",
+    #[cfg(feature = "all-messages")]
+    "ExpireDelegationTokenRequest",
+    #[cfg(feature = "all-messages")]
+    "ExpireDelegationTokenResponse",
+    #[cfg(feature = "all-messages")]
+    "FeatureLevelRecord",
+    #[cfg(feature = "all-messages")]
+    "FenceBrokerRecord",
     "FetchRequest",
     "FetchResponse",
+    #[cfg(feature = "all-messages")]
+    "FetchSnapshotRequest",
+    #[cfg(feature = "all-messages")]
+    "FetchSnapshotResponse",
     "FindCoordinatorRequest",
     "FindCoordinatorResponse",
+    #[cfg(feature = "all-messages")]
+    "GetTelemetrySubscriptionsRequest",
+    #[cfg(feature = "all-messages")]
+    "GetTelemetrySubscriptionsResponse",
     "GroupMetadataKey",
     "GroupMetadataValue",
     "HeartbeatRequest",
@@ -49,16 +259,46 @@ pub const NAMES: &[&str] = &[
     "IncrementalAlterConfigsResponse",
     "InitProducerIdRequest",
     "InitProducerIdResponse",
+    #[cfg(feature = "all-messages")]
+    "InitializeShareGroupStateRequest",
+    #[cfg(feature = "all-messages")]
+    "InitializeShareGroupStateResponse",
     "JoinGroupRequest",
     "JoinGroupResponse",
+    #[cfg(feature = "all-messages")]
+    "KRaftVersionRecord",
+    #[cfg(feature = "all-messages")]
+    "LeaderAndIsrRequest",
+    #[cfg(feature = "all-messages")]
+    "LeaderAndIsrResponse",
+    #[cfg(feature = "all-messages")]
+    "LeaderChangeMessage",
     "LeaveGroupRequest",
     "LeaveGroupResponse",
+    #[cfg(feature = "all-messages")]
+    "LegacyOffsetCommitKey",
+    #[cfg(feature = "all-messages")]
+    "LegacyOffsetCommitValue",
+    #[cfg(feature = "all-messages")]
+    "ListConfigResourcesRequest",
+    #[cfg(feature = "all-messages")]
+    "ListConfigResourcesResponse",
     "ListGroupsRequest",
     "ListGroupsResponse",
     "ListOffsetsRequest",
     "ListOffsetsResponse",
+    #[cfg(feature = "all-messages")]
+    "ListPartitionReassignmentsRequest",
+    #[cfg(feature = "all-messages")]
+    "ListPartitionReassignmentsResponse",
+    #[cfg(feature = "all-messages")]
+    "ListTransactionsRequest",
+    #[cfg(feature = "all-messages")]
+    "ListTransactionsResponse",
     "MetadataRequest",
     "MetadataResponse",
+    #[cfg(feature = "all-messages")]
+    "NoOpRecord",
     "OffsetCommitKey",
     "OffsetCommitRequest",
     "OffsetCommitResponse",
@@ -69,17 +309,215 @@ pub const NAMES: &[&str] = &[
     "OffsetFetchResponse",
     "OffsetForLeaderEpochRequest",
     "OffsetForLeaderEpochResponse",
+    #[cfg(feature = "all-messages")]
+    "PartitionChangeRecord",
+    #[cfg(feature = "all-messages")]
+    "PartitionRecord",
     "ProduceRequest",
     "ProduceResponse",
+    #[cfg(feature = "all-messages")]
+    "ProducerIdsRecord",
     "ProducerSnapshot",
+    #[cfg(feature = "all-messages")]
+    "PushTelemetryRequest",
+    #[cfg(feature = "all-messages")]
+    "PushTelemetryResponse",
+    #[cfg(feature = "all-messages")]
+    "QuorumStateData",
+    #[cfg(feature = "all-messages")]
+    "ReadShareGroupStateRequest",
+    #[cfg(feature = "all-messages")]
+    "ReadShareGroupStateResponse",
+    #[cfg(feature = "all-messages")]
+    "ReadShareGroupStateSummaryRequest",
+    #[cfg(feature = "all-messages")]
+    "ReadShareGroupStateSummaryResponse",
+    #[cfg(feature = "all-messages")]
+    "RegisterBrokerRecord",
+    #[cfg(feature = "all-messages")]
+    "RegisterControllerRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoteLogSegmentMetadataRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoteLogSegmentMetadataSnapshotRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoteLogSegmentMetadataUpdateRecord",
+    #[cfg(feature = "all-messages")]
+    "RemotePartitionDeleteMetadataRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoveAccessControlEntryRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoveDelegationTokenRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoveRaftVoterRequest",
+    #[cfg(feature = "all-messages")]
+    "RemoveRaftVoterResponse",
+    #[cfg(feature = "all-messages")]
+    "RemoveTopicRecord",
+    #[cfg(feature = "all-messages")]
+    "RemoveUserScramCredentialRecord",
+    #[cfg(feature = "all-messages")]
+    "RenewDelegationTokenRequest",
+    #[cfg(feature = "all-messages")]
+    "RenewDelegationTokenResponse",
     "RequestHeader",
     "ResponseHeader",
     "SaslAuthenticateRequest",
     "SaslAuthenticateResponse",
     "SaslHandshakeRequest",
     "SaslHandshakeResponse",
+    #[cfg(feature = "all-messages")]
+    "ShareAcknowledgeRequest",
+    #[cfg(feature = "all-messages")]
+    "ShareAcknowledgeResponse",
+    #[cfg(feature = "all-messages")]
+    "ShareFetchRequest",
+    #[cfg(feature = "all-messages")]
+    "ShareFetchResponse",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupCurrentMemberAssignmentKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupCurrentMemberAssignmentValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupDescribeRequest",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupDescribeResponse",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupHeartbeatRequest",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupHeartbeatResponse",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupMemberMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupMemberMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupPartitionMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupPartitionMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupStatePartitionMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupStatePartitionMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupTargetAssignmentMemberKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupTargetAssignmentMemberValue",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupTargetAssignmentMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "ShareGroupTargetAssignmentMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "ShareSnapshotKey",
+    #[cfg(feature = "all-messages")]
+    "ShareSnapshotValue",
+    #[cfg(feature = "all-messages")]
+    "ShareUpdateKey",
+    #[cfg(feature = "all-messages")]
+    "ShareUpdateValue",
+    #[cfg(feature = "all-messages")]
+    "SnapshotFooterRecord",
+    #[cfg(feature = "all-messages")]
+    "SnapshotHeaderRecord",
+    #[cfg(feature = "all-messages")]
+    "StopReplicaRequest",
+    #[cfg(feature = "all-messages")]
+    "StopReplicaResponse",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupCurrentMemberAssignmentKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupCurrentMemberAssignmentValue",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupDescribeRequest",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupDescribeResponse",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupHeartbeatRequest",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupHeartbeatResponse",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupMemberMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupMemberMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTargetAssignmentMemberKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTargetAssignmentMemberValue",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTargetAssignmentMetadataKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTargetAssignmentMetadataValue",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTopologyDescriptionUpdateRequest",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTopologyDescriptionUpdateResponse",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTopologyKey",
+    #[cfg(feature = "all-messages")]
+    "StreamsGroupTopologyValue",
     "SyncGroupRequest",
     "SyncGroupResponse",
+    #[cfg(feature = "all-messages")]
+    "TopicRecord",
+    #[cfg(feature = "all-messages")]
+    "TransactionLogKey",
+    #[cfg(feature = "all-messages")]
+    "TransactionLogValue",
+    #[cfg(feature = "all-messages")]
+    "TxnOffsetCommitRequest",
+    #[cfg(feature = "all-messages")]
+    "TxnOffsetCommitResponse",
+    #[cfg(feature = "all-messages")]
+    "UnfenceBrokerRecord",
+    #[cfg(feature = "all-messages")]
+    "UnregisterBrokerRecord",
+    #[cfg(feature = "all-messages")]
+    "UnregisterBrokerRequest",
+    #[cfg(feature = "all-messages")]
+    "UnregisterBrokerResponse",
+    #[cfg(feature = "all-messages")]
+    "UnregisterControllerRecord",
+    #[cfg(feature = "all-messages")]
+    "UnregisterControllerRequest",
+    #[cfg(feature = "all-messages")]
+    "UnregisterControllerResponse",
+    #[cfg(feature = "all-messages")]
+    "UpdateFeaturesRequest",
+    #[cfg(feature = "all-messages")]
+    "UpdateFeaturesResponse",
+    #[cfg(feature = "all-messages")]
+    "UpdateMetadataRequest",
+    #[cfg(feature = "all-messages")]
+    "UpdateMetadataResponse",
+    #[cfg(feature = "all-messages")]
+    "UpdateRaftVoterRequest",
+    #[cfg(feature = "all-messages")]
+    "UpdateRaftVoterResponse",
+    #[cfg(feature = "all-messages")]
+    "UserScramCredentialRecord",
+    #[cfg(feature = "all-messages")]
+    "VoteRequest",
+    #[cfg(feature = "all-messages")]
+    "VoteResponse",
+    #[cfg(feature = "all-messages")]
+    "VotersRecord",
+    #[cfg(feature = "all-messages")]
+    "WriteShareGroupStateRequest",
+    #[cfg(feature = "all-messages")]
+    "WriteShareGroupStateResponse",
+    #[cfg(feature = "all-messages")]
+    "WriteTxnMarkersRequest",
+    #[cfg(feature = "all-messages")]
+    "WriteTxnMarkersResponse",
+    #[cfg(feature = "all-messages")]
+    "ZkMigrationStateRecord",
 ];
 
 /// Why a conversion failed.
@@ -109,6 +547,10 @@ fn encode<M: Message>(version: i16, value: &Value) -> Result<Bytes, ConvertError
     Ok(out.into_bytes())
 }
 
+fn check<M: Message>(version: i16, body: &Bytes) -> Result<(), ConvertError> {
+    M::decode(body, 0, version).map(drop).map_err(failed)
+}
+
 fn recode<M: Message>(version: i16, body: &Bytes) -> Result<Bytes, ConvertError> {
     let mut out = Encoder::new();
     M::decode(body, 0, version).map_err(failed)?.encode(&mut out, version).map_err(failed)?;
@@ -118,44 +560,364 @@ fn recode<M: Message>(version: i16, body: &Bytes) -> Result<Bytes, ConvertError>
 macro_rules! by_name {
     ($name:ident, $function:ident, $version:ident, $value:ident) => {
         match $name {
+            #[cfg(feature = "all-messages")]
+            "AbortTransactionRecord" => $function::<AbortTransactionRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AbortedTxn" => $function::<AbortedTxn>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AccessControlEntryRecord" => $function::<AccessControlEntryRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AddOffsetsToTxnRequest" => $function::<AddOffsetsToTxnRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AddOffsetsToTxnResponse" => $function::<AddOffsetsToTxnResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AddPartitionsToTxnRequest" => $function::<AddPartitionsToTxnRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AddPartitionsToTxnResponse" => {
+                $function::<AddPartitionsToTxnResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AddRaftVoterRequest" => $function::<AddRaftVoterRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AddRaftVoterResponse" => $function::<AddRaftVoterResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AllocateProducerIdsRequest" => {
+                $function::<AllocateProducerIdsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AllocateProducerIdsResponse" => {
+                $function::<AllocateProducerIdsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterClientQuotasRequest" => $function::<AlterClientQuotasRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AlterClientQuotasResponse" => $function::<AlterClientQuotasResponse>($version, $value),
             "AlterConfigsRequest" => $function::<AlterConfigsRequest>($version, $value),
             "AlterConfigsResponse" => $function::<AlterConfigsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AlterPartitionReassignmentsRequest" => {
+                $function::<AlterPartitionReassignmentsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterPartitionReassignmentsResponse" => {
+                $function::<AlterPartitionReassignmentsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterPartitionRequest" => $function::<AlterPartitionRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AlterPartitionResponse" => $function::<AlterPartitionResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AlterReplicaLogDirsRequest" => {
+                $function::<AlterReplicaLogDirsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterReplicaLogDirsResponse" => {
+                $function::<AlterReplicaLogDirsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterShareGroupOffsetsRequest" => {
+                $function::<AlterShareGroupOffsetsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterShareGroupOffsetsResponse" => {
+                $function::<AlterShareGroupOffsetsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterUserScramCredentialsRequest" => {
+                $function::<AlterUserScramCredentialsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AlterUserScramCredentialsResponse" => {
+                $function::<AlterUserScramCredentialsResponse>($version, $value)
+            }
             "ApiVersionsRequest" => $function::<ApiVersionsRequest>($version, $value),
             "ApiVersionsResponse" => $function::<ApiVersionsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "AssignReplicasToDirsRequest" => {
+                $function::<AssignReplicasToDirsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "AssignReplicasToDirsResponse" => {
+                $function::<AssignReplicasToDirsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "BeginQuorumEpochRequest" => $function::<BeginQuorumEpochRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BeginQuorumEpochResponse" => $function::<BeginQuorumEpochResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BeginTransactionRecord" => $function::<BeginTransactionRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BrokerHeartbeatRequest" => $function::<BrokerHeartbeatRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BrokerHeartbeatResponse" => $function::<BrokerHeartbeatResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BrokerRegistrationChangeRecord" => {
+                $function::<BrokerRegistrationChangeRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "BrokerRegistrationRequest" => $function::<BrokerRegistrationRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "BrokerRegistrationResponse" => {
+                $function::<BrokerRegistrationResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ClearElrRecord" => $function::<ClearElrRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ClientQuotaRecord" => $function::<ClientQuotaRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ConfigRecord" => $function::<ConfigRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupCurrentMemberAssignmentKey" => {
+                $function::<ConsumerGroupCurrentMemberAssignmentKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupCurrentMemberAssignmentValue" => {
+                $function::<ConsumerGroupCurrentMemberAssignmentValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupDescribeRequest" => {
+                $function::<ConsumerGroupDescribeRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupDescribeResponse" => {
+                $function::<ConsumerGroupDescribeResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupHeartbeatRequest" => {
+                $function::<ConsumerGroupHeartbeatRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupHeartbeatResponse" => {
+                $function::<ConsumerGroupHeartbeatResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupMemberMetadataKey" => {
+                $function::<ConsumerGroupMemberMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupMemberMetadataValue" => {
+                $function::<ConsumerGroupMemberMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupMetadataKey" => $function::<ConsumerGroupMetadataKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupMetadataValue" => {
+                $function::<ConsumerGroupMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupPartitionMetadataKey" => {
+                $function::<ConsumerGroupPartitionMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupPartitionMetadataValue" => {
+                $function::<ConsumerGroupPartitionMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupRegularExpressionKey" => {
+                $function::<ConsumerGroupRegularExpressionKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupRegularExpressionValue" => {
+                $function::<ConsumerGroupRegularExpressionValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupTargetAssignmentMemberKey" => {
+                $function::<ConsumerGroupTargetAssignmentMemberKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupTargetAssignmentMemberValue" => {
+                $function::<ConsumerGroupTargetAssignmentMemberValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupTargetAssignmentMetadataKey" => {
+                $function::<ConsumerGroupTargetAssignmentMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ConsumerGroupTargetAssignmentMetadataValue" => {
+                $function::<ConsumerGroupTargetAssignmentMetadataValue>($version, $value)
+            }
             "ConsumerProtocolAssignment" => {
                 $function::<ConsumerProtocolAssignment>($version, $value)
             }
             "ConsumerProtocolSubscription" => {
                 $function::<ConsumerProtocolSubscription>($version, $value)
             }
+            #[cfg(feature = "all-messages")]
+            "ControlRecordTypeSchema" => $function::<ControlRecordTypeSchema>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ControlledShutdownRequest" => $function::<ControlledShutdownRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ControlledShutdownResponse" => {
+                $function::<ControlledShutdownResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ControllerRegistrationRequest" => {
+                $function::<ControllerRegistrationRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ControllerRegistrationResponse" => {
+                $function::<ControllerRegistrationResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "CreateAclsRequest" => $function::<CreateAclsRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "CreateAclsResponse" => $function::<CreateAclsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "CreateDelegationTokenRequest" => {
+                $function::<CreateDelegationTokenRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "CreateDelegationTokenResponse" => {
+                $function::<CreateDelegationTokenResponse>($version, $value)
+            }
             "CreatePartitionsRequest" => $function::<CreatePartitionsRequest>($version, $value),
             "CreatePartitionsResponse" => $function::<CreatePartitionsResponse>($version, $value),
             "CreateTopicsRequest" => $function::<CreateTopicsRequest>($version, $value),
             "CreateTopicsResponse" => $function::<CreateTopicsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DefaultPrincipalData" => $function::<DefaultPrincipalData>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DelegationTokenRecord" => $function::<DelegationTokenRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DeleteAclsRequest" => $function::<DeleteAclsRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DeleteAclsResponse" => $function::<DeleteAclsResponse>($version, $value),
             "DeleteGroupsRequest" => $function::<DeleteGroupsRequest>($version, $value),
             "DeleteGroupsResponse" => $function::<DeleteGroupsResponse>($version, $value),
             "DeleteRecordsRequest" => $function::<DeleteRecordsRequest>($version, $value),
             "DeleteRecordsResponse" => $function::<DeleteRecordsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DeleteShareGroupOffsetsRequest" => {
+                $function::<DeleteShareGroupOffsetsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DeleteShareGroupOffsetsResponse" => {
+                $function::<DeleteShareGroupOffsetsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DeleteShareGroupStateRequest" => {
+                $function::<DeleteShareGroupStateRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DeleteShareGroupStateResponse" => {
+                $function::<DeleteShareGroupStateResponse>($version, $value)
+            }
             "DeleteTopicsRequest" => $function::<DeleteTopicsRequest>($version, $value),
             "DeleteTopicsResponse" => $function::<DeleteTopicsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeAclsRequest" => $function::<DescribeAclsRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeAclsResponse" => $function::<DescribeAclsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeClientQuotasRequest" => {
+                $function::<DescribeClientQuotasRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeClientQuotasResponse" => {
+                $function::<DescribeClientQuotasResponse>($version, $value)
+            }
             "DescribeClusterRequest" => $function::<DescribeClusterRequest>($version, $value),
             "DescribeClusterResponse" => $function::<DescribeClusterResponse>($version, $value),
             "DescribeConfigsRequest" => $function::<DescribeConfigsRequest>($version, $value),
             "DescribeConfigsResponse" => $function::<DescribeConfigsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeDelegationTokenRequest" => {
+                $function::<DescribeDelegationTokenRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeDelegationTokenResponse" => {
+                $function::<DescribeDelegationTokenResponse>($version, $value)
+            }
             "DescribeGroupsRequest" => $function::<DescribeGroupsRequest>($version, $value),
             "DescribeGroupsResponse" => $function::<DescribeGroupsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeLogDirsRequest" => $function::<DescribeLogDirsRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeLogDirsResponse" => $function::<DescribeLogDirsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeProducersRequest" => $function::<DescribeProducersRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeProducersResponse" => $function::<DescribeProducersResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeQuorumRequest" => $function::<DescribeQuorumRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeQuorumResponse" => $function::<DescribeQuorumResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "DescribeShareGroupOffsetsRequest" => {
+                $function::<DescribeShareGroupOffsetsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeShareGroupOffsetsResponse" => {
+                $function::<DescribeShareGroupOffsetsResponse>($version, $value)
+            }
             "DescribeTopicPartitionsRequest" => {
                 $function::<DescribeTopicPartitionsRequest>($version, $value)
             }
             "DescribeTopicPartitionsResponse" => {
                 $function::<DescribeTopicPartitionsResponse>($version, $value)
             }
+            #[cfg(feature = "all-messages")]
+            "DescribeTransactionsRequest" => {
+                $function::<DescribeTransactionsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeTransactionsResponse" => {
+                $function::<DescribeTransactionsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeUserScramCredentialsRequest" => {
+                $function::<DescribeUserScramCredentialsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "DescribeUserScramCredentialsResponse" => {
+                $function::<DescribeUserScramCredentialsResponse>($version, $value)
+            }
             "ElectLeadersRequest" => $function::<ElectLeadersRequest>($version, $value),
             "ElectLeadersResponse" => $function::<ElectLeadersResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndQuorumEpochRequest" => $function::<EndQuorumEpochRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndQuorumEpochResponse" => $function::<EndQuorumEpochResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndTransactionRecord" => $function::<EndTransactionRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndTxnMarker" => $function::<EndTxnMarker>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndTxnRequest" => $function::<EndTxnRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EndTxnResponse" => $function::<EndTxnResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EnvelopeRequest" => $function::<EnvelopeRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "EnvelopeResponse" => $function::<EnvelopeResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ExpireDelegationTokenRequest" => {
+                $function::<ExpireDelegationTokenRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ExpireDelegationTokenResponse" => {
+                $function::<ExpireDelegationTokenResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "FeatureLevelRecord" => $function::<FeatureLevelRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "FenceBrokerRecord" => $function::<FenceBrokerRecord>($version, $value),
             "FetchRequest" => $function::<FetchRequest>($version, $value),
             "FetchResponse" => $function::<FetchResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "FetchSnapshotRequest" => $function::<FetchSnapshotRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "FetchSnapshotResponse" => $function::<FetchSnapshotResponse>($version, $value),
             "FindCoordinatorRequest" => $function::<FindCoordinatorRequest>($version, $value),
             "FindCoordinatorResponse" => $function::<FindCoordinatorResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "GetTelemetrySubscriptionsRequest" => {
+                $function::<GetTelemetrySubscriptionsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "GetTelemetrySubscriptionsResponse" => {
+                $function::<GetTelemetrySubscriptionsResponse>($version, $value)
+            }
             "GroupMetadataKey" => $function::<GroupMetadataKey>($version, $value),
             "GroupMetadataValue" => $function::<GroupMetadataValue>($version, $value),
             "HeartbeatRequest" => $function::<HeartbeatRequest>($version, $value),
@@ -168,16 +930,58 @@ macro_rules! by_name {
             }
             "InitProducerIdRequest" => $function::<InitProducerIdRequest>($version, $value),
             "InitProducerIdResponse" => $function::<InitProducerIdResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "InitializeShareGroupStateRequest" => {
+                $function::<InitializeShareGroupStateRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "InitializeShareGroupStateResponse" => {
+                $function::<InitializeShareGroupStateResponse>($version, $value)
+            }
             "JoinGroupRequest" => $function::<JoinGroupRequest>($version, $value),
             "JoinGroupResponse" => $function::<JoinGroupResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "KRaftVersionRecord" => $function::<KRaftVersionRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "LeaderAndIsrRequest" => $function::<LeaderAndIsrRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "LeaderAndIsrResponse" => $function::<LeaderAndIsrResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "LeaderChangeMessage" => $function::<LeaderChangeMessage>($version, $value),
             "LeaveGroupRequest" => $function::<LeaveGroupRequest>($version, $value),
             "LeaveGroupResponse" => $function::<LeaveGroupResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "LegacyOffsetCommitKey" => $function::<LegacyOffsetCommitKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "LegacyOffsetCommitValue" => $function::<LegacyOffsetCommitValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ListConfigResourcesRequest" => {
+                $function::<ListConfigResourcesRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ListConfigResourcesResponse" => {
+                $function::<ListConfigResourcesResponse>($version, $value)
+            }
             "ListGroupsRequest" => $function::<ListGroupsRequest>($version, $value),
             "ListGroupsResponse" => $function::<ListGroupsResponse>($version, $value),
             "ListOffsetsRequest" => $function::<ListOffsetsRequest>($version, $value),
             "ListOffsetsResponse" => $function::<ListOffsetsResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ListPartitionReassignmentsRequest" => {
+                $function::<ListPartitionReassignmentsRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ListPartitionReassignmentsResponse" => {
+                $function::<ListPartitionReassignmentsResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ListTransactionsRequest" => $function::<ListTransactionsRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ListTransactionsResponse" => $function::<ListTransactionsResponse>($version, $value),
             "MetadataRequest" => $function::<MetadataRequest>($version, $value),
             "MetadataResponse" => $function::<MetadataResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "NoOpRecord" => $function::<NoOpRecord>($version, $value),
             "OffsetCommitKey" => $function::<OffsetCommitKey>($version, $value),
             "OffsetCommitRequest" => $function::<OffsetCommitRequest>($version, $value),
             "OffsetCommitResponse" => $function::<OffsetCommitResponse>($version, $value),
@@ -192,17 +996,309 @@ macro_rules! by_name {
             "OffsetForLeaderEpochResponse" => {
                 $function::<OffsetForLeaderEpochResponse>($version, $value)
             }
+            #[cfg(feature = "all-messages")]
+            "PartitionChangeRecord" => $function::<PartitionChangeRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "PartitionRecord" => $function::<PartitionRecord>($version, $value),
             "ProduceRequest" => $function::<ProduceRequest>($version, $value),
             "ProduceResponse" => $function::<ProduceResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ProducerIdsRecord" => $function::<ProducerIdsRecord>($version, $value),
             "ProducerSnapshot" => $function::<ProducerSnapshot>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "PushTelemetryRequest" => $function::<PushTelemetryRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "PushTelemetryResponse" => $function::<PushTelemetryResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "QuorumStateData" => $function::<QuorumStateData>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ReadShareGroupStateRequest" => {
+                $function::<ReadShareGroupStateRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ReadShareGroupStateResponse" => {
+                $function::<ReadShareGroupStateResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ReadShareGroupStateSummaryRequest" => {
+                $function::<ReadShareGroupStateSummaryRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ReadShareGroupStateSummaryResponse" => {
+                $function::<ReadShareGroupStateSummaryResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RegisterBrokerRecord" => $function::<RegisterBrokerRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "RegisterControllerRecord" => $function::<RegisterControllerRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "RemoteLogSegmentMetadataRecord" => {
+                $function::<RemoteLogSegmentMetadataRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemoteLogSegmentMetadataSnapshotRecord" => {
+                $function::<RemoteLogSegmentMetadataSnapshotRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemoteLogSegmentMetadataUpdateRecord" => {
+                $function::<RemoteLogSegmentMetadataUpdateRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemotePartitionDeleteMetadataRecord" => {
+                $function::<RemotePartitionDeleteMetadataRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemoveAccessControlEntryRecord" => {
+                $function::<RemoveAccessControlEntryRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemoveDelegationTokenRecord" => {
+                $function::<RemoveDelegationTokenRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RemoveRaftVoterRequest" => $function::<RemoveRaftVoterRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "RemoveRaftVoterResponse" => $function::<RemoveRaftVoterResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "RemoveTopicRecord" => $function::<RemoveTopicRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "RemoveUserScramCredentialRecord" => {
+                $function::<RemoveUserScramCredentialRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RenewDelegationTokenRequest" => {
+                $function::<RenewDelegationTokenRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "RenewDelegationTokenResponse" => {
+                $function::<RenewDelegationTokenResponse>($version, $value)
+            }
             "RequestHeader" => $function::<RequestHeader>($version, $value),
             "ResponseHeader" => $function::<ResponseHeader>($version, $value),
             "SaslAuthenticateRequest" => $function::<SaslAuthenticateRequest>($version, $value),
             "SaslAuthenticateResponse" => $function::<SaslAuthenticateResponse>($version, $value),
             "SaslHandshakeRequest" => $function::<SaslHandshakeRequest>($version, $value),
             "SaslHandshakeResponse" => $function::<SaslHandshakeResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareAcknowledgeRequest" => $function::<ShareAcknowledgeRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareAcknowledgeResponse" => $function::<ShareAcknowledgeResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareFetchRequest" => $function::<ShareFetchRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareFetchResponse" => $function::<ShareFetchResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareGroupCurrentMemberAssignmentKey" => {
+                $function::<ShareGroupCurrentMemberAssignmentKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupCurrentMemberAssignmentValue" => {
+                $function::<ShareGroupCurrentMemberAssignmentValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupDescribeRequest" => $function::<ShareGroupDescribeRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareGroupDescribeResponse" => {
+                $function::<ShareGroupDescribeResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupHeartbeatRequest" => {
+                $function::<ShareGroupHeartbeatRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupHeartbeatResponse" => {
+                $function::<ShareGroupHeartbeatResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupMemberMetadataKey" => {
+                $function::<ShareGroupMemberMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupMemberMetadataValue" => {
+                $function::<ShareGroupMemberMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupMetadataKey" => $function::<ShareGroupMetadataKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareGroupMetadataValue" => $function::<ShareGroupMetadataValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareGroupPartitionMetadataKey" => {
+                $function::<ShareGroupPartitionMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupPartitionMetadataValue" => {
+                $function::<ShareGroupPartitionMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupStatePartitionMetadataKey" => {
+                $function::<ShareGroupStatePartitionMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupStatePartitionMetadataValue" => {
+                $function::<ShareGroupStatePartitionMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupTargetAssignmentMemberKey" => {
+                $function::<ShareGroupTargetAssignmentMemberKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupTargetAssignmentMemberValue" => {
+                $function::<ShareGroupTargetAssignmentMemberValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupTargetAssignmentMetadataKey" => {
+                $function::<ShareGroupTargetAssignmentMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupTargetAssignmentMetadataValue" => {
+                $function::<ShareGroupTargetAssignmentMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareSnapshotKey" => $function::<ShareSnapshotKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareSnapshotValue" => $function::<ShareSnapshotValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareUpdateKey" => $function::<ShareUpdateKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ShareUpdateValue" => $function::<ShareUpdateValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "SnapshotFooterRecord" => $function::<SnapshotFooterRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "SnapshotHeaderRecord" => $function::<SnapshotHeaderRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StopReplicaRequest" => $function::<StopReplicaRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StopReplicaResponse" => $function::<StopReplicaResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupCurrentMemberAssignmentKey" => {
+                $function::<StreamsGroupCurrentMemberAssignmentKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupCurrentMemberAssignmentValue" => {
+                $function::<StreamsGroupCurrentMemberAssignmentValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupDescribeRequest" => {
+                $function::<StreamsGroupDescribeRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupDescribeResponse" => {
+                $function::<StreamsGroupDescribeResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupHeartbeatRequest" => {
+                $function::<StreamsGroupHeartbeatRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupHeartbeatResponse" => {
+                $function::<StreamsGroupHeartbeatResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupMemberMetadataKey" => {
+                $function::<StreamsGroupMemberMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupMemberMetadataValue" => {
+                $function::<StreamsGroupMemberMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupMetadataKey" => $function::<StreamsGroupMetadataKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupMetadataValue" => $function::<StreamsGroupMetadataValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTargetAssignmentMemberKey" => {
+                $function::<StreamsGroupTargetAssignmentMemberKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTargetAssignmentMemberValue" => {
+                $function::<StreamsGroupTargetAssignmentMemberValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTargetAssignmentMetadataKey" => {
+                $function::<StreamsGroupTargetAssignmentMetadataKey>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTargetAssignmentMetadataValue" => {
+                $function::<StreamsGroupTargetAssignmentMetadataValue>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTopologyDescriptionUpdateRequest" => {
+                $function::<StreamsGroupTopologyDescriptionUpdateRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTopologyDescriptionUpdateResponse" => {
+                $function::<StreamsGroupTopologyDescriptionUpdateResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTopologyKey" => $function::<StreamsGroupTopologyKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "StreamsGroupTopologyValue" => $function::<StreamsGroupTopologyValue>($version, $value),
             "SyncGroupRequest" => $function::<SyncGroupRequest>($version, $value),
             "SyncGroupResponse" => $function::<SyncGroupResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "TopicRecord" => $function::<TopicRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "TransactionLogKey" => $function::<TransactionLogKey>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "TransactionLogValue" => $function::<TransactionLogValue>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "TxnOffsetCommitRequest" => $function::<TxnOffsetCommitRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "TxnOffsetCommitResponse" => $function::<TxnOffsetCommitResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UnfenceBrokerRecord" => $function::<UnfenceBrokerRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UnregisterBrokerRecord" => $function::<UnregisterBrokerRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UnregisterBrokerRequest" => $function::<UnregisterBrokerRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UnregisterBrokerResponse" => $function::<UnregisterBrokerResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UnregisterControllerRecord" => {
+                $function::<UnregisterControllerRecord>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "UnregisterControllerRequest" => {
+                $function::<UnregisterControllerRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "UnregisterControllerResponse" => {
+                $function::<UnregisterControllerResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "UpdateFeaturesRequest" => $function::<UpdateFeaturesRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UpdateFeaturesResponse" => $function::<UpdateFeaturesResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UpdateMetadataRequest" => $function::<UpdateMetadataRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UpdateMetadataResponse" => $function::<UpdateMetadataResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UpdateRaftVoterRequest" => $function::<UpdateRaftVoterRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UpdateRaftVoterResponse" => $function::<UpdateRaftVoterResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "UserScramCredentialRecord" => $function::<UserScramCredentialRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "VoteRequest" => $function::<VoteRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "VoteResponse" => $function::<VoteResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "VotersRecord" => $function::<VotersRecord>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "WriteShareGroupStateRequest" => {
+                $function::<WriteShareGroupStateRequest>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "WriteShareGroupStateResponse" => {
+                $function::<WriteShareGroupStateResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "WriteTxnMarkersRequest" => $function::<WriteTxnMarkersRequest>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "WriteTxnMarkersResponse" => $function::<WriteTxnMarkersResponse>($version, $value),
+            #[cfg(feature = "all-messages")]
+            "ZkMigrationStateRecord" => $function::<ZkMigrationStateRecord>($version, $value),
             _ => Err(ConvertError(format!("no message is named {:?}, see `NAMES`", $name))),
         }
     };
@@ -216,6 +1312,11 @@ pub fn decode_named(name: &str, version: i16, body: &Bytes) -> Result<Value, Con
 /// Writes the body that the JSON describes.
 pub fn encode_named(name: &str, version: i16, value: &Value) -> Result<Bytes, ConvertError> {
     by_name!(name, encode, version, value)
+}
+
+/// Reads a body, and says what is wrong with it.
+pub fn check_named(name: &str, version: i16, body: &Bytes) -> Result<(), ConvertError> {
+    by_name!(name, check, version, body)
 }
 
 /// Reads a body and writes it again.

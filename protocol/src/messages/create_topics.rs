@@ -4,9 +4,11 @@
 //! little later.
 //!
 //! - API key 19, served by: broker, controller.
+//! - Versions 0-1 are gone since Apache Kafka 4.0.
 //!
 //! # Versions
 //!
+//! - Version 1 (KIP-4): Adds `ValidateOnly`, and the errors in words.
 //! - Version 2 (KIP-124): The response adds the throttle time.
 //! - Version 3 (KIP-219): Same bytes. The broker answers first and throttles afterwards.
 //! - Version 4 (KIP-464): Same bytes. -1 partitions and replicas stand for the broker's
@@ -41,9 +43,9 @@ use crate::wire::prelude::*;
 
 /// The topics are independent: some may be created and others refused.
 ///
-/// Versions 2-7, flexible from 5.
+/// Versions 0-7, flexible from 5.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreateTopicsRequest {
     /// The topics to create.
     #[wire(versions = 0..)]
@@ -61,7 +63,7 @@ pub struct CreateTopicsRequest {
 
 /// An element of [`CreateTopicsRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreatableTopic {
     /// The topic's name: at most 249 letters, digits, `.`, `_` and `-`.
     #[wire(versions = 0..)]
@@ -89,7 +91,7 @@ pub struct CreatableTopic {
 
 /// An element of [`CreatableTopic::assignments`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreatableReplicaAssignment {
     /// The partition.
     #[wire(versions = 0..)]
@@ -104,7 +106,7 @@ pub struct CreatableReplicaAssignment {
 
 /// An element of [`CreatableTopic::configs`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreatableTopicConfig {
     /// The name, for example `cleanup.policy`.
     #[wire(versions = 0..)]
@@ -119,9 +121,9 @@ pub struct CreatableTopicConfig {
 
 /// The outcome for each topic.
 ///
-/// Versions 2-7, flexible from 5.
+/// Versions 0-7, flexible from 5.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreateTopicsResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -137,7 +139,7 @@ pub struct CreateTopicsResponse {
 
 /// An element of [`CreateTopicsResponse::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=7, flexible = 5..)]
+#[wire(versions = 0..=7, flexible = 5..)]
 pub struct CreatableTopicResult {
     /// The topic's name.
     #[wire(versions = 0..)]

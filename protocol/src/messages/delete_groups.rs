@@ -3,11 +3,14 @@
 //! Deletes groups without members, and the offsets that they have committed.
 //!
 //! - API key 42, served by: broker.
+//! - Versions 3 are there since Apache Kafka 4.4.
 //!
 //! # Versions
 //!
 //! - Version 1 (KIP-219): Same bytes. The broker answers first and throttles afterwards.
 //! - Version 2 (KIP-482): The first flexible version.
+//! - Version 3 (KIP-1331): The response adds `ErrorMessage`; `GROUP_DELETION_FAILED` may be
+//!   answered.
 //!
 //! # Errors
 //!
@@ -18,14 +21,16 @@
 //! - `COORDINATOR_LOAD_IN_PROGRESS`: The coordinator is still reading its log.
 //! - `GROUP_AUTHORIZATION_FAILED`: The principal may not delete the group.
 //! - `INVALID_GROUP_ID`: The group id is not valid.
+//! - `GROUP_DELETION_FAILED` (versions 3+): A part of what belongs to the group could not be
+//!   deleted.
 
 use crate::wire::prelude::*;
 
 /// Groups with different coordinators go into different requests.
 ///
-/// Versions 0-2, flexible from 2.
+/// Versions 0-3, flexible from 2.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=2, flexible = 2..)]
+#[wire(versions = 0..=3, flexible = 2..)]
 pub struct DeleteGroupsRequest {
     /// The groups to delete.
     #[wire(versions = 0..)]
@@ -37,9 +42,9 @@ pub struct DeleteGroupsRequest {
 
 /// The outcome for each group.
 ///
-/// Versions 0-2, flexible from 2.
+/// Versions 0-3, flexible from 2.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=2, flexible = 2..)]
+#[wire(versions = 0..=3, flexible = 2..)]
 pub struct DeleteGroupsResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -55,7 +60,7 @@ pub struct DeleteGroupsResponse {
 
 /// An element of [`DeleteGroupsResponse::results`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 0..=2, flexible = 2..)]
+#[wire(versions = 0..=3, flexible = 2..)]
 pub struct DeletableGroupResult {
     /// The group.
     #[wire(versions = 0..)]
@@ -63,6 +68,9 @@ pub struct DeletableGroupResult {
     /// 0, or why the group is not deleted.
     #[wire(versions = 0..)]
     pub error_code: i16,
+    /// The same in words, or null.
+    #[wire(versions = 3.., nullable = 3.., default = null, ignorable)]
+    pub error_message: Option<String>,
     /// Tagged fields that the schema does not know, as they came.
     #[wire(unknown)]
     pub unknown_tagged_fields: UnknownTags,

@@ -4,6 +4,7 @@
 //! disks are cleared later.
 //!
 //! - API key 20, served by: broker, controller.
+//! - Versions 0 are gone since Apache Kafka 4.0.
 //!
 //! # Versions
 //!
@@ -33,9 +34,9 @@ use crate::wire::prelude::*;
 
 /// The topics are independent: some may be deleted and others refused.
 ///
-/// Versions 1-6, flexible from 4.
+/// Versions 0-6, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=6, flexible = 4..)]
+#[wire(versions = 0..=6, flexible = 4..)]
 pub struct DeleteTopicsRequest {
     /// The topics to delete.
     #[wire(versions = 6..)]
@@ -68,9 +69,9 @@ pub struct DeleteTopicState {
 
 /// The outcome for each topic.
 ///
-/// Versions 1-6, flexible from 4.
+/// Versions 0-6, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=6, flexible = 4..)]
+#[wire(versions = 0..=6, flexible = 4..)]
 pub struct DeleteTopicsResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -86,7 +87,7 @@ pub struct DeleteTopicsResponse {
 
 /// An element of [`DeleteTopicsResponse::responses`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=6, flexible = 4..)]
+#[wire(versions = 0..=6, flexible = 4..)]
 pub struct DeletableTopicResult {
     /// The topic's name; null where it was asked for by an id that no topic has, or that the
     /// principal may not see.

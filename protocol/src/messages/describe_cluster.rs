@@ -4,6 +4,7 @@
 //! the controllers.
 //!
 //! - API key 60, served by: broker, controller.
+//! - Versions 2 are there since Apache Kafka 4.0.
 //!
 //! # Versions
 //!

@@ -4,6 +4,7 @@
 //! value comes from.
 //!
 //! - API key 32, served by: broker, controller.
+//! - Versions 0 are gone since Apache Kafka 4.0.
 //!
 //! # Versions
 //!
@@ -26,9 +27,9 @@ use crate::wire::prelude::*;
 
 /// A broker's own configuration is asked of that broker.
 ///
-/// Versions 1-4, flexible from 4.
+/// Versions 0-4, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsRequest {
     /// What to describe.
     #[wire(versions = 0..)]
@@ -46,7 +47,7 @@ pub struct DescribeConfigsRequest {
 
 /// An element of [`DescribeConfigsRequest::resources`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsResource {
     /// The type of resource.
     ///
@@ -71,9 +72,9 @@ pub struct DescribeConfigsResource {
 
 /// The resources of the request.
 ///
-/// Versions 1-4, flexible from 4.
+/// Versions 0-4, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -89,7 +90,7 @@ pub struct DescribeConfigsResponse {
 
 /// An element of [`DescribeConfigsResponse::results`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsResult {
     /// 0, or why the resource is not described.
     #[wire(versions = 0..)]
@@ -113,7 +114,7 @@ pub struct DescribeConfigsResult {
 
 /// An element of [`DescribeConfigsResult::configs`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsResourceResult {
     /// The name.
     #[wire(versions = 0..)]
@@ -124,6 +125,9 @@ pub struct DescribeConfigsResourceResult {
     /// Whether it cannot be changed while the broker runs.
     #[wire(versions = 0..)]
     pub read_only: bool,
+    /// Whether the value is the default.
+    #[wire(versions = 0..=0)]
+    pub is_default: bool,
     /// Where the value comes from.
     ///
     /// - `0`: unknown

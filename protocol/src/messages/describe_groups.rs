@@ -3,6 +3,7 @@
 //! Describes classic groups: state, members, and who has what.
 //!
 //! - API key 15, served by: broker.
+//! - Versions 6 are there since Apache Kafka 4.0.
 //!
 //! # Versions
 //!

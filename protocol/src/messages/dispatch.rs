@@ -16,6 +16,14 @@ macro_rules! each {
             Self::Fetch($message) => $body,
             Self::ListOffsets($message) => $body,
             Self::Metadata($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown($message) => $body,
             Self::OffsetCommit($message) => $body,
             Self::OffsetFetch($message) => $body,
             Self::FindCoordinator($message) => $body,
@@ -32,16 +40,138 @@ macro_rules! each {
             Self::DeleteRecords($message) => $body,
             Self::InitProducerId($message) => $body,
             Self::OffsetForLeaderEpoch($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls($message) => $body,
             Self::DescribeConfigs($message) => $body,
             Self::AlterConfigs($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs($message) => $body,
             Self::SaslAuthenticate($message) => $body,
             Self::CreatePartitions($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken($message) => $body,
             Self::DeleteGroups($message) => $body,
             Self::ElectLeaders($message) => $body,
             Self::IncrementalAlterConfigs($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments($message) => $body,
             Self::OffsetDelete($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::Vote($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot($message) => $body,
             Self::DescribeCluster($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources($message) => $body,
             Self::DescribeTopicPartitions($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate($message) => $body,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController($message) => $body,
         }
     };
 }
@@ -54,6 +184,14 @@ macro_rules! read {
             ApiKey::Fetch => Self::Fetch(Box::new($read)),
             ApiKey::ListOffsets => Self::ListOffsets(Box::new($read)),
             ApiKey::Metadata => Self::Metadata(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::LeaderAndIsr => Self::LeaderAndIsr(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::StopReplica => Self::StopReplica(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::UpdateMetadata => Self::UpdateMetadata(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ControlledShutdown => Self::ControlledShutdown(Box::new($read)),
             ApiKey::OffsetCommit => Self::OffsetCommit(Box::new($read)),
             ApiKey::OffsetFetch => Self::OffsetFetch(Box::new($read)),
             ApiKey::FindCoordinator => Self::FindCoordinator(Box::new($read)),
@@ -70,16 +208,144 @@ macro_rules! read {
             ApiKey::DeleteRecords => Self::DeleteRecords(Box::new($read)),
             ApiKey::InitProducerId => Self::InitProducerId(Box::new($read)),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AddPartitionsToTxn => Self::AddPartitionsToTxn(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AddOffsetsToTxn => Self::AddOffsetsToTxn(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::EndTxn => Self::EndTxn(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::WriteTxnMarkers => Self::WriteTxnMarkers(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::TxnOffsetCommit => Self::TxnOffsetCommit(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeAcls => Self::DescribeAcls(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::CreateAcls => Self::CreateAcls(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DeleteAcls => Self::DeleteAcls(Box::new($read)),
             ApiKey::DescribeConfigs => Self::DescribeConfigs(Box::new($read)),
             ApiKey::AlterConfigs => Self::AlterConfigs(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterReplicaLogDirs => Self::AlterReplicaLogDirs(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeLogDirs => Self::DescribeLogDirs(Box::new($read)),
             ApiKey::SaslAuthenticate => Self::SaslAuthenticate(Box::new($read)),
             ApiKey::CreatePartitions => Self::CreatePartitions(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::CreateDelegationToken => Self::CreateDelegationToken(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::RenewDelegationToken => Self::RenewDelegationToken(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ExpireDelegationToken => Self::ExpireDelegationToken(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeDelegationToken => Self::DescribeDelegationToken(Box::new($read)),
             ApiKey::DeleteGroups => Self::DeleteGroups(Box::new($read)),
             ApiKey::ElectLeaders => Self::ElectLeaders(Box::new($read)),
             ApiKey::IncrementalAlterConfigs => Self::IncrementalAlterConfigs(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterPartitionReassignments => {
+                Self::AlterPartitionReassignments(Box::new($read))
+            }
+            #[cfg(feature = "all-messages")]
+            ApiKey::ListPartitionReassignments => Self::ListPartitionReassignments(Box::new($read)),
             ApiKey::OffsetDelete => Self::OffsetDelete(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeClientQuotas => Self::DescribeClientQuotas(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterClientQuotas => Self::AlterClientQuotas(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeUserScramCredentials => {
+                Self::DescribeUserScramCredentials(Box::new($read))
+            }
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterUserScramCredentials => Self::AlterUserScramCredentials(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::Vote => Self::Vote(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::BeginQuorumEpoch => Self::BeginQuorumEpoch(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::EndQuorumEpoch => Self::EndQuorumEpoch(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeQuorum => Self::DescribeQuorum(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterPartition => Self::AlterPartition(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::UpdateFeatures => Self::UpdateFeatures(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::Envelope => Self::Envelope(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::FetchSnapshot => Self::FetchSnapshot(Box::new($read)),
             ApiKey::DescribeCluster => Self::DescribeCluster(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeProducers => Self::DescribeProducers(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::BrokerRegistration => Self::BrokerRegistration(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::BrokerHeartbeat => Self::BrokerHeartbeat(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::UnregisterBroker => Self::UnregisterBroker(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeTransactions => Self::DescribeTransactions(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ListTransactions => Self::ListTransactions(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AllocateProducerIds => Self::AllocateProducerIds(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ConsumerGroupHeartbeat => Self::ConsumerGroupHeartbeat(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ConsumerGroupDescribe => Self::ConsumerGroupDescribe(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ControllerRegistration => Self::ControllerRegistration(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::GetTelemetrySubscriptions => Self::GetTelemetrySubscriptions(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::PushTelemetry => Self::PushTelemetry(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AssignReplicasToDirs => Self::AssignReplicasToDirs(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ListConfigResources => Self::ListConfigResources(Box::new($read)),
             ApiKey::DescribeTopicPartitions => Self::DescribeTopicPartitions(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ShareGroupHeartbeat => Self::ShareGroupHeartbeat(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ShareGroupDescribe => Self::ShareGroupDescribe(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ShareFetch => Self::ShareFetch(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ShareAcknowledge => Self::ShareAcknowledge(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AddRaftVoter => Self::AddRaftVoter(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::RemoveRaftVoter => Self::RemoveRaftVoter(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::UpdateRaftVoter => Self::UpdateRaftVoter(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::InitializeShareGroupState => Self::InitializeShareGroupState(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ReadShareGroupState => Self::ReadShareGroupState(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::WriteShareGroupState => Self::WriteShareGroupState(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DeleteShareGroupState => Self::DeleteShareGroupState(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::ReadShareGroupStateSummary => Self::ReadShareGroupStateSummary(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::StreamsGroupHeartbeat => Self::StreamsGroupHeartbeat(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::StreamsGroupDescribe => Self::StreamsGroupDescribe(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DescribeShareGroupOffsets => Self::DescribeShareGroupOffsets(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::AlterShareGroupOffsets => Self::AlterShareGroupOffsets(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::DeleteShareGroupOffsets => Self::DeleteShareGroupOffsets(Box::new($read)),
+            #[cfg(feature = "all-messages")]
+            ApiKey::StreamsGroupTopologyDescriptionUpdate => {
+                Self::StreamsGroupTopologyDescriptionUpdate(Box::new($read))
+            }
+            #[cfg(feature = "all-messages")]
+            ApiKey::UnregisterController => Self::UnregisterController(Box::new($read)),
         }
     };
 }
@@ -92,6 +358,14 @@ macro_rules! key {
             Self::Fetch(_) => ApiKey::Fetch,
             Self::ListOffsets(_) => ApiKey::ListOffsets,
             Self::Metadata(_) => ApiKey::Metadata,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr(_) => ApiKey::LeaderAndIsr,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica(_) => ApiKey::StopReplica,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata(_) => ApiKey::UpdateMetadata,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown(_) => ApiKey::ControlledShutdown,
             Self::OffsetCommit(_) => ApiKey::OffsetCommit,
             Self::OffsetFetch(_) => ApiKey::OffsetFetch,
             Self::FindCoordinator(_) => ApiKey::FindCoordinator,
@@ -108,22 +382,147 @@ macro_rules! key {
             Self::DeleteRecords(_) => ApiKey::DeleteRecords,
             Self::InitProducerId(_) => ApiKey::InitProducerId,
             Self::OffsetForLeaderEpoch(_) => ApiKey::OffsetForLeaderEpoch,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn(_) => ApiKey::AddPartitionsToTxn,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn(_) => ApiKey::AddOffsetsToTxn,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn(_) => ApiKey::EndTxn,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers(_) => ApiKey::WriteTxnMarkers,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit(_) => ApiKey::TxnOffsetCommit,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls(_) => ApiKey::DescribeAcls,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls(_) => ApiKey::CreateAcls,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls(_) => ApiKey::DeleteAcls,
             Self::DescribeConfigs(_) => ApiKey::DescribeConfigs,
             Self::AlterConfigs(_) => ApiKey::AlterConfigs,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs(_) => ApiKey::AlterReplicaLogDirs,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,
             Self::SaslAuthenticate(_) => ApiKey::SaslAuthenticate,
             Self::CreatePartitions(_) => ApiKey::CreatePartitions,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken(_) => ApiKey::CreateDelegationToken,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken(_) => ApiKey::RenewDelegationToken,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken(_) => ApiKey::ExpireDelegationToken,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken(_) => ApiKey::DescribeDelegationToken,
             Self::DeleteGroups(_) => ApiKey::DeleteGroups,
             Self::ElectLeaders(_) => ApiKey::ElectLeaders,
             Self::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments(_) => ApiKey::AlterPartitionReassignments,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments(_) => ApiKey::ListPartitionReassignments,
             Self::OffsetDelete(_) => ApiKey::OffsetDelete,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas(_) => ApiKey::DescribeClientQuotas,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas(_) => ApiKey::AlterClientQuotas,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials(_) => ApiKey::DescribeUserScramCredentials,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials(_) => ApiKey::AlterUserScramCredentials,
+            #[cfg(feature = "all-messages")]
+            Self::Vote(_) => ApiKey::Vote,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch(_) => ApiKey::BeginQuorumEpoch,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch(_) => ApiKey::EndQuorumEpoch,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum(_) => ApiKey::DescribeQuorum,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition(_) => ApiKey::AlterPartition,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures(_) => ApiKey::UpdateFeatures,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope(_) => ApiKey::Envelope,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot(_) => ApiKey::FetchSnapshot,
             Self::DescribeCluster(_) => ApiKey::DescribeCluster,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers(_) => ApiKey::DescribeProducers,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration(_) => ApiKey::BrokerRegistration,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat(_) => ApiKey::BrokerHeartbeat,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker(_) => ApiKey::UnregisterBroker,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions(_) => ApiKey::DescribeTransactions,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions(_) => ApiKey::ListTransactions,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds(_) => ApiKey::AllocateProducerIds,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat(_) => ApiKey::ConsumerGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe(_) => ApiKey::ConsumerGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration(_) => ApiKey::ControllerRegistration,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions(_) => ApiKey::GetTelemetrySubscriptions,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry(_) => ApiKey::PushTelemetry,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs(_) => ApiKey::AssignReplicasToDirs,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources(_) => ApiKey::ListConfigResources,
             Self::DescribeTopicPartitions(_) => ApiKey::DescribeTopicPartitions,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat(_) => ApiKey::ShareGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe(_) => ApiKey::ShareGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch(_) => ApiKey::ShareFetch,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge(_) => ApiKey::ShareAcknowledge,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter(_) => ApiKey::AddRaftVoter,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter(_) => ApiKey::RemoveRaftVoter,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter(_) => ApiKey::UpdateRaftVoter,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState(_) => ApiKey::InitializeShareGroupState,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState(_) => ApiKey::ReadShareGroupState,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState(_) => ApiKey::WriteShareGroupState,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState(_) => ApiKey::DeleteShareGroupState,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary(_) => ApiKey::ReadShareGroupStateSummary,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat(_) => ApiKey::StreamsGroupHeartbeat,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe(_) => ApiKey::StreamsGroupDescribe,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets(_) => ApiKey::DescribeShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets(_) => ApiKey::AlterShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets(_) => ApiKey::DeleteShareGroupOffsets,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate(_) => {
+                ApiKey::StreamsGroupTopologyDescriptionUpdate
+            }
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController(_) => ApiKey::UnregisterController,
         }
     };
 }
 
-/// A request of any API.
+/// A request of any API. There are more with the feature `all-messages`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Request {
     /// [`ProduceRequest`].
     Produce(Box<ProduceRequest>),
@@ -133,6 +532,18 @@ pub enum Request {
     ListOffsets(Box<ListOffsetsRequest>),
     /// [`MetadataRequest`].
     Metadata(Box<MetadataRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`LeaderAndIsrRequest`].
+    LeaderAndIsr(Box<LeaderAndIsrRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`StopReplicaRequest`].
+    StopReplica(Box<StopReplicaRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateMetadataRequest`].
+    UpdateMetadata(Box<UpdateMetadataRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ControlledShutdownRequest`].
+    ControlledShutdown(Box<ControlledShutdownRequest>),
     /// [`OffsetCommitRequest`].
     OffsetCommit(Box<OffsetCommitRequest>),
     /// [`OffsetFetchRequest`].
@@ -165,26 +576,209 @@ pub enum Request {
     InitProducerId(Box<InitProducerIdRequest>),
     /// [`OffsetForLeaderEpochRequest`].
     OffsetForLeaderEpoch(Box<OffsetForLeaderEpochRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddPartitionsToTxnRequest`].
+    AddPartitionsToTxn(Box<AddPartitionsToTxnRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddOffsetsToTxnRequest`].
+    AddOffsetsToTxn(Box<AddOffsetsToTxnRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`EndTxnRequest`].
+    EndTxn(Box<EndTxnRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`WriteTxnMarkersRequest`].
+    WriteTxnMarkers(Box<WriteTxnMarkersRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`TxnOffsetCommitRequest`].
+    TxnOffsetCommit(Box<TxnOffsetCommitRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeAclsRequest`].
+    DescribeAcls(Box<DescribeAclsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`CreateAclsRequest`].
+    CreateAcls(Box<CreateAclsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteAclsRequest`].
+    DeleteAcls(Box<DeleteAclsRequest>),
     /// [`DescribeConfigsRequest`].
     DescribeConfigs(Box<DescribeConfigsRequest>),
     /// [`AlterConfigsRequest`].
     AlterConfigs(Box<AlterConfigsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterReplicaLogDirsRequest`].
+    AlterReplicaLogDirs(Box<AlterReplicaLogDirsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeLogDirsRequest`].
+    DescribeLogDirs(Box<DescribeLogDirsRequest>),
     /// [`SaslAuthenticateRequest`].
     SaslAuthenticate(Box<SaslAuthenticateRequest>),
     /// [`CreatePartitionsRequest`].
     CreatePartitions(Box<CreatePartitionsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`CreateDelegationTokenRequest`].
+    CreateDelegationToken(Box<CreateDelegationTokenRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`RenewDelegationTokenRequest`].
+    RenewDelegationToken(Box<RenewDelegationTokenRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ExpireDelegationTokenRequest`].
+    ExpireDelegationToken(Box<ExpireDelegationTokenRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeDelegationTokenRequest`].
+    DescribeDelegationToken(Box<DescribeDelegationTokenRequest>),
     /// [`DeleteGroupsRequest`].
     DeleteGroups(Box<DeleteGroupsRequest>),
     /// [`ElectLeadersRequest`].
     ElectLeaders(Box<ElectLeadersRequest>),
     /// [`IncrementalAlterConfigsRequest`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterPartitionReassignmentsRequest`].
+    AlterPartitionReassignments(Box<AlterPartitionReassignmentsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListPartitionReassignmentsRequest`].
+    ListPartitionReassignments(Box<ListPartitionReassignmentsRequest>),
     /// [`OffsetDeleteRequest`].
     OffsetDelete(Box<OffsetDeleteRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeClientQuotasRequest`].
+    DescribeClientQuotas(Box<DescribeClientQuotasRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterClientQuotasRequest`].
+    AlterClientQuotas(Box<AlterClientQuotasRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeUserScramCredentialsRequest`].
+    DescribeUserScramCredentials(Box<DescribeUserScramCredentialsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterUserScramCredentialsRequest`].
+    AlterUserScramCredentials(Box<AlterUserScramCredentialsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`VoteRequest`].
+    Vote(Box<VoteRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`BeginQuorumEpochRequest`].
+    BeginQuorumEpoch(Box<BeginQuorumEpochRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`EndQuorumEpochRequest`].
+    EndQuorumEpoch(Box<EndQuorumEpochRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeQuorumRequest`].
+    DescribeQuorum(Box<DescribeQuorumRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterPartitionRequest`].
+    AlterPartition(Box<AlterPartitionRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateFeaturesRequest`].
+    UpdateFeatures(Box<UpdateFeaturesRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`EnvelopeRequest`].
+    Envelope(Box<EnvelopeRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`FetchSnapshotRequest`].
+    FetchSnapshot(Box<FetchSnapshotRequest>),
     /// [`DescribeClusterRequest`].
     DescribeCluster(Box<DescribeClusterRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeProducersRequest`].
+    DescribeProducers(Box<DescribeProducersRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`BrokerRegistrationRequest`].
+    BrokerRegistration(Box<BrokerRegistrationRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`BrokerHeartbeatRequest`].
+    BrokerHeartbeat(Box<BrokerHeartbeatRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`UnregisterBrokerRequest`].
+    UnregisterBroker(Box<UnregisterBrokerRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeTransactionsRequest`].
+    DescribeTransactions(Box<DescribeTransactionsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListTransactionsRequest`].
+    ListTransactions(Box<ListTransactionsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AllocateProducerIdsRequest`].
+    AllocateProducerIds(Box<AllocateProducerIdsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ConsumerGroupHeartbeatRequest`].
+    ConsumerGroupHeartbeat(Box<ConsumerGroupHeartbeatRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ConsumerGroupDescribeRequest`].
+    ConsumerGroupDescribe(Box<ConsumerGroupDescribeRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ControllerRegistrationRequest`].
+    ControllerRegistration(Box<ControllerRegistrationRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`GetTelemetrySubscriptionsRequest`].
+    GetTelemetrySubscriptions(Box<GetTelemetrySubscriptionsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`PushTelemetryRequest`].
+    PushTelemetry(Box<PushTelemetryRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AssignReplicasToDirsRequest`].
+    AssignReplicasToDirs(Box<AssignReplicasToDirsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListConfigResourcesRequest`].
+    ListConfigResources(Box<ListConfigResourcesRequest>),
     /// [`DescribeTopicPartitionsRequest`].
     DescribeTopicPartitions(Box<DescribeTopicPartitionsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareGroupHeartbeatRequest`].
+    ShareGroupHeartbeat(Box<ShareGroupHeartbeatRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareGroupDescribeRequest`].
+    ShareGroupDescribe(Box<ShareGroupDescribeRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareFetchRequest`].
+    ShareFetch(Box<ShareFetchRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareAcknowledgeRequest`].
+    ShareAcknowledge(Box<ShareAcknowledgeRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddRaftVoterRequest`].
+    AddRaftVoter(Box<AddRaftVoterRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`RemoveRaftVoterRequest`].
+    RemoveRaftVoter(Box<RemoveRaftVoterRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateRaftVoterRequest`].
+    UpdateRaftVoter(Box<UpdateRaftVoterRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`InitializeShareGroupStateRequest`].
+    InitializeShareGroupState(Box<InitializeShareGroupStateRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ReadShareGroupStateRequest`].
+    ReadShareGroupState(Box<ReadShareGroupStateRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`WriteShareGroupStateRequest`].
+    WriteShareGroupState(Box<WriteShareGroupStateRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteShareGroupStateRequest`].
+    DeleteShareGroupState(Box<DeleteShareGroupStateRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`ReadShareGroupStateSummaryRequest`].
+    ReadShareGroupStateSummary(Box<ReadShareGroupStateSummaryRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupHeartbeatRequest`].
+    StreamsGroupHeartbeat(Box<StreamsGroupHeartbeatRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupDescribeRequest`].
+    StreamsGroupDescribe(Box<StreamsGroupDescribeRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeShareGroupOffsetsRequest`].
+    DescribeShareGroupOffsets(Box<DescribeShareGroupOffsetsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterShareGroupOffsetsRequest`].
+    AlterShareGroupOffsets(Box<AlterShareGroupOffsetsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteShareGroupOffsetsRequest`].
+    DeleteShareGroupOffsets(Box<DeleteShareGroupOffsetsRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupTopologyDescriptionUpdateRequest`].
+    StreamsGroupTopologyDescriptionUpdate(Box<StreamsGroupTopologyDescriptionUpdateRequest>),
+    #[cfg(feature = "all-messages")]
+    /// [`UnregisterControllerRequest`].
+    UnregisterController(Box<UnregisterControllerRequest>),
 }
 
 impl Request {
@@ -230,8 +824,9 @@ impl Request {
     }
 }
 
-/// A response of any API.
+/// A response of any API. There are more with the feature `all-messages`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Response {
     /// [`ProduceResponse`].
     Produce(Box<ProduceResponse>),
@@ -241,6 +836,18 @@ pub enum Response {
     ListOffsets(Box<ListOffsetsResponse>),
     /// [`MetadataResponse`].
     Metadata(Box<MetadataResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`LeaderAndIsrResponse`].
+    LeaderAndIsr(Box<LeaderAndIsrResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`StopReplicaResponse`].
+    StopReplica(Box<StopReplicaResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateMetadataResponse`].
+    UpdateMetadata(Box<UpdateMetadataResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ControlledShutdownResponse`].
+    ControlledShutdown(Box<ControlledShutdownResponse>),
     /// [`OffsetCommitResponse`].
     OffsetCommit(Box<OffsetCommitResponse>),
     /// [`OffsetFetchResponse`].
@@ -273,26 +880,209 @@ pub enum Response {
     InitProducerId(Box<InitProducerIdResponse>),
     /// [`OffsetForLeaderEpochResponse`].
     OffsetForLeaderEpoch(Box<OffsetForLeaderEpochResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddPartitionsToTxnResponse`].
+    AddPartitionsToTxn(Box<AddPartitionsToTxnResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddOffsetsToTxnResponse`].
+    AddOffsetsToTxn(Box<AddOffsetsToTxnResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`EndTxnResponse`].
+    EndTxn(Box<EndTxnResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`WriteTxnMarkersResponse`].
+    WriteTxnMarkers(Box<WriteTxnMarkersResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`TxnOffsetCommitResponse`].
+    TxnOffsetCommit(Box<TxnOffsetCommitResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeAclsResponse`].
+    DescribeAcls(Box<DescribeAclsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`CreateAclsResponse`].
+    CreateAcls(Box<CreateAclsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteAclsResponse`].
+    DeleteAcls(Box<DeleteAclsResponse>),
     /// [`DescribeConfigsResponse`].
     DescribeConfigs(Box<DescribeConfigsResponse>),
     /// [`AlterConfigsResponse`].
     AlterConfigs(Box<AlterConfigsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterReplicaLogDirsResponse`].
+    AlterReplicaLogDirs(Box<AlterReplicaLogDirsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeLogDirsResponse`].
+    DescribeLogDirs(Box<DescribeLogDirsResponse>),
     /// [`SaslAuthenticateResponse`].
     SaslAuthenticate(Box<SaslAuthenticateResponse>),
     /// [`CreatePartitionsResponse`].
     CreatePartitions(Box<CreatePartitionsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`CreateDelegationTokenResponse`].
+    CreateDelegationToken(Box<CreateDelegationTokenResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`RenewDelegationTokenResponse`].
+    RenewDelegationToken(Box<RenewDelegationTokenResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ExpireDelegationTokenResponse`].
+    ExpireDelegationToken(Box<ExpireDelegationTokenResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeDelegationTokenResponse`].
+    DescribeDelegationToken(Box<DescribeDelegationTokenResponse>),
     /// [`DeleteGroupsResponse`].
     DeleteGroups(Box<DeleteGroupsResponse>),
     /// [`ElectLeadersResponse`].
     ElectLeaders(Box<ElectLeadersResponse>),
     /// [`IncrementalAlterConfigsResponse`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterPartitionReassignmentsResponse`].
+    AlterPartitionReassignments(Box<AlterPartitionReassignmentsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListPartitionReassignmentsResponse`].
+    ListPartitionReassignments(Box<ListPartitionReassignmentsResponse>),
     /// [`OffsetDeleteResponse`].
     OffsetDelete(Box<OffsetDeleteResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeClientQuotasResponse`].
+    DescribeClientQuotas(Box<DescribeClientQuotasResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterClientQuotasResponse`].
+    AlterClientQuotas(Box<AlterClientQuotasResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeUserScramCredentialsResponse`].
+    DescribeUserScramCredentials(Box<DescribeUserScramCredentialsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterUserScramCredentialsResponse`].
+    AlterUserScramCredentials(Box<AlterUserScramCredentialsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`VoteResponse`].
+    Vote(Box<VoteResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`BeginQuorumEpochResponse`].
+    BeginQuorumEpoch(Box<BeginQuorumEpochResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`EndQuorumEpochResponse`].
+    EndQuorumEpoch(Box<EndQuorumEpochResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeQuorumResponse`].
+    DescribeQuorum(Box<DescribeQuorumResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterPartitionResponse`].
+    AlterPartition(Box<AlterPartitionResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateFeaturesResponse`].
+    UpdateFeatures(Box<UpdateFeaturesResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`EnvelopeResponse`].
+    Envelope(Box<EnvelopeResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`FetchSnapshotResponse`].
+    FetchSnapshot(Box<FetchSnapshotResponse>),
     /// [`DescribeClusterResponse`].
     DescribeCluster(Box<DescribeClusterResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeProducersResponse`].
+    DescribeProducers(Box<DescribeProducersResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`BrokerRegistrationResponse`].
+    BrokerRegistration(Box<BrokerRegistrationResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`BrokerHeartbeatResponse`].
+    BrokerHeartbeat(Box<BrokerHeartbeatResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`UnregisterBrokerResponse`].
+    UnregisterBroker(Box<UnregisterBrokerResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeTransactionsResponse`].
+    DescribeTransactions(Box<DescribeTransactionsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListTransactionsResponse`].
+    ListTransactions(Box<ListTransactionsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AllocateProducerIdsResponse`].
+    AllocateProducerIds(Box<AllocateProducerIdsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ConsumerGroupHeartbeatResponse`].
+    ConsumerGroupHeartbeat(Box<ConsumerGroupHeartbeatResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ConsumerGroupDescribeResponse`].
+    ConsumerGroupDescribe(Box<ConsumerGroupDescribeResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ControllerRegistrationResponse`].
+    ControllerRegistration(Box<ControllerRegistrationResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`GetTelemetrySubscriptionsResponse`].
+    GetTelemetrySubscriptions(Box<GetTelemetrySubscriptionsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`PushTelemetryResponse`].
+    PushTelemetry(Box<PushTelemetryResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AssignReplicasToDirsResponse`].
+    AssignReplicasToDirs(Box<AssignReplicasToDirsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ListConfigResourcesResponse`].
+    ListConfigResources(Box<ListConfigResourcesResponse>),
     /// [`DescribeTopicPartitionsResponse`].
     DescribeTopicPartitions(Box<DescribeTopicPartitionsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareGroupHeartbeatResponse`].
+    ShareGroupHeartbeat(Box<ShareGroupHeartbeatResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareGroupDescribeResponse`].
+    ShareGroupDescribe(Box<ShareGroupDescribeResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareFetchResponse`].
+    ShareFetch(Box<ShareFetchResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ShareAcknowledgeResponse`].
+    ShareAcknowledge(Box<ShareAcknowledgeResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AddRaftVoterResponse`].
+    AddRaftVoter(Box<AddRaftVoterResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`RemoveRaftVoterResponse`].
+    RemoveRaftVoter(Box<RemoveRaftVoterResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`UpdateRaftVoterResponse`].
+    UpdateRaftVoter(Box<UpdateRaftVoterResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`InitializeShareGroupStateResponse`].
+    InitializeShareGroupState(Box<InitializeShareGroupStateResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ReadShareGroupStateResponse`].
+    ReadShareGroupState(Box<ReadShareGroupStateResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`WriteShareGroupStateResponse`].
+    WriteShareGroupState(Box<WriteShareGroupStateResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteShareGroupStateResponse`].
+    DeleteShareGroupState(Box<DeleteShareGroupStateResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`ReadShareGroupStateSummaryResponse`].
+    ReadShareGroupStateSummary(Box<ReadShareGroupStateSummaryResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupHeartbeatResponse`].
+    StreamsGroupHeartbeat(Box<StreamsGroupHeartbeatResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupDescribeResponse`].
+    StreamsGroupDescribe(Box<StreamsGroupDescribeResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DescribeShareGroupOffsetsResponse`].
+    DescribeShareGroupOffsets(Box<DescribeShareGroupOffsetsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`AlterShareGroupOffsetsResponse`].
+    AlterShareGroupOffsets(Box<AlterShareGroupOffsetsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`DeleteShareGroupOffsetsResponse`].
+    DeleteShareGroupOffsets(Box<DeleteShareGroupOffsetsResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`StreamsGroupTopologyDescriptionUpdateResponse`].
+    StreamsGroupTopologyDescriptionUpdate(Box<StreamsGroupTopologyDescriptionUpdateResponse>),
+    #[cfg(feature = "all-messages")]
+    /// [`UnregisterControllerResponse`].
+    UnregisterController(Box<UnregisterControllerResponse>),
 }
 
 impl Response {
@@ -347,6 +1137,14 @@ impl Response {
             Self::Fetch(message) => message.throttle_time_ms,
             Self::ListOffsets(message) => message.throttle_time_ms,
             Self::Metadata(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::LeaderAndIsr(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::StopReplica(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateMetadata(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::ControlledShutdown(_) => 0,
             Self::OffsetCommit(message) => message.throttle_time_ms,
             Self::OffsetFetch(message) => message.throttle_time_ms,
             Self::FindCoordinator(message) => message.throttle_time_ms,
@@ -363,24 +1161,147 @@ impl Response {
             Self::DeleteRecords(message) => message.throttle_time_ms,
             Self::InitProducerId(message) => message.throttle_time_ms,
             Self::OffsetForLeaderEpoch(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AddPartitionsToTxn(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AddOffsetsToTxn(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::EndTxn(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::WriteTxnMarkers(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::TxnOffsetCommit(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeAcls(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::CreateAcls(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteAcls(message) => message.throttle_time_ms,
             Self::DescribeConfigs(message) => message.throttle_time_ms,
             Self::AlterConfigs(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AlterReplicaLogDirs(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeLogDirs(message) => message.throttle_time_ms,
             Self::SaslAuthenticate(_) => 0,
             Self::CreatePartitions(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::CreateDelegationToken(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::RenewDelegationToken(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ExpireDelegationToken(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeDelegationToken(message) => message.throttle_time_ms,
             Self::DeleteGroups(message) => message.throttle_time_ms,
             Self::ElectLeaders(message) => message.throttle_time_ms,
             Self::IncrementalAlterConfigs(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartitionReassignments(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ListPartitionReassignments(message) => message.throttle_time_ms,
             Self::OffsetDelete(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeClientQuotas(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AlterClientQuotas(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeUserScramCredentials(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AlterUserScramCredentials(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::Vote(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::BeginQuorumEpoch(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::EndQuorumEpoch(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeQuorum(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::AlterPartition(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateFeatures(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::Envelope(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::FetchSnapshot(message) => message.throttle_time_ms,
             Self::DescribeCluster(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeProducers(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerRegistration(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::BrokerHeartbeat(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterBroker(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeTransactions(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ListTransactions(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AllocateProducerIds(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupHeartbeat(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ConsumerGroupDescribe(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ControllerRegistration(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::GetTelemetrySubscriptions(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::PushTelemetry(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AssignReplicasToDirs(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ListConfigResources(message) => message.throttle_time_ms,
             Self::DescribeTopicPartitions(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupHeartbeat(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ShareGroupDescribe(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ShareFetch(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::ShareAcknowledge(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AddRaftVoter(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::RemoveRaftVoter(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::UpdateRaftVoter(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::InitializeShareGroupState(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupState(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::WriteShareGroupState(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupState(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::ReadShareGroupStateSummary(_) => 0,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupHeartbeat(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupDescribe(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DescribeShareGroupOffsets(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::AlterShareGroupOffsets(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::DeleteShareGroupOffsets(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::StreamsGroupTopologyDescriptionUpdate(message) => message.throttle_time_ms,
+            #[cfg(feature = "all-messages")]
+            Self::UnregisterController(message) => message.throttle_time_ms,
         }
     }
 }
 
 /// Wraps the message of an API.
 macro_rules! from {
-    ($half:ident: $($api:ident($message:ident)),*) => {
+    ($half:ident: $($(#[$gate:meta])* $api:ident($message:ident)),*) => {
         $(
+            $(#[$gate])*
             impl From<$message> for $half {
                 fn from(message: $message) -> Self {
                     Self::$api(Box::new(message))
@@ -395,6 +1316,14 @@ from!(Request:
     Fetch(FetchRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
+#[cfg(feature = "all-messages")]
+    LeaderAndIsr(LeaderAndIsrRequest),
+#[cfg(feature = "all-messages")]
+    StopReplica(StopReplicaRequest),
+#[cfg(feature = "all-messages")]
+    UpdateMetadata(UpdateMetadataRequest),
+#[cfg(feature = "all-messages")]
+    ControlledShutdown(ControlledShutdownRequest),
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchRequest),
     FindCoordinator(FindCoordinatorRequest),
@@ -411,22 +1340,152 @@ from!(Request:
     DeleteRecords(DeleteRecordsRequest),
     InitProducerId(InitProducerIdRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+#[cfg(feature = "all-messages")]
+    AddPartitionsToTxn(AddPartitionsToTxnRequest),
+#[cfg(feature = "all-messages")]
+    AddOffsetsToTxn(AddOffsetsToTxnRequest),
+#[cfg(feature = "all-messages")]
+    EndTxn(EndTxnRequest),
+#[cfg(feature = "all-messages")]
+    WriteTxnMarkers(WriteTxnMarkersRequest),
+#[cfg(feature = "all-messages")]
+    TxnOffsetCommit(TxnOffsetCommitRequest),
+#[cfg(feature = "all-messages")]
+    DescribeAcls(DescribeAclsRequest),
+#[cfg(feature = "all-messages")]
+    CreateAcls(CreateAclsRequest),
+#[cfg(feature = "all-messages")]
+    DeleteAcls(DeleteAclsRequest),
     DescribeConfigs(DescribeConfigsRequest),
     AlterConfigs(AlterConfigsRequest),
+#[cfg(feature = "all-messages")]
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest),
+#[cfg(feature = "all-messages")]
+    DescribeLogDirs(DescribeLogDirsRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     CreatePartitions(CreatePartitionsRequest),
+#[cfg(feature = "all-messages")]
+    CreateDelegationToken(CreateDelegationTokenRequest),
+#[cfg(feature = "all-messages")]
+    RenewDelegationToken(RenewDelegationTokenRequest),
+#[cfg(feature = "all-messages")]
+    ExpireDelegationToken(ExpireDelegationTokenRequest),
+#[cfg(feature = "all-messages")]
+    DescribeDelegationToken(DescribeDelegationTokenRequest),
     DeleteGroups(DeleteGroupsRequest),
     ElectLeaders(ElectLeadersRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+#[cfg(feature = "all-messages")]
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+#[cfg(feature = "all-messages")]
+    ListPartitionReassignments(ListPartitionReassignmentsRequest),
     OffsetDelete(OffsetDeleteRequest),
+#[cfg(feature = "all-messages")]
+    DescribeClientQuotas(DescribeClientQuotasRequest),
+#[cfg(feature = "all-messages")]
+    AlterClientQuotas(AlterClientQuotasRequest),
+#[cfg(feature = "all-messages")]
+    DescribeUserScramCredentials(DescribeUserScramCredentialsRequest),
+#[cfg(feature = "all-messages")]
+    AlterUserScramCredentials(AlterUserScramCredentialsRequest),
+#[cfg(feature = "all-messages")]
+    Vote(VoteRequest),
+#[cfg(feature = "all-messages")]
+    BeginQuorumEpoch(BeginQuorumEpochRequest),
+#[cfg(feature = "all-messages")]
+    EndQuorumEpoch(EndQuorumEpochRequest),
+#[cfg(feature = "all-messages")]
+    DescribeQuorum(DescribeQuorumRequest),
+#[cfg(feature = "all-messages")]
+    AlterPartition(AlterPartitionRequest),
+#[cfg(feature = "all-messages")]
+    UpdateFeatures(UpdateFeaturesRequest),
+#[cfg(feature = "all-messages")]
+    Envelope(EnvelopeRequest),
+#[cfg(feature = "all-messages")]
+    FetchSnapshot(FetchSnapshotRequest),
     DescribeCluster(DescribeClusterRequest),
-    DescribeTopicPartitions(DescribeTopicPartitionsRequest)
+#[cfg(feature = "all-messages")]
+    DescribeProducers(DescribeProducersRequest),
+#[cfg(feature = "all-messages")]
+    BrokerRegistration(BrokerRegistrationRequest),
+#[cfg(feature = "all-messages")]
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+#[cfg(feature = "all-messages")]
+    UnregisterBroker(UnregisterBrokerRequest),
+#[cfg(feature = "all-messages")]
+    DescribeTransactions(DescribeTransactionsRequest),
+#[cfg(feature = "all-messages")]
+    ListTransactions(ListTransactionsRequest),
+#[cfg(feature = "all-messages")]
+    AllocateProducerIds(AllocateProducerIdsRequest),
+#[cfg(feature = "all-messages")]
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
+#[cfg(feature = "all-messages")]
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
+#[cfg(feature = "all-messages")]
+    ControllerRegistration(ControllerRegistrationRequest),
+#[cfg(feature = "all-messages")]
+    GetTelemetrySubscriptions(GetTelemetrySubscriptionsRequest),
+#[cfg(feature = "all-messages")]
+    PushTelemetry(PushTelemetryRequest),
+#[cfg(feature = "all-messages")]
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
+#[cfg(feature = "all-messages")]
+    ListConfigResources(ListConfigResourcesRequest),
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest),
+#[cfg(feature = "all-messages")]
+    ShareGroupHeartbeat(ShareGroupHeartbeatRequest),
+#[cfg(feature = "all-messages")]
+    ShareGroupDescribe(ShareGroupDescribeRequest),
+#[cfg(feature = "all-messages")]
+    ShareFetch(ShareFetchRequest),
+#[cfg(feature = "all-messages")]
+    ShareAcknowledge(ShareAcknowledgeRequest),
+#[cfg(feature = "all-messages")]
+    AddRaftVoter(AddRaftVoterRequest),
+#[cfg(feature = "all-messages")]
+    RemoveRaftVoter(RemoveRaftVoterRequest),
+#[cfg(feature = "all-messages")]
+    UpdateRaftVoter(UpdateRaftVoterRequest),
+#[cfg(feature = "all-messages")]
+    InitializeShareGroupState(InitializeShareGroupStateRequest),
+#[cfg(feature = "all-messages")]
+    ReadShareGroupState(ReadShareGroupStateRequest),
+#[cfg(feature = "all-messages")]
+    WriteShareGroupState(WriteShareGroupStateRequest),
+#[cfg(feature = "all-messages")]
+    DeleteShareGroupState(DeleteShareGroupStateRequest),
+#[cfg(feature = "all-messages")]
+    ReadShareGroupStateSummary(ReadShareGroupStateSummaryRequest),
+#[cfg(feature = "all-messages")]
+    StreamsGroupHeartbeat(StreamsGroupHeartbeatRequest),
+#[cfg(feature = "all-messages")]
+    StreamsGroupDescribe(StreamsGroupDescribeRequest),
+#[cfg(feature = "all-messages")]
+    DescribeShareGroupOffsets(DescribeShareGroupOffsetsRequest),
+#[cfg(feature = "all-messages")]
+    AlterShareGroupOffsets(AlterShareGroupOffsetsRequest),
+#[cfg(feature = "all-messages")]
+    DeleteShareGroupOffsets(DeleteShareGroupOffsetsRequest),
+#[cfg(feature = "all-messages")]
+    StreamsGroupTopologyDescriptionUpdate(StreamsGroupTopologyDescriptionUpdateRequest),
+#[cfg(feature = "all-messages")]
+    UnregisterController(UnregisterControllerRequest)
 );
 from!(Response:
     Produce(ProduceResponse),
     Fetch(FetchResponse),
     ListOffsets(ListOffsetsResponse),
     Metadata(MetadataResponse),
+#[cfg(feature = "all-messages")]
+    LeaderAndIsr(LeaderAndIsrResponse),
+#[cfg(feature = "all-messages")]
+    StopReplica(StopReplicaResponse),
+#[cfg(feature = "all-messages")]
+    UpdateMetadata(UpdateMetadataResponse),
+#[cfg(feature = "all-messages")]
+    ControlledShutdown(ControlledShutdownResponse),
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponse),
     FindCoordinator(FindCoordinatorResponse),
@@ -443,14 +1502,136 @@ from!(Response:
     DeleteRecords(DeleteRecordsResponse),
     InitProducerId(InitProducerIdResponse),
     OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
+#[cfg(feature = "all-messages")]
+    AddPartitionsToTxn(AddPartitionsToTxnResponse),
+#[cfg(feature = "all-messages")]
+    AddOffsetsToTxn(AddOffsetsToTxnResponse),
+#[cfg(feature = "all-messages")]
+    EndTxn(EndTxnResponse),
+#[cfg(feature = "all-messages")]
+    WriteTxnMarkers(WriteTxnMarkersResponse),
+#[cfg(feature = "all-messages")]
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+#[cfg(feature = "all-messages")]
+    DescribeAcls(DescribeAclsResponse),
+#[cfg(feature = "all-messages")]
+    CreateAcls(CreateAclsResponse),
+#[cfg(feature = "all-messages")]
+    DeleteAcls(DeleteAclsResponse),
     DescribeConfigs(DescribeConfigsResponse),
     AlterConfigs(AlterConfigsResponse),
+#[cfg(feature = "all-messages")]
+    AlterReplicaLogDirs(AlterReplicaLogDirsResponse),
+#[cfg(feature = "all-messages")]
+    DescribeLogDirs(DescribeLogDirsResponse),
     SaslAuthenticate(SaslAuthenticateResponse),
     CreatePartitions(CreatePartitionsResponse),
+#[cfg(feature = "all-messages")]
+    CreateDelegationToken(CreateDelegationTokenResponse),
+#[cfg(feature = "all-messages")]
+    RenewDelegationToken(RenewDelegationTokenResponse),
+#[cfg(feature = "all-messages")]
+    ExpireDelegationToken(ExpireDelegationTokenResponse),
+#[cfg(feature = "all-messages")]
+    DescribeDelegationToken(DescribeDelegationTokenResponse),
     DeleteGroups(DeleteGroupsResponse),
     ElectLeaders(ElectLeadersResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+#[cfg(feature = "all-messages")]
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+#[cfg(feature = "all-messages")]
+    ListPartitionReassignments(ListPartitionReassignmentsResponse),
     OffsetDelete(OffsetDeleteResponse),
+#[cfg(feature = "all-messages")]
+    DescribeClientQuotas(DescribeClientQuotasResponse),
+#[cfg(feature = "all-messages")]
+    AlterClientQuotas(AlterClientQuotasResponse),
+#[cfg(feature = "all-messages")]
+    DescribeUserScramCredentials(DescribeUserScramCredentialsResponse),
+#[cfg(feature = "all-messages")]
+    AlterUserScramCredentials(AlterUserScramCredentialsResponse),
+#[cfg(feature = "all-messages")]
+    Vote(VoteResponse),
+#[cfg(feature = "all-messages")]
+    BeginQuorumEpoch(BeginQuorumEpochResponse),
+#[cfg(feature = "all-messages")]
+    EndQuorumEpoch(EndQuorumEpochResponse),
+#[cfg(feature = "all-messages")]
+    DescribeQuorum(DescribeQuorumResponse),
+#[cfg(feature = "all-messages")]
+    AlterPartition(AlterPartitionResponse),
+#[cfg(feature = "all-messages")]
+    UpdateFeatures(UpdateFeaturesResponse),
+#[cfg(feature = "all-messages")]
+    Envelope(EnvelopeResponse),
+#[cfg(feature = "all-messages")]
+    FetchSnapshot(FetchSnapshotResponse),
     DescribeCluster(DescribeClusterResponse),
-    DescribeTopicPartitions(DescribeTopicPartitionsResponse)
+#[cfg(feature = "all-messages")]
+    DescribeProducers(DescribeProducersResponse),
+#[cfg(feature = "all-messages")]
+    BrokerRegistration(BrokerRegistrationResponse),
+#[cfg(feature = "all-messages")]
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+#[cfg(feature = "all-messages")]
+    UnregisterBroker(UnregisterBrokerResponse),
+#[cfg(feature = "all-messages")]
+    DescribeTransactions(DescribeTransactionsResponse),
+#[cfg(feature = "all-messages")]
+    ListTransactions(ListTransactionsResponse),
+#[cfg(feature = "all-messages")]
+    AllocateProducerIds(AllocateProducerIdsResponse),
+#[cfg(feature = "all-messages")]
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+#[cfg(feature = "all-messages")]
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
+#[cfg(feature = "all-messages")]
+    ControllerRegistration(ControllerRegistrationResponse),
+#[cfg(feature = "all-messages")]
+    GetTelemetrySubscriptions(GetTelemetrySubscriptionsResponse),
+#[cfg(feature = "all-messages")]
+    PushTelemetry(PushTelemetryResponse),
+#[cfg(feature = "all-messages")]
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
+#[cfg(feature = "all-messages")]
+    ListConfigResources(ListConfigResourcesResponse),
+    DescribeTopicPartitions(DescribeTopicPartitionsResponse),
+#[cfg(feature = "all-messages")]
+    ShareGroupHeartbeat(ShareGroupHeartbeatResponse),
+#[cfg(feature = "all-messages")]
+    ShareGroupDescribe(ShareGroupDescribeResponse),
+#[cfg(feature = "all-messages")]
+    ShareFetch(ShareFetchResponse),
+#[cfg(feature = "all-messages")]
+    ShareAcknowledge(ShareAcknowledgeResponse),
+#[cfg(feature = "all-messages")]
+    AddRaftVoter(AddRaftVoterResponse),
+#[cfg(feature = "all-messages")]
+    RemoveRaftVoter(RemoveRaftVoterResponse),
+#[cfg(feature = "all-messages")]
+    UpdateRaftVoter(UpdateRaftVoterResponse),
+#[cfg(feature = "all-messages")]
+    InitializeShareGroupState(InitializeShareGroupStateResponse),
+#[cfg(feature = "all-messages")]
+    ReadShareGroupState(ReadShareGroupStateResponse),
+#[cfg(feature = "all-messages")]
+    WriteShareGroupState(WriteShareGroupStateResponse),
+#[cfg(feature = "all-messages")]
+    DeleteShareGroupState(DeleteShareGroupStateResponse),
+#[cfg(feature = "all-messages")]
+    ReadShareGroupStateSummary(ReadShareGroupStateSummaryResponse),
+#[cfg(feature = "all-messages")]
+    StreamsGroupHeartbeat(StreamsGroupHeartbeatResponse),
+#[cfg(feature = "all-messages")]
+    StreamsGroupDescribe(StreamsGroupDescribeResponse),
+#[cfg(feature = "all-messages")]
+    DescribeShareGroupOffsets(DescribeShareGroupOffsetsResponse),
+#[cfg(feature = "all-messages")]
+    AlterShareGroupOffsets(AlterShareGroupOffsetsResponse),
+#[cfg(feature = "all-messages")]
+    DeleteShareGroupOffsets(DeleteShareGroupOffsetsResponse),
+#[cfg(feature = "all-messages")]
+    StreamsGroupTopologyDescriptionUpdate(StreamsGroupTopologyDescriptionUpdateResponse),
+#[cfg(feature = "all-messages")]
+    UnregisterController(UnregisterControllerResponse)
 );

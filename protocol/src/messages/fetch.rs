@@ -7,9 +7,14 @@
 //! what changed.
 //!
 //! - API key 1, served by: broker, controller.
+//! - Versions 0-3 are gone since Apache Kafka 4.0.
+//! - Versions 18 are there since Apache Kafka 4.1.
 //!
 //! # Versions
 //!
+//! - Version 1 (KIP-13): The response adds the throttle time.
+//! - Version 2 (KIP-32): Same bytes. Records may have timestamps (magic 1).
+//! - Version 3 (KIP-74): Adds `MaxBytes`; from here on the order of partitions counts.
 //! - Version 4 (KIP-98): Adds `IsolationLevel`, `LastStableOffset` and `AbortedTransactions`.
 //!   Batches of record format 2 may come.
 //! - Version 5 (KIP-107): Adds `LogStartOffset` on both sides.
@@ -66,9 +71,9 @@ use crate::wire::prelude::*;
 /// The order of topics and partitions counts: the broker fills the response in this order
 /// until it is full, so a client rotates it.
 ///
-/// Versions 4-18, flexible from 12.
+/// Versions 0-18, flexible from 12.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct FetchRequest {
     /// The cluster that the sender believes to talk to; used between controllers. Null is not
     /// checked.
@@ -147,7 +152,7 @@ pub struct ReplicaState {
 
 /// An element of [`FetchRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct FetchTopic {
     /// The topic's name.
     #[wire(versions = 0..=12, ignorable)]
@@ -165,7 +170,7 @@ pub struct FetchTopic {
 
 /// An element of [`FetchTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct FetchPartition {
     /// The partition.
     #[wire(versions = 0..)]
@@ -228,9 +233,9 @@ pub struct ForgottenTopic {
 /// Inside a session, a partition is only in the response when it has records, an error or
 /// changed numbers.
 ///
-/// Versions 4-18, flexible from 12.
+/// Versions 0-18, flexible from 12.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct FetchResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -257,7 +262,7 @@ pub struct FetchResponse {
 
 /// An element of [`FetchResponse::responses`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct FetchableTopicResponse {
     /// The topic's name.
     #[wire(versions = 0..=12, ignorable)]
@@ -275,7 +280,7 @@ pub struct FetchableTopicResponse {
 
 /// An element of [`FetchableTopicResponse::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 4..=18, flexible = 12..)]
+#[wire(versions = 0..=18, flexible = 12..)]
 pub struct PartitionData {
     /// The partition.
     #[wire(versions = 0..)]

@@ -6,16 +6,15 @@
 
 use crate::wire::prelude::*;
 
-/// In front of every request. Version 0, without a client id, was that of ControlledShutdown
-/// 0, which is gone.
+/// In front of every request.
 ///
-/// Versions 1-2, flexible from 2.
+/// Versions 0-2, flexible from 2.
 ///
 /// - Version 1: Adds `ClientId`.
 /// - Version 2 (KIP-482): Adds tagged fields. `ClientId` keeps its 2-byte length, so that a
 ///   broker can read the header of an ApiVersions request that is newer than itself.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=2, flexible = 2..)]
+#[wire(versions = 0..=2, flexible = 2..)]
 pub struct RequestHeader {
     /// Which API.
     #[wire(versions = 0..)]

@@ -6,6 +6,7 @@
 //!
 //! - API key 22, served by: broker.
 //! - Version 6 is unstable: not released.
+//! - Versions 6 are there since Apache Kafka 4.1.
 //!
 //! # Versions
 //!

@@ -4,6 +4,9 @@
 //! largest timestamp.
 //!
 //! - API key 2, served by: broker.
+//! - Versions 0 are gone since Apache Kafka 4.0.
+//! - Versions 10 are there since Apache Kafka 4.0.
+//! - Versions 11 are there since Apache Kafka 4.2.
 //!
 //! # Versions
 //!
@@ -39,9 +42,9 @@ use crate::wire::prelude::*;
 
 /// Partitions with different leaders go into different requests.
 ///
-/// Versions 1-11, flexible from 6.
+/// Versions 0-11, flexible from 6.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsRequest {
     /// The node id of a follower.
     ///
@@ -68,7 +71,7 @@ pub struct ListOffsetsRequest {
 
 /// An element of [`ListOffsetsRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsTopic {
     /// The topic's name.
     #[wire(versions = 0..)]
@@ -83,7 +86,7 @@ pub struct ListOffsetsTopic {
 
 /// An element of [`ListOffsetsTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsPartition {
     /// The partition.
     #[wire(versions = 0..)]
@@ -104,6 +107,9 @@ pub struct ListOffsetsPartition {
     /// - `-6`: the first offset that is not in remote storage yet; from version 11 on
     #[wire(versions = 0..)]
     pub timestamp: i64,
+    /// How many offsets may be answered.
+    #[wire(versions = 0..=0, default = 1)]
+    pub max_num_offsets: i32,
     /// Tagged fields that the schema does not know, as they came.
     #[wire(unknown)]
     pub unknown_tagged_fields: UnknownTags,
@@ -111,9 +117,9 @@ pub struct ListOffsetsPartition {
 
 /// The answer for each partition.
 ///
-/// Versions 1-11, flexible from 6.
+/// Versions 0-11, flexible from 6.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -129,7 +135,7 @@ pub struct ListOffsetsResponse {
 
 /// An element of [`ListOffsetsResponse::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsTopicResponse {
     /// The topic's name.
     #[wire(versions = 0..)]
@@ -144,7 +150,7 @@ pub struct ListOffsetsTopicResponse {
 
 /// An element of [`ListOffsetsTopicResponse::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=11, flexible = 6..)]
+#[wire(versions = 0..=11, flexible = 6..)]
 pub struct ListOffsetsPartitionResponse {
     /// The partition.
     #[wire(versions = 0..)]
@@ -152,6 +158,9 @@ pub struct ListOffsetsPartitionResponse {
     /// 0, or why there is no answer for this partition.
     #[wire(versions = 0..)]
     pub error_code: i16,
+    /// The offsets at which segments before the time begin, the latest first.
+    #[wire(versions = 0..=0)]
+    pub old_style_offsets: Vec<i64>,
     /// The timestamp of the record that was found.
     ///
     /// - `-1`: no record was found or searched

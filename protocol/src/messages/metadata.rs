@@ -5,6 +5,7 @@
 //! to it when leaders have moved.
 //!
 //! - API key 3, served by: broker.
+//! - Versions 13 are there since Apache Kafka 4.0.
 //!
 //! # Versions
 //!

@@ -8,81 +8,455 @@ mod api_key;
 pub mod convert;
 mod dispatch;
 
+#[cfg(feature = "all-messages")]
+pub mod add_offsets_to_txn;
+#[cfg(feature = "all-messages")]
+pub mod add_partitions_to_txn;
+#[cfg(feature = "all-messages")]
+pub mod add_raft_voter;
+#[cfg(feature = "all-messages")]
+pub mod allocate_producer_ids;
+#[cfg(feature = "all-messages")]
+pub mod alter_client_quotas;
 pub mod alter_configs;
+#[cfg(feature = "all-messages")]
+pub mod alter_partition;
+#[cfg(feature = "all-messages")]
+pub mod alter_partition_reassignments;
+#[cfg(feature = "all-messages")]
+pub mod alter_replica_log_dirs;
+#[cfg(feature = "all-messages")]
+pub mod alter_share_group_offsets;
+#[cfg(feature = "all-messages")]
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
+#[cfg(feature = "all-messages")]
+pub mod assign_replicas_to_dirs;
+#[cfg(feature = "all-messages")]
+pub mod begin_quorum_epoch;
+#[cfg(feature = "all-messages")]
+pub mod broker_heartbeat;
+#[cfg(feature = "all-messages")]
+pub mod broker_registration;
+#[cfg(feature = "all-messages")]
+pub mod cluster_metadata;
+#[cfg(feature = "all-messages")]
+pub mod cluster_metadata_nodes;
+#[cfg(feature = "all-messages")]
+pub mod cluster_metadata_security;
+#[cfg(feature = "all-messages")]
+pub mod consumer_group_describe;
+#[cfg(feature = "all-messages")]
+pub mod consumer_group_heartbeat;
+#[cfg(feature = "all-messages")]
+pub mod consumer_group_records;
 pub mod consumer_offsets;
+#[cfg(feature = "all-messages")]
+pub mod consumer_offsets_legacy;
 pub mod consumer_protocol;
+#[cfg(feature = "all-messages")]
+pub mod control_records;
+#[cfg(feature = "all-messages")]
+pub mod controlled_shutdown;
+#[cfg(feature = "all-messages")]
+pub mod controller_registration;
+#[cfg(feature = "all-messages")]
+pub mod create_acls;
+#[cfg(feature = "all-messages")]
+pub mod create_delegation_token;
 pub mod create_partitions;
 pub mod create_topics;
+#[cfg(feature = "all-messages")]
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
+#[cfg(feature = "all-messages")]
+pub mod delete_share_group_offsets;
+#[cfg(feature = "all-messages")]
+pub mod delete_share_group_state;
 pub mod delete_topics;
+#[cfg(feature = "all-messages")]
+pub mod describe_acls;
+#[cfg(feature = "all-messages")]
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+#[cfg(feature = "all-messages")]
+pub mod describe_delegation_token;
 pub mod describe_groups;
+#[cfg(feature = "all-messages")]
+pub mod describe_log_dirs;
+#[cfg(feature = "all-messages")]
+pub mod describe_producers;
+#[cfg(feature = "all-messages")]
+pub mod describe_quorum;
+#[cfg(feature = "all-messages")]
+pub mod describe_share_group_offsets;
 pub mod describe_topic_partitions;
+#[cfg(feature = "all-messages")]
+pub mod describe_transactions;
+#[cfg(feature = "all-messages")]
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
+#[cfg(feature = "all-messages")]
+pub mod end_quorum_epoch;
+#[cfg(feature = "all-messages")]
+pub mod end_txn;
+#[cfg(feature = "all-messages")]
+pub mod envelope;
+#[cfg(feature = "all-messages")]
+pub mod expire_delegation_token;
 pub mod fetch;
+#[cfg(feature = "all-messages")]
+pub mod fetch_snapshot;
 pub mod find_coordinator;
+#[cfg(feature = "all-messages")]
+pub mod get_telemetry_subscriptions;
 pub mod headers;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+#[cfg(feature = "all-messages")]
+pub mod initialize_share_group_state;
 pub mod join_group;
+#[cfg(feature = "all-messages")]
+pub mod leader_and_isr;
 pub mod leave_group;
+#[cfg(feature = "all-messages")]
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+#[cfg(feature = "all-messages")]
+pub mod list_partition_reassignments;
+#[cfg(feature = "all-messages")]
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
+#[cfg(feature = "all-messages")]
+pub mod principal;
 pub mod produce;
 pub mod producer_snapshot;
+#[cfg(feature = "all-messages")]
+pub mod push_telemetry;
+#[cfg(feature = "all-messages")]
+pub mod quorum_state;
+#[cfg(feature = "all-messages")]
+pub mod read_share_group_state;
+#[cfg(feature = "all-messages")]
+pub mod read_share_group_state_summary;
+#[cfg(feature = "all-messages")]
+pub mod remote_log_metadata;
+#[cfg(feature = "all-messages")]
+pub mod remove_raft_voter;
+#[cfg(feature = "all-messages")]
+pub mod renew_delegation_token;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
+#[cfg(feature = "all-messages")]
+pub mod share_acknowledge;
+#[cfg(feature = "all-messages")]
+pub mod share_fetch;
+#[cfg(feature = "all-messages")]
+pub mod share_group_describe;
+#[cfg(feature = "all-messages")]
+pub mod share_group_heartbeat;
+#[cfg(feature = "all-messages")]
+pub mod share_group_records;
+#[cfg(feature = "all-messages")]
+pub mod share_state;
+#[cfg(feature = "all-messages")]
+pub mod stop_replica;
+#[cfg(feature = "all-messages")]
+pub mod streams_group_describe;
+#[cfg(feature = "all-messages")]
+pub mod streams_group_heartbeat;
+#[cfg(feature = "all-messages")]
+pub mod streams_group_records;
+#[cfg(feature = "all-messages")]
+pub mod streams_group_topology_description_update;
 pub mod sync_group;
+#[cfg(feature = "all-messages")]
+pub mod transaction_state;
+#[cfg(feature = "all-messages")]
+pub mod txn_offset_commit;
+#[cfg(feature = "all-messages")]
+pub mod unregister_broker;
+#[cfg(feature = "all-messages")]
+pub mod unregister_controller;
+#[cfg(feature = "all-messages")]
+pub mod update_features;
+#[cfg(feature = "all-messages")]
+pub mod update_metadata;
+#[cfg(feature = "all-messages")]
+pub mod update_raft_voter;
+#[cfg(feature = "all-messages")]
+pub mod vote;
+#[cfg(feature = "all-messages")]
+pub mod write_share_group_state;
+#[cfg(feature = "all-messages")]
+pub mod write_txn_markers;
 
-pub use api_key::{ApiKey, Route};
+pub use api_key::{ApiKey, Release, Route};
 pub use dispatch::{Request, Response};
 
+#[cfg(feature = "all-messages")]
+pub use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+#[cfg(feature = "all-messages")]
+pub use add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
+#[cfg(feature = "all-messages")]
+pub use add_raft_voter::{AddRaftVoterRequest, AddRaftVoterResponse};
+#[cfg(feature = "all-messages")]
+pub use allocate_producer_ids::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
+#[cfg(feature = "all-messages")]
+pub use alter_client_quotas::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 pub use alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
+#[cfg(feature = "all-messages")]
+pub use alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
+#[cfg(feature = "all-messages")]
+pub use alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+};
+#[cfg(feature = "all-messages")]
+pub use alter_replica_log_dirs::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
+#[cfg(feature = "all-messages")]
+pub use alter_share_group_offsets::{
+    AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse,
+};
+#[cfg(feature = "all-messages")]
+pub use alter_user_scram_credentials::{
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
+};
 pub use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+#[cfg(feature = "all-messages")]
+pub use assign_replicas_to_dirs::{AssignReplicasToDirsRequest, AssignReplicasToDirsResponse};
+#[cfg(feature = "all-messages")]
+pub use begin_quorum_epoch::{BeginQuorumEpochRequest, BeginQuorumEpochResponse};
+#[cfg(feature = "all-messages")]
+pub use broker_heartbeat::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
+#[cfg(feature = "all-messages")]
+pub use broker_registration::{BrokerRegistrationRequest, BrokerRegistrationResponse};
+#[cfg(feature = "all-messages")]
+pub use cluster_metadata::{
+    AbortTransactionRecord, BeginTransactionRecord, ClearElrRecord, ClientQuotaRecord,
+    ConfigRecord, EndTransactionRecord, FeatureLevelRecord, NoOpRecord, PartitionChangeRecord,
+    PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord, ZkMigrationStateRecord,
+};
+#[cfg(feature = "all-messages")]
+pub use cluster_metadata_nodes::{
+    BrokerRegistrationChangeRecord, FenceBrokerRecord, RegisterBrokerRecord,
+    RegisterControllerRecord, UnfenceBrokerRecord, UnregisterBrokerRecord,
+    UnregisterControllerRecord,
+};
+#[cfg(feature = "all-messages")]
+pub use cluster_metadata_security::{
+    AccessControlEntryRecord, DelegationTokenRecord, RemoveAccessControlEntryRecord,
+    RemoveDelegationTokenRecord, RemoveUserScramCredentialRecord, UserScramCredentialRecord,
+};
+#[cfg(feature = "all-messages")]
+pub use consumer_group_describe::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
+#[cfg(feature = "all-messages")]
+pub use consumer_group_heartbeat::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+#[cfg(feature = "all-messages")]
+pub use consumer_group_records::{
+    ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupPartitionMetadataValue, ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+};
 pub use consumer_offsets::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
 };
+#[cfg(feature = "all-messages")]
+pub use consumer_offsets_legacy::{LegacyOffsetCommitKey, LegacyOffsetCommitValue};
 pub use consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+#[cfg(feature = "all-messages")]
+pub use control_records::{
+    AbortedTxn, ControlRecordTypeSchema, EndTxnMarker, KRaftVersionRecord, LeaderChangeMessage,
+    SnapshotFooterRecord, SnapshotHeaderRecord, VotersRecord,
+};
+#[cfg(feature = "all-messages")]
+pub use controlled_shutdown::{ControlledShutdownRequest, ControlledShutdownResponse};
+#[cfg(feature = "all-messages")]
+pub use controller_registration::{ControllerRegistrationRequest, ControllerRegistrationResponse};
+#[cfg(feature = "all-messages")]
+pub use create_acls::{CreateAclsRequest, CreateAclsResponse};
+#[cfg(feature = "all-messages")]
+pub use create_delegation_token::{CreateDelegationTokenRequest, CreateDelegationTokenResponse};
 pub use create_partitions::{CreatePartitionsRequest, CreatePartitionsResponse};
 pub use create_topics::{CreateTopicsRequest, CreateTopicsResponse};
+#[cfg(feature = "all-messages")]
+pub use delete_acls::{DeleteAclsRequest, DeleteAclsResponse};
 pub use delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 pub use delete_records::{DeleteRecordsRequest, DeleteRecordsResponse};
+#[cfg(feature = "all-messages")]
+pub use delete_share_group_offsets::{
+    DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse,
+};
+#[cfg(feature = "all-messages")]
+pub use delete_share_group_state::{DeleteShareGroupStateRequest, DeleteShareGroupStateResponse};
 pub use delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_client_quotas::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
 pub use describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 pub use describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_delegation_token::{
+    DescribeDelegationTokenRequest, DescribeDelegationTokenResponse,
+};
 pub use describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_producers::{DescribeProducersRequest, DescribeProducersResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_quorum::{DescribeQuorumRequest, DescribeQuorumResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_share_group_offsets::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse,
+};
 pub use describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
 };
+#[cfg(feature = "all-messages")]
+pub use describe_transactions::{DescribeTransactionsRequest, DescribeTransactionsResponse};
+#[cfg(feature = "all-messages")]
+pub use describe_user_scram_credentials::{
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
+};
 pub use elect_leaders::{ElectLeadersRequest, ElectLeadersResponse};
+#[cfg(feature = "all-messages")]
+pub use end_quorum_epoch::{EndQuorumEpochRequest, EndQuorumEpochResponse};
+#[cfg(feature = "all-messages")]
+pub use end_txn::{EndTxnRequest, EndTxnResponse};
+#[cfg(feature = "all-messages")]
+pub use envelope::{EnvelopeRequest, EnvelopeResponse};
+#[cfg(feature = "all-messages")]
+pub use expire_delegation_token::{ExpireDelegationTokenRequest, ExpireDelegationTokenResponse};
 pub use fetch::{FetchRequest, FetchResponse};
+#[cfg(feature = "all-messages")]
+pub use fetch_snapshot::{FetchSnapshotRequest, FetchSnapshotResponse};
 pub use find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+#[cfg(feature = "all-messages")]
+pub use get_telemetry_subscriptions::{
+    GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse,
+};
 pub use headers::{RequestHeader, ResponseHeader};
 pub use heartbeat::{HeartbeatRequest, HeartbeatResponse};
 pub use incremental_alter_configs::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 pub use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+#[cfg(feature = "all-messages")]
+pub use initialize_share_group_state::{
+    InitializeShareGroupStateRequest, InitializeShareGroupStateResponse,
+};
 pub use join_group::{JoinGroupRequest, JoinGroupResponse};
+#[cfg(feature = "all-messages")]
+pub use leader_and_isr::{LeaderAndIsrRequest, LeaderAndIsrResponse};
 pub use leave_group::{LeaveGroupRequest, LeaveGroupResponse};
+#[cfg(feature = "all-messages")]
+pub use list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 pub use list_groups::{ListGroupsRequest, ListGroupsResponse};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
+#[cfg(feature = "all-messages")]
+pub use list_partition_reassignments::{
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+};
+#[cfg(feature = "all-messages")]
+pub use list_transactions::{ListTransactionsRequest, ListTransactionsResponse};
 pub use metadata::{MetadataRequest, MetadataResponse};
 pub use offset_commit::{OffsetCommitRequest, OffsetCommitResponse};
 pub use offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
 pub use offset_fetch::{OffsetFetchRequest, OffsetFetchResponse};
 pub use offset_for_leader_epoch::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
+#[cfg(feature = "all-messages")]
+pub use principal::DefaultPrincipalData;
 pub use produce::{ProduceRequest, ProduceResponse};
 pub use producer_snapshot::ProducerSnapshot;
+#[cfg(feature = "all-messages")]
+pub use push_telemetry::{PushTelemetryRequest, PushTelemetryResponse};
+#[cfg(feature = "all-messages")]
+pub use quorum_state::QuorumStateData;
+#[cfg(feature = "all-messages")]
+pub use read_share_group_state::{ReadShareGroupStateRequest, ReadShareGroupStateResponse};
+#[cfg(feature = "all-messages")]
+pub use read_share_group_state_summary::{
+    ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse,
+};
+#[cfg(feature = "all-messages")]
+pub use remote_log_metadata::{
+    RemoteLogSegmentMetadataRecord, RemoteLogSegmentMetadataSnapshotRecord,
+    RemoteLogSegmentMetadataUpdateRecord, RemotePartitionDeleteMetadataRecord,
+};
+#[cfg(feature = "all-messages")]
+pub use remove_raft_voter::{RemoveRaftVoterRequest, RemoveRaftVoterResponse};
+#[cfg(feature = "all-messages")]
+pub use renew_delegation_token::{RenewDelegationTokenRequest, RenewDelegationTokenResponse};
 pub use sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 pub use sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+#[cfg(feature = "all-messages")]
+pub use share_acknowledge::{ShareAcknowledgeRequest, ShareAcknowledgeResponse};
+#[cfg(feature = "all-messages")]
+pub use share_fetch::{ShareFetchRequest, ShareFetchResponse};
+#[cfg(feature = "all-messages")]
+pub use share_group_describe::{ShareGroupDescribeRequest, ShareGroupDescribeResponse};
+#[cfg(feature = "all-messages")]
+pub use share_group_heartbeat::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
+#[cfg(feature = "all-messages")]
+pub use share_group_records::{
+    ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey,
+    ShareGroupMetadataValue, ShareGroupPartitionMetadataKey, ShareGroupPartitionMetadataValue,
+    ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue,
+    ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
+    ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue,
+};
+#[cfg(feature = "all-messages")]
+pub use share_state::{ShareSnapshotKey, ShareSnapshotValue, ShareUpdateKey, ShareUpdateValue};
+#[cfg(feature = "all-messages")]
+pub use stop_replica::{StopReplicaRequest, StopReplicaResponse};
+#[cfg(feature = "all-messages")]
+pub use streams_group_describe::{StreamsGroupDescribeRequest, StreamsGroupDescribeResponse};
+#[cfg(feature = "all-messages")]
+pub use streams_group_heartbeat::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
+#[cfg(feature = "all-messages")]
+pub use streams_group_records::{
+    StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue,
+    StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue, StreamsGroupMetadataKey,
+    StreamsGroupMetadataValue, StreamsGroupTargetAssignmentMemberKey,
+    StreamsGroupTargetAssignmentMemberValue, StreamsGroupTargetAssignmentMetadataKey,
+    StreamsGroupTargetAssignmentMetadataValue, StreamsGroupTopologyKey, StreamsGroupTopologyValue,
+};
+#[cfg(feature = "all-messages")]
+pub use streams_group_topology_description_update::{
+    StreamsGroupTopologyDescriptionUpdateRequest, StreamsGroupTopologyDescriptionUpdateResponse,
+};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
+#[cfg(feature = "all-messages")]
+pub use transaction_state::{TransactionLogKey, TransactionLogValue};
+#[cfg(feature = "all-messages")]
+pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+#[cfg(feature = "all-messages")]
+pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+#[cfg(feature = "all-messages")]
+pub use unregister_controller::{UnregisterControllerRequest, UnregisterControllerResponse};
+#[cfg(feature = "all-messages")]
+pub use update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
+#[cfg(feature = "all-messages")]
+pub use update_metadata::{UpdateMetadataRequest, UpdateMetadataResponse};
+#[cfg(feature = "all-messages")]
+pub use update_raft_voter::{UpdateRaftVoterRequest, UpdateRaftVoterResponse};
+#[cfg(feature = "all-messages")]
+pub use vote::{VoteRequest, VoteResponse};
+#[cfg(feature = "all-messages")]
+pub use write_share_group_state::{WriteShareGroupStateRequest, WriteShareGroupStateResponse};
+#[cfg(feature = "all-messages")]
+pub use write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};

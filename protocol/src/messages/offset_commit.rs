@@ -4,9 +4,14 @@
 //! `__consumer_offsets` and answers when that is replicated.
 //!
 //! - API key 8, served by: broker.
+//! - Versions 0-1 are gone since Apache Kafka 4.0.
+//! - Versions 10 are there since Apache Kafka 4.1.
+//! - Version 10 was not released before Apache Kafka 4.2.
 //!
 //! # Versions
 //!
+//! - Version 1: Adds the generation, the member and `CommitTimestamp`. Version 0 stores
+//!   offsets in ZooKeeper.
 //! - Version 2: The first version that the coordinator stores; it has `RetentionTimeMs` and
 //!   no timestamp per partition.
 //! - Version 3 (KIP-124): The response adds the throttle time.
@@ -47,9 +52,9 @@ use crate::wire::prelude::*;
 /// A consumer that assigns its partitions by itself commits with generation -1 and an empty
 /// member id.
 ///
-/// Versions 2-10, flexible from 8.
+/// Versions 0-10, flexible from 8.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitRequest {
     /// The group.
     #[wire(versions = 0..)]
@@ -80,7 +85,7 @@ pub struct OffsetCommitRequest {
 
 /// An element of [`OffsetCommitRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitRequestTopic {
     /// The topic's name.
     #[wire(versions = 0..=9, ignorable)]
@@ -98,7 +103,7 @@ pub struct OffsetCommitRequestTopic {
 
 /// An element of [`OffsetCommitRequestTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitRequestPartition {
     /// The partition.
     #[wire(versions = 0..)]
@@ -112,6 +117,11 @@ pub struct OffsetCommitRequestPartition {
     /// - `-1`: unknown
     #[wire(versions = 6.., default = -1, ignorable)]
     pub committed_leader_epoch: i32,
+    /// When the offset is committed, in milliseconds since 1970.
+    ///
+    /// - `-1`: now
+    #[wire(versions = 1..=1, default = -1)]
+    pub commit_timestamp: i64,
     /// Any text that the consumer wants to keep with it, or null.
     #[wire(versions = 0.., nullable = 0..)]
     pub committed_metadata: Option<String>,
@@ -122,9 +132,9 @@ pub struct OffsetCommitRequestPartition {
 
 /// The outcome for each partition.
 ///
-/// Versions 2-10, flexible from 8.
+/// Versions 0-10, flexible from 8.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -140,7 +150,7 @@ pub struct OffsetCommitResponse {
 
 /// An element of [`OffsetCommitResponse::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitResponseTopic {
     /// The topic's name.
     #[wire(versions = 0..=9, ignorable)]
@@ -158,7 +168,7 @@ pub struct OffsetCommitResponseTopic {
 
 /// An element of [`OffsetCommitResponseTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=10, flexible = 8..)]
+#[wire(versions = 0..=10, flexible = 8..)]
 pub struct OffsetCommitResponsePartition {
     /// The partition.
     #[wire(versions = 0..)]

@@ -3,6 +3,9 @@
 //! Asks for the offsets that groups have committed.
 //!
 //! - API key 9, served by: broker.
+//! - Versions 0 are gone since Apache Kafka 4.0.
+//! - Versions 10 are there since Apache Kafka 4.1.
+//! - Version 10 was not released before Apache Kafka 4.2.
 //!
 //! # Versions
 //!
@@ -38,9 +41,9 @@ use crate::wire::prelude::*;
 
 /// From version 8 on, groups with different coordinators go into different requests.
 ///
-/// Versions 1-10, flexible from 6.
+/// Versions 0-10, flexible from 6.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=10, flexible = 6..)]
+#[wire(versions = 0..=10, flexible = 6..)]
 pub struct OffsetFetchRequest {
     /// The group.
     #[wire(versions = 0..=7)]
@@ -62,7 +65,7 @@ pub struct OffsetFetchRequest {
 
 /// An element of [`OffsetFetchRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=7, flexible = 6..)]
+#[wire(versions = 0..=7, flexible = 6..)]
 pub struct OffsetFetchRequestTopic {
     /// The topic's name.
     #[wire(versions = 0..=7)]
@@ -118,9 +121,9 @@ pub struct OffsetFetchRequestTopics {
 
 /// Up to version 7 the fields of the one group stand at the top.
 ///
-/// Versions 1-10, flexible from 6.
+/// Versions 0-10, flexible from 6.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=10, flexible = 6..)]
+#[wire(versions = 0..=10, flexible = 6..)]
 pub struct OffsetFetchResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -142,7 +145,7 @@ pub struct OffsetFetchResponse {
 
 /// An element of [`OffsetFetchResponse::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=7, flexible = 6..)]
+#[wire(versions = 0..=7, flexible = 6..)]
 pub struct OffsetFetchResponseTopic {
     /// The topic's name.
     #[wire(versions = 0..=7)]
@@ -157,7 +160,7 @@ pub struct OffsetFetchResponseTopic {
 
 /// An element of [`OffsetFetchResponseTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 1..=7, flexible = 6..)]
+#[wire(versions = 0..=7, flexible = 6..)]
 pub struct OffsetFetchResponsePartition {
     /// The partition.
     #[wire(versions = 0..=7)]

@@ -4,9 +4,11 @@
 //! whether their log, or their position, has left the leader's.
 //!
 //! - API key 23, served by: broker.
+//! - Versions 0-1 are gone since Apache Kafka 4.0.
 //!
 //! # Versions
 //!
+//! - Version 1 (KIP-279): The response adds `LeaderEpoch`.
 //! - Version 2 (KIP-320): Adds `CurrentLeaderEpoch` and the throttle time.
 //! - Version 3 (KIP-392): Adds `ReplicaId`.
 //! - Version 4 (KIP-482): The first flexible version.
@@ -24,9 +26,9 @@ use crate::wire::prelude::*;
 
 /// Partitions with different leaders go into different requests.
 ///
-/// Versions 2-4, flexible from 4.
+/// Versions 0-4, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct OffsetForLeaderEpochRequest {
     /// The node id of a follower.
     ///
@@ -44,7 +46,7 @@ pub struct OffsetForLeaderEpochRequest {
 
 /// An element of [`OffsetForLeaderEpochRequest::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct OffsetForLeaderTopic {
     /// The topic's name.
     #[wire(versions = 0..)]
@@ -59,7 +61,7 @@ pub struct OffsetForLeaderTopic {
 
 /// An element of [`OffsetForLeaderTopic::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct OffsetForLeaderPartition {
     /// The partition.
     #[wire(versions = 0..)]
@@ -79,9 +81,9 @@ pub struct OffsetForLeaderPartition {
 
 /// The end of each epoch.
 ///
-/// Versions 2-4, flexible from 4.
+/// Versions 0-4, flexible from 4.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct OffsetForLeaderEpochResponse {
     /// How long the client should hold back its next request on account of a quota, in
     /// milliseconds; usually 0.
@@ -97,7 +99,7 @@ pub struct OffsetForLeaderEpochResponse {
 
 /// An element of [`OffsetForLeaderEpochResponse::topics`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct OffsetForLeaderTopicResult {
     /// The topic's name.
     #[wire(versions = 0..)]
@@ -112,7 +114,7 @@ pub struct OffsetForLeaderTopicResult {
 
 /// An element of [`OffsetForLeaderTopicResult::partitions`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 2..=4, flexible = 4..)]
+#[wire(versions = 0..=4, flexible = 4..)]
 pub struct EpochEndOffset {
     /// 0, or why there is no answer for this partition.
     #[wire(versions = 0..)]

@@ -6,9 +6,15 @@
 //!
 //! - API key 0, served by: broker.
 //! - No response when Acks is 0.
+//! - Versions 0-2 are gone since Apache Kafka 4.0.
+//! - Versions 12 are there since Apache Kafka 4.0.
+//! - Versions 13 are there since Apache Kafka 4.1.
 //!
 //! # Versions
 //!
+//! - Version 1 (KIP-13): The response adds the throttle time.
+//! - Version 2 (KIP-32): Records may have timestamps (magic 1). The response adds
+//!   `LogAppendTimeMs`.
 //! - Version 3 (KIP-98): Adds `TransactionalId`. Record format 2 is the only one from here on
 //!   that can carry a producer id.
 //! - Version 4 (KIP-112): Same bytes. A failed disk is answered with `KAFKA_STORAGE_ERROR`
@@ -73,12 +79,12 @@
 
 use crate::wire::prelude::*;
 
-/// Kafka 4.0 removed versions 0 to 2, but still lists them in its ApiVersions response,
-/// because some clients deduce other abilities from them.
+/// Kafka 4.0 removed versions 0 to 2, whose records are message sets, but still lists them in
+/// its ApiVersions response, because some clients deduce other abilities from them.
 ///
-/// Versions 3-13, flexible from 9.
+/// Versions 0-13, flexible from 9.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct ProduceRequest {
     /// The producer's transactional id, or null outside a transaction.
     #[wire(versions = 3.., nullable = 3.., default = null)]
@@ -103,7 +109,7 @@ pub struct ProduceRequest {
 
 /// An element of [`ProduceRequest::topic_data`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct TopicProduceData {
     /// The topic's name.
     #[wire(versions = 0..=12, ignorable)]
@@ -121,7 +127,7 @@ pub struct TopicProduceData {
 
 /// An element of [`TopicProduceData::partition_data`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct PartitionProduceData {
     /// The partition.
     #[wire(versions = 0..)]
@@ -138,9 +144,9 @@ pub struct PartitionProduceData {
 
 /// The answer for each partition of the request, in no promised order.
 ///
-/// Versions 3-13, flexible from 9.
+/// Versions 0-13, flexible from 9.
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct ProduceResponse {
     /// The topics of the request.
     #[wire(versions = 0..)]
@@ -159,7 +165,7 @@ pub struct ProduceResponse {
 
 /// An element of [`ProduceResponse::responses`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct TopicProduceResponse {
     /// The topic's name.
     #[wire(versions = 0..=12, ignorable)]
@@ -177,7 +183,7 @@ pub struct TopicProduceResponse {
 
 /// An element of [`TopicProduceResponse::partition_responses`].
 #[derive(Debug, Clone, PartialEq, Message)]
-#[wire(versions = 3..=13, flexible = 9..)]
+#[wire(versions = 0..=13, flexible = 9..)]
 pub struct PartitionProduceResponse {
     /// The partition.
     #[wire(versions = 0..)]

@@ -171,6 +171,17 @@ impl<'v> Fields<'v> {
         }
     }
 
+    /// The same of a field that had another name in earlier releases.
+    pub fn take_either<T: Json>(
+        &mut self,
+        name: &'static str,
+        former: &'static str,
+        default: impl FnOnce() -> T,
+    ) -> Result<T, EncodeError> {
+        let found = if self.object.contains_key(name) { name } else { former };
+        self.take(found, default)
+    }
+
     /// Refuses fields that were not taken.
     pub fn finish(self, known: &[&str]) -> Result<(), EncodeError> {
         if self.taken == self.object.len() {

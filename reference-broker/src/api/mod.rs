@@ -104,9 +104,7 @@ pub(crate) const APIS: &[ApiKey] = &[
 
 /// The versions of an API that are served; a version that Apache Kafka calls unstable is not.
 pub(crate) fn served_versions(api: ApiKey) -> RangeInclusive<i16> {
-    let valid = api.valid_versions();
-    let unstable = i16::from(api.latest_version_unstable());
-    *valid.start()..=*valid.end() - unstable
+    api.stable_versions()
 }
 
 /// Whether this version of the API is served.
@@ -165,6 +163,8 @@ pub(crate) async fn dispatch(context: &RequestContext, request: Request) -> Answ
         Request::DescribeTopicPartitions(request) => {
             describe_topic_partitions::handle(context, *request).await.into()
         }
+        // `is_served` is asked before.
+        other => return Answer::Close(format!("{} is not served", other.api_key().name())),
     };
     Answer::Response(response)
 }

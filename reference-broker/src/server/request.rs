@@ -44,6 +44,10 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
     };
     let version = header.request_api_version;
     if !api::is_served(api, version) {
+        if api == ApiKey::ApiVersions {
+            let response = Response::from(api::api_versions::unsupported_version());
+            return encode(ApiKey::ApiVersions, 0, header.correlation_id, &response);
+        }
         return Served::Close(format!("{} v{version} is not served", api.name()));
     }
     let request = match Request::decode(api, version, &frame, body_offset) {

@@ -36,11 +36,9 @@ impl VersionTable {
     }
 }
 
-/// The versions that this client uses: all that it can decode but an unstable latest one.
+/// The versions that this client uses: those that it was written for, without an unstable one.
 pub fn stable_versions(api_key: ApiKey) -> RangeInclusive<i16> {
-    let valid = api_key.valid_versions();
-    let unstable = i16::from(api_key.latest_version_unstable());
-    *valid.start()..=*valid.end() - unstable
+    api_key.stable_versions()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rules about an API: S20 to S29.
 
-use super::check_notes;
+use super::{check_lifetimes, check_notes};
 use crate::ast::{Api, Base, Message, Schema, Type};
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
@@ -39,6 +39,7 @@ pub(super) fn check_api(
             findings.push(schema.finding("S26", used.name.span, text));
         }
     }
+    check_lifetimes(schema, &api.lifetimes, request.versions.value, findings);
     check_notes(schema, &api.name, &api.versions, request.versions.value, findings);
 }
 

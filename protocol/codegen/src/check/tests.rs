@@ -295,6 +295,17 @@ fn s23_to_s25_facts_name_what_exists() {
 }
 
 #[test]
+fn s28_lifetimes_are_of_versions_that_were_there() {
+    let (at, since) = ("unstable 1\n", |text: &str| format!("unstable 1\n{text}\n"));
+    let of_some = "the versions are 0-1: a lifetime is of some of them";
+    one_api(at, &since("since 4.4 2"), "S28", "2", of_some);
+    let first = "no release before 3.9 is described";
+    one_api(at, &since("until 3.9 0"), "S28", "3.9", first);
+    let came = "this version came with this release or a later one";
+    one_api(at, &since("until 4.1 0-1\nsince 4.1 1"), "S28", "4.1", came);
+}
+
+#[test]
 fn s27_version_notes_ascend_and_are_complete() {
     let missing = "version 1 KIP-1\n| Adds nothing.\n";
     one_api(missing, "", "S27", "Look", "`Look` has no note on what version 1 changed");

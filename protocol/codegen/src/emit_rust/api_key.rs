@@ -1,14 +1,63 @@
 //! `messages/api_key.rs`: what is known of an API without its messages.
 
+use super::gate;
 use super::prose::doc;
-use crate::ast::{Api, Direction, HeaderCondition, Route};
+use crate::ast::{Api, Bound, Direction, HeaderCondition, Route, Schema};
 use crate::library::Library;
 use crate::range::Range;
+use crate::release::Release;
 
-fn arms(apis: &[&Api], value: impl Fn(&Api) -> String) -> String {
-    apis.iter()
-        .map(|api| format!("            Self::{} => {},\n", api.name.value, value(api)))
-        .collect()
+type Apis<'a> = [(&'a Schema, &'a Api)];
+
+fn arms(apis: &Apis<'_>, value: impl Fn(&Api) -> String) -> String {
+    let arm = |(schema, api): &(&Schema, &Api)| {
+        format!("{}            Self::{} => {},\n", gate(schema), api.name.value, value(api))
+    };
+    apis.iter().map(arm).collect()
+}
+
+/// The versions of a release that are not unstable in it.
+fn released(api: &Api, release: Release) -> Option<Range> {
+    let all = versions(api);
+    let is_there = |version: &i16| {
+        let gone = |bound: Bound, is_out: &dyn Fn(Release) -> bool| {
+            api.lifetimes.iter().any(|lifetime| {
+                lifetime.bound == bound
+                    && lifetime.versions.value.contains(*version)
+                    && is_out(lifetime.release.value)
+            })
+        };
+        !(api.unstable.as_ref().is_some_and(|unstable| unstable.value == *version)
+            || gone(Bound::Since, &|from| release < from)
+            || gone(Bound::UnstableUntil, &|from| release < from)
+            || gone(Bound::Until, &|end| release >= end))
+    };
+    let mut found = (all.first..=last(all)).filter(is_there);
+    let first = found.next()?;
+    Some(Range::closed(first, found.next_back().unwrap_or(first)))
+}
+
+/// The versions that the codec's users offer: those of the base release, or of the release nearest
+/// to it that has the API.
+fn offered(api: &Api) -> String {
+    let later = Release::ALL.iter().filter(|release| **release >= Release::BASE);
+    let earlier = Release::ALL.iter().rev().filter(|release| **release < Release::BASE);
+    let range = later.chain(earlier).find_map(|release| released(api, *release));
+    range.map_or_else(|| versions(api).rust(), Range::rust)
+}
+
+fn variant(release: Release) -> String {
+    format!("V{}_{}", release.major, release.minor)
+}
+
+/// The versions in each release.
+fn in_releases(api: &Api) -> String {
+    let entry = |release: &Release| match released(api, *release) {
+        None => "None".to_owned(),
+        Some(range) => format!("Some(({}, {}))", range.first, last(range)),
+    };
+    let entries: Vec<String> = Release::ALL.iter().map(entry).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 fn versions(api: &Api) -> Range {
@@ -40,11 +89,11 @@ fn route(route: Route) -> &'static str {
     }
 }
 
-fn any_of(apis: &[&Api], chosen: impl Fn(&Api) -> bool) -> String {
+fn any_of(apis: &Apis<'_>, chosen: impl Fn(&Api) -> bool) -> String {
     let names: Vec<String> = apis
         .iter()
-        .filter(|api| chosen(api))
-        .map(|api| format!("Self::{}", api.name.value))
+        .filter(|(_, api)| chosen(api))
+        .map(|(_, api)| format!("Self::{}", api.name.value))
         .collect();
     if names.is_empty() {
         "false".to_owned()
@@ -66,8 +115,18 @@ fn header_rules(library: &Library, direction: Direction) -> String {
         }
         let version = rule.version.value;
         match &rule.condition.value {
-            HeaderCondition::Api(api) => {
-                body.push_str(&format!("if self == Self::{api} {{ return {version}; }}\n"));
+            HeaderCondition::Api(api, versions) => {
+                let (schema, _) = library
+                    .apis()
+                    .find(|(_, other)| other.name.value == *api)
+                    .expect("a checked rule names an API");
+                let among = versions.map_or_else(String::new, |versions| {
+                    format!("&& ({}).contains(&version)", versions.rust())
+                });
+                let gate = gate(schema);
+                body.push_str(&format!(
+                    "{gate}if self == Self::{api} {among} {{ return {version}; }}\n"
+                ));
             }
             HeaderCondition::Flexible => {
                 body.push_str(&format!("if self.is_flexible(version) {{ return {version}; }}\n"));
@@ -79,32 +138,39 @@ fn header_rules(library: &Library, direction: Direction) -> String {
 }
 
 pub(super) fn api_key(library: &Library) -> String {
-    let apis: Vec<&Api> = library.apis().map(|(_, api)| api).collect();
+    let apis: Vec<(&Schema, &Api)> = library.apis().collect();
     let mut variants = String::new();
     let mut codes = String::new();
-    for api in &apis {
-        let (name, key) = (&api.name.value, api.key.value);
+    for (schema, api) in &apis {
+        let (name, key, gate) = (&api.name.value, api.key.value, gate(schema));
         let docs = format!("[`super::{name}Request`] and [`super::{name}Response`].");
         doc(&mut variants, "///", "    ", &[docs]);
-        variants.push_str(&format!("    {name} = {key},\n"));
-        codes.push_str(&format!("            {key} => Self::{name},\n"));
+        variants.push_str(&format!("{gate}    {name} = {key},\n"));
+        codes.push_str(&format!("{gate}            {key} => Self::{name},\n"));
     }
-    let all: Vec<String> = apis.iter().map(|api| format!("Self::{}", api.name.value)).collect();
+    let all: Vec<String> = apis
+        .iter()
+        .map(|(schema, api)| format!("{}Self::{}", gate(schema), api.name.value))
+        .collect();
+    let releases: Vec<String> = Release::ALL
+        .iter()
+        .map(|release| format!("    /// Apache Kafka {release}.\n    {},\n", variant(*release)))
+        .collect();
     let routes = arms(&apis, |api| {
         let found = api.route.as_ref().expect("a checked API has a route");
         format!("Route::{}", route(found.value))
     });
-    let stable = |api: &Api| last(versions(api)) - i16::from(api.unstable.is_some());
     TEMPLATE
         .replace("{variants}", &variants)
         .replace("{all}", &all.join(", "))
         .replace("{codes}", &codes)
         .replace("{names}", &arms(&apis, |api| format!("\"{}\"", api.name.value)))
         .replace("{versions}", &arms(&apis, |api| versions(api).rust()))
-        .replace(
-            "{stable}",
-            &arms(&apis, |api| Range::closed(versions(api).first, stable(api)).rust()),
-        )
+        .replace("{releases}", &releases.concat())
+        .replace("{base}", &Release::BASE.to_string())
+        .replace("{released}", &arms(&apis, in_releases))
+        .replace("{count}", &Release::ALL.len().to_string())
+        .replace("{stable}", &arms(&apis, offered))
         .replace("{flexible}", &arms(&apis, flexible))
         .replace("{unstable}", &any_of(&apis, |api| api.unstable.is_some()))
         .replace("{routes}", &routes)
@@ -137,7 +203,13 @@ pub enum Route {
     ResourceBroker,
 }
 
-/// The number that a request's header names its API by.
+/// A release of Apache Kafka, as far as APIs differ between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Release {
+{releases}}
+
+/// The number that a request's header names its API by. There are more with the feature
+/// `all-messages`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i16)]
 pub enum ApiKey {
@@ -165,16 +237,25 @@ impl ApiKey {
 {names}        }
     }
 
-    /// The versions that the schema describes, an unstable latest one included.
+    /// The versions that the schema describes: those of all releases, and unstable ones.
     pub fn valid_versions(self) -> RangeInclusive<i16> {
         match self {
 {versions}        }
     }
 
-    /// The versions that are released: what is offered and used unless asked otherwise.
+    /// The released versions of Apache Kafka {base}, or of the nearest release that has the API:
+    /// what is offered and used unless asked otherwise.
     pub fn stable_versions(self) -> RangeInclusive<i16> {
         match self {
 {stable}        }
+    }
+
+    /// The released versions of a release of Apache Kafka; none where it does not have the API, or
+    /// only as unstable.
+    pub fn released_versions(self, release: Release) -> Option<RangeInclusive<i16>> {
+        let versions: [Option<(i16, i16)>; {count}] = match self {
+{released}        };
+        versions[release as usize].map(|(first, last)| first..=last)
     }
 
     /// The first flexible version (compact lengths and tagged fields), if there is one.

@@ -1,16 +1,17 @@
 //! `messages/mod.rs`, `dispatch.rs` and `convert.rs`: all messages together.
 
+use super::gate;
 use super::module::messages;
-use crate::ast::Api;
+use crate::ast::{Api, Schema};
 use crate::library::{Library, snake_case};
 use std::fmt::Write;
 
 pub(super) fn index(library: &Library) -> String {
-    let mut modules: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut modules: Vec<(&str, Vec<&str>, &str)> = Vec::new();
     for schema in &library.schemas {
         let names: Vec<&str> = messages(schema).iter().map(|m| m.name.value.as_str()).collect();
         if !names.is_empty() {
-            modules.push((schema.stem(), names));
+            modules.push((schema.stem(), names, gate(schema)));
         }
     }
     modules.sort();
@@ -20,46 +21,46 @@ pub(super) fn index(library: &Library) -> String {
          //! that dispatch on the API key.\n\n\
          mod api_key;\n#[cfg(feature = \"json\")]\npub mod convert;\nmod dispatch;\n\n",
     );
-    for (stem, _) in &modules {
-        writeln!(out, "pub mod {stem};").expect("into a String");
+    for (stem, _, gate) in &modules {
+        writeln!(out, "{gate}pub mod {stem};").expect("into a String");
     }
-    out.push_str("\npub use api_key::{ApiKey, Route};\npub use dispatch::{Request, Response};\n\n");
-    for (stem, names) in &modules {
-        writeln!(out, "pub use {stem}::{{{}}};", names.join(", ")).expect("into a String");
+    out.push_str(
+        "\npub use api_key::{ApiKey, Release, Route};\n\
+         pub use dispatch::{Request, Response};\n\n",
+    );
+    for (stem, names, gate) in &modules {
+        writeln!(out, "{gate}pub use {stem}::{{{}}};", names.join(", ")).expect("into a String");
     }
     out
 }
 
 pub(super) fn dispatch(library: &Library) -> String {
-    let apis: Vec<&str> = library.apis().map(|(_, api)| api.name.value.as_str()).collect();
+    let apis: Vec<(&str, &str)> =
+        library.apis().map(|(schema, api)| (gate(schema), api.name.value.as_str())).collect();
+    let list = |entry: &dyn Fn(&str) -> String| -> String {
+        apis.iter().map(|(gate, api)| format!("{gate}{}", entry(api))).collect()
+    };
     let half = |suffix: &str| {
-        let list =
-            |entry: &dyn Fn(&str) -> String| apis.iter().map(|api| entry(api)).collect::<String>();
         let variants =
             list(&|api| format!("    /// [`{api}{suffix}`].\n    {api}(Box<{api}{suffix}>),\n"));
         HALF.replace("{half}", suffix)
             .replace("{lower}", &suffix.to_lowercase())
             .replace("{variants}", &variants)
     };
-    let arms: String =
-        apis.iter().map(|api| format!("            Self::{api}($message) => $body,\n")).collect();
-    let read: String = apis
-        .iter()
-        .map(|api| format!("            ApiKey::{api} => Self::{api}(Box::new($read)),\n"))
-        .collect();
-    let keys: String =
-        apis.iter().map(|api| format!("            Self::{api}(_) => ApiKey::{api},\n")).collect();
+    let arms = list(&|api| format!("            Self::{api}($message) => $body,\n"));
+    let read = list(&|api| format!("            ApiKey::{api} => Self::{api}(Box::new($read)),\n"));
+    let keys = list(&|api| format!("            Self::{api}(_) => ApiKey::{api},\n"));
     let wrapped = |suffix: &str| {
         let entries: Vec<String> =
-            apis.iter().map(|api| format!("    {api}({api}{suffix})")).collect();
+            apis.iter().map(|(gate, api)| format!("{gate}    {api}({api}{suffix})")).collect();
         format!("\n{}\n", entries.join(",\n"))
     };
-    let throttle = |(_, api): (_, &Api)| match &api.throttle {
+    let throttle = |(schema, api): (&Schema, &Api)| match &api.throttle {
         Some(throttle) => {
             let (name, field) = (&api.name.value, snake_case(&throttle.field.value));
-            format!("            Self::{name}(message) => message.{field},\n")
+            format!("{}            Self::{name}(message) => message.{field},\n", gate(schema))
         }
-        None => format!("            Self::{}(_) => 0,\n", api.name.value),
+        None => format!("{}            Self::{}(_) => 0,\n", gate(schema), api.name.value),
     };
     DISPATCH
         .replace("{arms}", &arms)
@@ -116,8 +117,9 @@ impl Response {
 
 /// Wraps the message of an API.
 macro_rules! from {
-    ($half:ident: $($api:ident($message:ident)),*) => {
+    ($half:ident: $($(#[$gate:meta])* $api:ident($message:ident)),*) => {
         $(
+            $(#[$gate])*
             impl From<$message> for $half {
                 fn from(message: $message) -> Self {
                     Self::$api(Box::new(message))
@@ -132,8 +134,9 @@ from!(Response: {responses});
 "#;
 
 const HALF: &str = r#"
-/// A {lower} of any API.
+/// A {lower} of any API. There are more with the feature `all-messages`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum {half} {
 {variants}}
 
@@ -182,14 +185,18 @@ impl {half} {
 "#;
 
 pub(super) fn convert(library: &Library) -> String {
-    let mut names: Vec<&str> =
-        library.messages().iter().map(|found| found.message.name.value.as_str()).collect();
-    names.sort_unstable();
-    let list: String = names.iter().map(|name| format!("    \"{name}\",\n")).collect();
-    let arms: String = names
+    let mut names: Vec<(&str, &str)> = library
+        .messages()
         .iter()
-        .map(|name| format!("            \"{name}\" => $function::<{name}>($version, $value),\n"))
+        .map(|found| (found.message.name.value.as_str(), gate(found.schema)))
         .collect();
+    names.sort_unstable();
+    let list: String =
+        names.iter().map(|(name, gate)| format!("{gate}    \"{name}\",\n")).collect();
+    let arm = |(name, gate): &(&str, &str)| {
+        format!("{gate}            \"{name}\" => $function::<{name}>($version, $value),\n")
+    };
+    let arms: String = names.iter().map(arm).collect();
     CONVERT.replace("{names}", &list).replace("{arms}", &arms)
 }
 
@@ -233,6 +240,10 @@ fn encode<M: Message>(version: i16, value: &Value) -> Result<Bytes, ConvertError
     Ok(out.into_bytes())
 }
 
+fn check<M: Message>(version: i16, body: &Bytes) -> Result<(), ConvertError> {
+    M::decode(body, 0, version).map(drop).map_err(failed)
+}
+
 fn recode<M: Message>(version: i16, body: &Bytes) -> Result<Bytes, ConvertError> {
     let mut out = Encoder::new();
     M::decode(body, 0, version).map_err(failed)?.encode(&mut out, version).map_err(failed)?;
@@ -255,6 +266,11 @@ pub fn decode_named(name: &str, version: i16, body: &Bytes) -> Result<Value, Con
 /// Writes the body that the JSON describes.
 pub fn encode_named(name: &str, version: i16, value: &Value) -> Result<Bytes, ConvertError> {
     by_name!(name, encode, version, value)
+}
+
+/// Reads a body, and says what is wrong with it.
+pub fn check_named(name: &str, version: i16, body: &Bytes) -> Result<(), ConvertError> {
+    by_name!(name, check, version, body)
 }
 
 /// Reads a body and writes it again.

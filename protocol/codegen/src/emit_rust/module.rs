@@ -1,7 +1,9 @@
 //! A module of message structs: one per schema file that defines messages.
 
 use super::prose::doc;
-use crate::ast::{Api, Base, Field, Item, Kind, Literal, Message, Schema, Spanned, VersionNote};
+use crate::ast::{
+    Api, Base, Bound, Field, Item, Kind, Literal, Message, Schema, Spanned, VersionNote,
+};
 use crate::library::snake_case;
 use crate::range::Range;
 use std::collections::BTreeMap;
@@ -71,6 +73,18 @@ fn api_docs(out: &mut String, api: &Api) {
     }
     if let Some(unstable) = &api.unstable {
         lines.push(format!("- Version {} is unstable: not released.", unstable.value));
+    }
+    for lifetime in &api.lifetimes {
+        let (versions, release) = (lifetime.versions.value, lifetime.release.value);
+        lines.push(match lifetime.bound {
+            Bound::Since => {
+                format!("- Versions {versions} are there since Apache Kafka {release}.")
+            }
+            Bound::Until => format!("- Versions {versions} are gone since Apache Kafka {release}."),
+            Bound::UnstableUntil => {
+                format!("- Version {versions} was not released before Apache Kafka {release}.")
+            }
+        });
     }
     if let Some(deprecated) = &api.deprecated {
         lines.push(format!("- Versions {} are deprecated.", deprecated.value));
@@ -318,6 +332,9 @@ fn attributes(field: &Field) -> Vec<String> {
     }
     if field.inflexible.is_some() {
         attributes.push("flexible = none".to_owned());
+    }
+    if let Some((former, _)) = &field.former {
+        attributes.push(format!("alias = \"{}\"", lower_first(&former.value)));
     }
     let json = lower_first(&field.name.value);
     if json != camel_case(&snake_case(&field.name.value)) {

@@ -1,9 +1,12 @@
 //! An API: the facts that hold for its request and response together.
 
-use super::line::{self, Line, Parsed, any_word, end, error_name, name, number, range, token};
+use super::line::{
+    self, Line, Parsed, any_word, end, error_name, name, number, range, release, token,
+};
 use super::{Outcome, Parser, keyword};
-use crate::ast::{Api, ErrorUse, Kind, Route, Spanned, Throttle};
+use crate::ast::{Api, Bound, ErrorUse, Kind, Lifetime, Route, Spanned, Throttle};
 use crate::range::Range;
+use crate::release::Release;
 
 /// The routes by name.
 pub(crate) const ROUTES: &[(&str, Route)] = &[
@@ -16,8 +19,11 @@ pub(crate) const ROUTES: &[(&str, Route)] = &[
     ("resource-broker", Route::ResourceBroker),
 ];
 
-const FACTS: &str = "listeners, route, throttle, no-response, unstable, deprecated, error, \
-                     version, request or response";
+const FACTS: &str = "listeners, route, throttle, no-response, since, until, unstable, deprecated, \
+                     error, version, request or response";
+
+/// Facts that may come several times.
+const REPEATED: &[&str] = &["error", "version", "since", "until", "unstable"];
 
 fn head<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<i16>, Spanned<String>)> {
     let (rest, key) = token(line, keyword(line), "the API's key", number)?;
@@ -69,6 +75,30 @@ fn throttle<'a>(line: Line<'a>) -> Parsed<'a, Throttle> {
     Ok((rest, Throttle { field, after_response }))
 }
 
+/// `since 4.4 5` or `until 4.0 0-2`.
+pub(super) fn lifetime<'a>(line: Line<'a>) -> Parsed<'a, Lifetime> {
+    let bound = if line.keyword() == "since" { Bound::Since } else { Bound::Until };
+    let (rest, release) = release(line, keyword(line))?;
+    let (rest, versions) = token(line, rest, "a version range", range)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, Lifetime { bound, release, versions }))
+}
+
+/// `unstable 6`, or `unstable 10 until 4.2`.
+fn unstable<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<i16>, Option<Spanned<Release>>)> {
+    let (rest, version) = token(line, keyword(line), "a version", line::version)?;
+    if rest.is_empty() {
+        return Ok((rest, (version, None)));
+    }
+    let (rest, _) = token(line, rest, "until", |text| match text {
+        "until" => Ok(()),
+        _ => Err(format!("expected until, found `{text}`")),
+    })?;
+    let (rest, until) = release(line, rest)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, (version, Some(until))))
+}
+
 fn error_use<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<String>, Option<Spanned<Range>>)> {
     let (rest, name) = token(line, keyword(line), "an error's name", error_name)?;
     if rest.is_empty() {
@@ -102,6 +132,7 @@ impl<'a> Parser<'a> {
             throttle: None,
             no_response: None,
             unstable: None,
+            lifetimes: Vec::new(),
             deprecated: None,
             errors: Vec::new(),
             versions: Vec::new(),
@@ -114,7 +145,7 @@ impl<'a> Parser<'a> {
             if seen.contains(&word) {
                 return self.refuse(line, format!("the API has `{word}` twice"));
             }
-            if word != "error" && word != "version" {
+            if !REPEATED.contains(&word) {
                 seen.push(word);
             }
             if !self.fact(line, &mut api)? {
@@ -134,9 +165,17 @@ impl<'a> Parser<'a> {
                 let condition = line::rest_of_line(line, keyword(line), "a condition");
                 api.no_response = Some(self.take(line, condition)?);
             }
-            "unstable" => {
-                api.unstable = Some(self.take(line, only(line, "a version", line::version))?);
-            }
+            "unstable" => match self.take(line, unstable(line))? {
+                (version, None) if api.unstable.is_none() => api.unstable = Some(version),
+                (_, None) => return self.refuse(line, "the API has `unstable` twice"),
+                (version, Some(release)) => {
+                    let Spanned { value, span } = version;
+                    let versions = Spanned { value: Range::closed(value, value), span };
+                    let bound = Bound::UnstableUntil;
+                    api.lifetimes.push(Lifetime { bound, release, versions });
+                }
+            },
+            "since" | "until" => api.lifetimes.push(self.take(line, lifetime(line))?),
             "deprecated" => {
                 api.deprecated = Some(self.take(line, only(line, "a version range", range))?);
             }

@@ -3,6 +3,7 @@
 use crate::ast::{Base, Field, Literal, Spanned, Tag, Type};
 use crate::diagnostic::Span;
 use crate::range::Range;
+use crate::release::Release;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_while, take_while1};
 use nom::character::complete::{char, digit1, hex_digit1};
@@ -270,6 +271,16 @@ pub(super) fn literal<'a>(line: Line<'a>, input: &'a str) -> Parsed<'a, Spanned<
 const ATTRIBUTES: &str =
     "nullable, default, tag, ignorable, key, entity, inflexible, sensitive or holds";
 
+/// A release, such as `4.3`.
+pub(super) fn release<'a>(line: Line<'a>, rest: &'a str) -> Parsed<'a, Spanned<Release>> {
+    token(line, rest, "a release, such as 4.3", |text| {
+        Release::parse(text).ok_or_else(|| {
+            let names: Vec<String> = Release::ALL.iter().map(ToString::to_string).collect();
+            format!("unknown release `{text}`: expected {}", names.join(", "))
+        })
+    })
+}
+
 /// A field's line: name, type, versions, attributes.
 pub(super) fn field<'a>(line: Line<'a>) -> Parsed<'a, Field> {
     let (rest, name) = token(line, line.body(), "a field's name", name)?;
@@ -285,6 +296,7 @@ pub(super) fn field<'a>(line: Line<'a>) -> Parsed<'a, Field> {
         ignorable: false,
         key: None,
         entity: None,
+        former: None,
         inflexible: None,
         sensitive: None,
         holds: None,
@@ -333,6 +345,12 @@ fn add_attribute<'a>(
         "entity" => {
             let (rest, entity) = token(line, after, "what the field identifies", any_word)?;
             field.entity = Some(entity);
+            rest
+        }
+        "formerly" => {
+            let (rest, former) = token(line, after, "the field's former name", name)?;
+            let (rest, release) = release(line, rest)?;
+            field.former = Some((former, release));
             rest
         }
         "holds" => {

@@ -81,15 +81,32 @@ impl<'a> Parser<'a> {
 
     fn message_body(&mut self, kind: Kind, name: Spanned<String>, head: Head) -> Outcome<Message> {
         let prose = self.prose(0);
-        let notes = if matches!(kind, Kind::Request | Kind::Response) {
-            Vec::new()
-        } else {
-            self.version_notes()?
-        };
+        let (mut lifetimes, mut notes) = (Vec::new(), Vec::new());
+        if !matches!(kind, Kind::Request | Kind::Response) {
+            while let Some(line) =
+                self.peek_at(0).filter(|line| matches!(line.keyword(), "since" | "until"))
+            {
+                lifetimes.push(self.take(line, super::api::lifetime(line))?);
+                self.advance();
+            }
+            notes = self.version_notes()?;
+        }
         let fields = self.fields(2)?;
         let structs = self.structs()?;
         let Head { number, versions, flexible, .. } = head;
-        Ok(Message { kind, name, number, versions, flexible, prose, notes, fields, structs })
+        let message = Message {
+            kind,
+            name,
+            number,
+            versions,
+            flexible,
+            prose,
+            lifetimes,
+            notes,
+            fields,
+            structs,
+        };
+        Ok(message)
     }
 
     fn structs(&mut self) -> Outcome<Vec<CommonStruct>> {

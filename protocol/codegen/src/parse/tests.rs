@@ -1,7 +1,7 @@
 //! What the parser reads, and what it says of lines that it cannot read.
 
 use super::parse;
-use crate::ast::{Base, Direction, HeaderCondition, Item, Kind, Literal, Message, Route};
+use crate::ast::{Base, Bound, Direction, HeaderCondition, Item, Kind, Literal, Message, Route};
 use crate::range::Range;
 
 fn read(source: &str) -> Vec<Item> {
@@ -95,6 +95,37 @@ fn an_api_has_facts_errors_notes_and_two_halves() {
 }
 
 #[test]
+fn lifetimes_and_former_names_are_read() {
+    let source = "api 7 Look\n| Looks.\nuntil 4.0 0\nsince 4.4 3\nunstable 2 until 4.2\n\
+                  unstable 3\nrequest  versions 0-3\n  New  int8  0+  formerly Old 4.1\n";
+    let Item::Api(api) = read(source).remove(0) else { panic!("an API") };
+    let lifetimes: Vec<_> = api
+        .lifetimes
+        .iter()
+        .map(|l| (l.bound, l.release.value.to_string(), l.versions.value.to_string()))
+        .collect();
+    let text = |release: &str, versions: &str| (release.to_owned(), versions.to_owned());
+    for (at, bound, (release, versions)) in [
+        (0, Bound::Until, text("4.0", "0")),
+        (1, Bound::Since, text("4.4", "3")),
+        (2, Bound::UnstableUntil, text("4.2", "2")),
+    ] {
+        assert_eq!(lifetimes[at], (bound, release, versions));
+    }
+    assert_eq!(api.unstable.as_ref().map(|version| version.value), Some(3));
+    let request = api.request.as_ref().expect("a request");
+    let (name, release) = request.fields[0].former.as_ref().expect("a former name");
+    assert_eq!((name.value.as_str(), release.value.to_string().as_str()), ("Old", "4.1"));
+    let items = read("data A  versions 0-1\n| A.\nsince 4.1 1\nversion 1\n| More.\n");
+    let Item::Message(message) = &items[0] else { panic!("a message") };
+    assert_eq!((message.lifetimes.len(), message.notes.len()), (1, 1));
+    let items = read("header-version request 0 Look 0-1\n| Why.\n");
+    let Item::HeaderVersion(rule) = &items[0] else { panic!("a rule") };
+    let look = HeaderCondition::Api("Look".into(), Some(Range::closed(0, 1)));
+    assert_eq!(rule.condition.value, look);
+}
+
+#[test]
 fn errors_header_rules_structs_and_records_are_read() {
     let items = read(
         "| Top.\n\nerror -1 UNKNOWN  retriable  refresh-metadata\n| What.\n> Next.\n\
@@ -114,7 +145,7 @@ fn errors_header_rules_structs_and_records_are_read() {
     assert_eq!((error.code.value, error.retriable, error.refresh_metadata), (-1, true, true));
     assert_eq!((error.prose.len(), error.advice.len()), (1, 1));
     assert_eq!(first.direction.value, Direction::Response);
-    assert_eq!(first.condition.value, HeaderCondition::Api("Look".into()));
+    assert_eq!(first.condition.value, HeaderCondition::Api("Look".into(), None));
     assert_eq!(second.condition.value, HeaderCondition::Otherwise);
     assert_eq!((key.kind, key.number.as_ref().map(|n| n.value)), (Kind::CoordinatorKey, Some(3)));
     assert_eq!(key.structs[0].fields[0].name.value, "Id");
@@ -212,7 +243,9 @@ fn api_facts_are_refused_with_the_place() {
         ),
         ("throttle DelayMs before 1+", (18, 6), "expected after-response, found `before`"),
         ("no-response", (12, 1), "expected a condition here, the line ends"),
-        ("unstable 1 2", (12, 1), "expected the line to end"),
+        ("unstable 1 2", (12, 1), "expected until, found `2`"),
+        ("unstable 1 until 9.9", (18, 3), "unknown release `9.9`: expected 3.9, 4.0"),
+        ("since 4.4 1 2", (13, 1), "expected the line to end"),
         ("retries 3", (1, 7), "unknown fact `retries`: expected listeners, route, throttle"),
     ];
     for (line, (column, width), message) in cases {
