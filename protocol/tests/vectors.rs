@@ -180,3 +180,21 @@ fn bytes_in_json_are_base64() {
     let engine = base64::engine::general_purpose::STANDARD;
     assert!(engine.decode(records.as_str().expect("a string")).expect("base64").len() > 60);
 }
+
+#[test]
+fn what_json_has_no_number_for_is_a_string() {
+    let quota = |bits: [u8; 8]| {
+        let mut bytes = vec![0; 8];
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
+        bytes.extend(bits);
+        Bytes::from(bytes)
+    };
+    let of = [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)];
+    for (name, number) in of {
+        let bytes = quota(number.to_be_bytes());
+        let json = convert::decode_named("DescribeClientQuotasResponse", 0, &bytes).expect("read");
+        assert_eq!(json["entries"][0]["values"][0]["value"], name);
+        let written = convert::encode_named("DescribeClientQuotasResponse", 0, &json);
+        assert_eq!(written.expect("the same value"), bytes, "{name}");
+    }
+}

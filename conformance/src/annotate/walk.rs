@@ -7,6 +7,7 @@ use ottla_codegen::ast::{Base, Field, Kind, Message};
 use ottla_codegen::library::snake_case;
 use ottla_protocol::Uuid;
 use ottla_protocol::primitives::STRING_LEN_MAX;
+use serde_json::Number;
 
 /// A message in one of its versions.
 pub(super) struct Form {
@@ -155,7 +156,9 @@ impl Sheet {
             }
             Base::Float64 => {
                 let value = f64::from_bits(self.int(8)? as u64);
-                self.field(name, ty, start, value.to_string());
+                // As JSON says it: the largest would be 309 digits.
+                let told = Number::from_f64(value).map_or(value.to_string(), |n| n.to_string());
+                self.field(name, ty, start, told);
             }
             Base::Uuid => {
                 let taken = self.take(16)?;

@@ -51,13 +51,21 @@ macro_rules! integers {
 
 integers!(i8, i16, u16, i32, u32, i64);
 
+/// What JSON has no number for is a string, as Jackson writes it for Kafka.
+const NOT_FINITE: [(&str, f64); 3] =
+    [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)];
+
 impl Json for f64 {
     fn json(&self, _: PutCx) -> Result<Value, EncodeError> {
-        Ok(Value::from(*self))
+        let is_this = |of: f64| of == *self || of.is_nan() && self.is_nan();
+        let named = NOT_FINITE.iter().find(|(_, of)| is_this(*of));
+        Ok(named.map_or_else(|| Value::from(*self), |(name, _)| Value::from(*name)))
     }
 
     fn parse_json(value: &Value, cx: PutCx) -> Result<Self, EncodeError> {
-        value.as_f64().ok_or_else(|| mismatch(value, "a number", cx))
+        let named = NOT_FINITE.iter().find(|(name, _)| value.as_str() == Some(name));
+        let parsed = named.map(|(_, of)| *of).or_else(|| value.as_f64());
+        parsed.ok_or_else(|| mismatch(value, "a number", cx))
     }
 }
 
