@@ -13,6 +13,9 @@ import ottla.aio
 import pytest
 from support import PATIENCE
 
+# What has a docstring in a stub.
+Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
 type_statement = re.compile(r"(?m)^type (?=\w+ = )")
 
 
@@ -31,10 +34,10 @@ def test_the_stubs_are_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("stub", "module"), [("_native", ottla._native), ("aio", ottla.aio)])
 def test_help_says_what_the_stubs_say(stub: str, module: object) -> None:
-    wrong = []
+    wrong: list[str] = []
     for name, node in classes(stub):
         kind = getattr(module, name)
-        documented = {name: (kind, node)}
+        documented: dict[str, tuple[object, Documented]] = {name: (kind, node)}
         # What `help` shows of a special method is Python's own.
         named = (each for each in functions(node) if not each.name.startswith("__"))
         for function in named:
