@@ -1,6 +1,7 @@
 //! The growing output of an encoder.
 
 use crate::varint;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// A `Bytes` field of at least this many bytes is kept as a chunk of its own instead of being
@@ -92,7 +93,7 @@ impl Encoder {
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             self.done_len += self.tail.len();
-            self.done.push(Chunk::Owned(std::mem::take(&mut self.tail)));
+            self.done.push(Chunk::Owned(core::mem::take(&mut self.tail)));
         }
     }
 

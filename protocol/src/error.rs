@@ -5,8 +5,11 @@
 //! [`DecodeError`] is what callers see: the same with an absolute offset. One error type is used
 //! throughout, so that every parser is instantiated once.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// The result of one parser over the rest of a frame.
 pub type Parsed<'a, T> = nom::IResult<&'a [u8], T, Trace>;
@@ -145,7 +148,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-impl std::error::Error for DecodeError {}
+impl core::error::Error for DecodeError {}
 
 /// A value that the requested version cannot carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +174,7 @@ impl EncodeError {
     #[inline(never)]
     pub(crate) fn push(mut self, step: Step) -> Self {
         let mut path = String::new();
-        write_path(&mut path, std::iter::once(&step));
+        write_path(&mut path, core::iter::once(&step));
         if !self.path.is_empty() {
             if !self.path.starts_with(['[', '<']) {
                 path.push('.');
@@ -193,4 +196,4 @@ impl fmt::Display for EncodeError {
     }
 }
 
-impl std::error::Error for EncodeError {}
+impl core::error::Error for EncodeError {}

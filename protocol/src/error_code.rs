@@ -2,7 +2,7 @@
 
 //! The error codes of the protocol, from `schemas/errors.schema`.
 
-use std::fmt;
+use core::fmt;
 
 /// An error code of the protocol, as it stands in an `error_code` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

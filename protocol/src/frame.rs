@@ -1,8 +1,8 @@
 //! Frames: a 4-byte big-endian length, then that many bytes.
 
+use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
-use std::collections::VecDeque;
-use std::fmt;
+use core::fmt;
 
 /// Bytes of the length prefix. The length does not count them.
 pub const PREFIX_LEN: usize = 4;
@@ -54,7 +54,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-impl std::error::Error for FrameError {}
+impl core::error::Error for FrameError {}
 
 /// Cuts frames out of a byte stream. Sans-IO: append what was read to [`FrameDecoder::buffer`],
 /// then take frames until there is none.
@@ -169,6 +169,8 @@ impl FrameDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
 
     fn feed(decoder: &mut FrameDecoder, bytes: &[u8]) {
         decoder.buffer().extend_from_slice(bytes);

@@ -10,8 +10,9 @@ use crate::error::{DecodeError, EncodeError};
 use crate::messages::ApiKey;
 pub use crate::messages::{RequestHeader, ResponseHeader};
 use crate::wire::Message;
+use alloc::borrow::ToOwned;
 use bytes::Bytes;
-use std::fmt;
+use core::fmt;
 
 /// Why a request cannot be read at all. The connection is closed without an answer, as Kafka does
 /// (FRM-10, FRM-11), except for an unsupported version of ApiVersions.
@@ -57,7 +58,7 @@ impl fmt::Display for HeaderError {
     }
 }
 
-impl std::error::Error for HeaderError {}
+impl core::error::Error for HeaderError {}
 
 /// Reads the header of a request; also returns the API and the offset of the body.
 ///

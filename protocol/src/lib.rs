@@ -6,10 +6,18 @@
 //!
 //! Nothing here trusts a length: every count and size is bounded by the bytes that remain before
 //! anything is allocated, and every error names the byte and the field.
+//!
+//! Without the feature `std` (`default-features = false`) the crate needs `core` and `alloc` only;
+//! what is left out are the codecs of compressed records and the JSON form, which need `std`.
+#![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[macro_use]
+extern crate alloc;
 extern crate self as ottla_protocol;
+#[cfg(any(feature = "std", test))]
+extern crate std;
 
 pub mod encoder;
 pub mod error;

@@ -7,6 +7,7 @@
 
 use crate::error::{Parsed, Trace};
 use crate::varint::uvarint;
+use alloc::borrow::ToOwned;
 use nom::number::complete as number;
 
 /// The longest string, in bytes, also in the compact form.
@@ -91,7 +92,7 @@ pub fn nullable_string(i: &[u8], compact: bool) -> Parsed<'_, Option<&str>> {
     }
     let at = i;
     let (i, bytes) = take(i, len)?;
-    match std::str::from_utf8(bytes) {
+    match core::str::from_utf8(bytes) {
         Ok(text) => Ok((i, Some(text))),
         Err(error) => {
             Trace::fail(&at[error.valid_up_to()..], "a string that is not UTF-8".to_owned())

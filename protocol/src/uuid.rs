@@ -1,9 +1,11 @@
 //! Topic, directory and cluster ids, in the text form that Kafka prints.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::fmt;
-use std::str::FromStr;
+use core::fmt;
+use core::str::FromStr;
 
 /// A 128-bit id. Its text form is unpadded URL-safe base64 (22 characters), as in Kafka, not RFC
 /// 4122's.
@@ -42,7 +44,7 @@ impl fmt::Display for ParseUuidError {
     }
 }
 
-impl std::error::Error for ParseUuidError {}
+impl core::error::Error for ParseUuidError {}
 
 impl FromStr for Uuid {
     type Err = ParseUuidError;
@@ -58,6 +60,7 @@ impl FromStr for Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn text_form_is_kafkas() {

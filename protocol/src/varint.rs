@@ -5,6 +5,7 @@
 //! refused (protocol guide, MF-03).
 
 use crate::error::{Parsed, Trace};
+use alloc::vec::Vec;
 
 /// The most bytes of a 32-bit varint.
 pub const MAX_LEN_32: usize = 5;

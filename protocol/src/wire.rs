@@ -9,13 +9,19 @@ use crate::error::{DecodeError, EncodeError, Parsed, Step, Trace};
 use crate::primitives as p;
 use crate::uuid::Uuid;
 use crate::varint::{uvarint, uvarint_len};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 use bytes::Bytes;
-use std::ops::RangeInclusive;
+use core::ops::RangeInclusive;
 
 /// What generated code needs in scope.
 pub mod prelude {
     pub use super::UnknownTags;
     pub use crate::uuid::Uuid;
+    pub use alloc::borrow::ToOwned;
+    pub use alloc::string::String;
+    pub use alloc::vec::Vec;
     pub use bytes::Bytes;
     pub use ottla_protocol_derive::Message;
 }

@@ -83,7 +83,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 
         impl ::ottla_protocol::Message for #name {
             const NAME: &'static str = #text;
-            const VERSIONS: ::std::ops::RangeInclusive<i16> = #low..=#high;
+            const VERSIONS: ::core::ops::RangeInclusive<i16> = #low..=#high;
         }
 
         impl Default for #name {

@@ -81,8 +81,8 @@ pub struct ScramCredentialUpsertion {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for ScramCredentialUpsertion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for ScramCredentialUpsertion {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ScramCredentialUpsertion")
             .field("name", &self.name)
             .field("mechanism", &self.mechanism)

@@ -2,8 +2,8 @@
 
 //! The APIs: numbers, versions, and who serves them.
 
-use std::fmt;
-use std::ops::RangeInclusive;
+use core::fmt;
+use core::ops::RangeInclusive;
 
 /// Who a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

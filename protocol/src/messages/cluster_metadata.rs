@@ -177,8 +177,8 @@ pub struct ConfigRecord {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for ConfigRecord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for ConfigRecord {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ConfigRecord")
             .field("resource_type", &self.resource_type)
             .field("resource_name", &self.resource_name)

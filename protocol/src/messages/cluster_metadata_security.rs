@@ -97,8 +97,8 @@ pub struct UserScramCredentialRecord {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for UserScramCredentialRecord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for UserScramCredentialRecord {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("UserScramCredentialRecord")
             .field("name", &self.name)
             .field("mechanism", &self.mechanism)

@@ -5,9 +5,10 @@
 use super::*;
 use crate::encoder::Encoder;
 use crate::wire::Message;
+use alloc::string::{String, ToString};
 use bytes::Bytes;
+use core::fmt;
 use serde_json::Value;
-use std::fmt;
 
 /// The names of all messages.
 pub const NAMES: &[&str] = &[
@@ -530,7 +531,7 @@ impl fmt::Display for ConvertError {
     }
 }
 
-impl std::error::Error for ConvertError {}
+impl core::error::Error for ConvertError {}
 
 fn failed(error: impl fmt::Display) -> ConvertError {
     ConvertError(error.to_string())

@@ -111,8 +111,8 @@ pub struct CreateDelegationTokenResponse {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for CreateDelegationTokenResponse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for CreateDelegationTokenResponse {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("CreateDelegationTokenResponse")
             .field("error_code", &self.error_code)
             .field("principal_type", &self.principal_type)

@@ -110,8 +110,8 @@ pub struct DescribedDelegationToken {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for DescribedDelegationToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for DescribedDelegationToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("DescribedDelegationToken")
             .field("principal_type", &self.principal_type)
             .field("principal_name", &self.principal_name)

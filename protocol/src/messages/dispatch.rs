@@ -6,6 +6,7 @@ use super::*;
 use crate::encoder::Encoder;
 use crate::error::{DecodeError, EncodeError};
 use crate::wire::Message;
+use alloc::boxed::Box;
 use bytes::Bytes;
 
 /// Does the same with the message of any variant.

@@ -41,8 +41,8 @@ pub struct ExpireDelegationTokenRequest {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for ExpireDelegationTokenRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for ExpireDelegationTokenRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ExpireDelegationTokenRequest")
             .field("hmac", &format_args!("(redacted)"))
             .field("expiry_time_period_ms", &self.expiry_time_period_ms)

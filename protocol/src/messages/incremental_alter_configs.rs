@@ -83,8 +83,8 @@ pub struct AlterableConfig {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for AlterableConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for AlterableConfig {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AlterableConfig")
             .field("name", &self.name)
             .field("config_operation", &self.config_operation)

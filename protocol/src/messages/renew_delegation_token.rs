@@ -41,8 +41,8 @@ pub struct RenewDelegationTokenRequest {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for RenewDelegationTokenRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for RenewDelegationTokenRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("RenewDelegationTokenRequest")
             .field("hmac", &format_args!("(redacted)"))
             .field("renew_period_ms", &self.renew_period_ms)

@@ -38,8 +38,8 @@ pub struct SaslAuthenticateRequest {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for SaslAuthenticateRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for SaslAuthenticateRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SaslAuthenticateRequest")
             .field("auth_bytes", &format_args!("(redacted)"))
             .field("unknown_tagged_fields", &self.unknown_tagged_fields)
@@ -77,8 +77,8 @@ pub struct SaslAuthenticateResponse {
     pub unknown_tagged_fields: UnknownTags,
 }
 
-impl std::fmt::Debug for SaslAuthenticateResponse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for SaslAuthenticateResponse {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SaslAuthenticateResponse")
             .field("error_code", &self.error_code)
             .field("error_message", &self.error_message)

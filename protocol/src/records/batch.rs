@@ -166,4 +166,4 @@ impl Iterator for BatchIter {
     }
 }
 
-impl std::iter::FusedIterator for BatchIter {}
+impl core::iter::FusedIterator for BatchIter {}

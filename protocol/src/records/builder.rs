@@ -2,7 +2,9 @@
 //! bytes are kept for the header; an uncompressed batch is finished in place, a compressed one goes
 //! into a second buffer.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 

@@ -1,6 +1,7 @@
 //! Control records: what brokers write into a partition for themselves. Key: int16 version, int16
 //! type.
 
+use alloc::string::String;
 use nom::Parser;
 use nom::number::complete::be_i16;
 

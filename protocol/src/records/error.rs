@@ -1,7 +1,9 @@
 //! What was wrong with a batch, and where.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// What kind of fault it is; a broker maps it to an error code, a client to "skip", "retry" or
 /// "give up".
@@ -146,4 +148,4 @@ impl fmt::Debug for RecordError {
     }
 }
 
-impl std::error::Error for RecordError {}
+impl core::error::Error for RecordError {}

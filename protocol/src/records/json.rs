@@ -2,6 +2,8 @@
 
 use super::{BatchIter, Decompressor, RecordBatch, RecordError, RecordErrorKind};
 use crate::Bytes;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

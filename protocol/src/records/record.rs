@@ -165,7 +165,7 @@ impl<'a> Iterator for RecordsIter<'a> {
     }
 }
 
-impl std::iter::FusedIterator for RecordsIter<'_> {}
+impl core::iter::FusedIterator for RecordsIter<'_> {}
 
 impl RecordsIter<'_> {
     /// After the last record nothing may follow.

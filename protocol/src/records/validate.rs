@@ -2,7 +2,9 @@
 //! partition. The records are walked in a stream; of compressed ones no more than a small buffer is
 //! ever held, except a single block of raw snappy.
 
-use std::ops::RangeInclusive;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 

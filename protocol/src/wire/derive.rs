@@ -4,6 +4,7 @@ use super::{
     Bytes, Cx, EncodeError, Encoder, Parsed, Put, PutCx, Step, Trace, UnknownTags, Wire, p,
     uvarint, uvarint_len,
 };
+use alloc::vec::Vec;
 
 /// Adds the field's name to a failure.
 #[inline(always)]

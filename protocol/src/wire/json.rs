@@ -5,6 +5,9 @@
 use super::PutCx;
 use crate::error::{EncodeError, Step};
 use crate::uuid::Uuid;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Tagged fields that the schema does not know.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// Tagged fields that this version of the schema does not know, kept so that a capture round-trips.

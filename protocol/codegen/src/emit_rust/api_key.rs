@@ -181,8 +181,8 @@ pub(super) fn api_key(library: &Library) -> String {
 
 const TEMPLATE: &str = r#"//! The APIs: numbers, versions, and who serves them.
 
-use std::fmt;
-use std::ops::RangeInclusive;
+use core::fmt;
+use core::ops::RangeInclusive;
 
 /// Who a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

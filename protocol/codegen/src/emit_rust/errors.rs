@@ -62,7 +62,7 @@ pub(super) fn error_code(library: &Library) -> String {
 
 const TEMPLATE: &str = r#"//! The error codes of the protocol, from `schemas/errors.schema`.
 
-use std::fmt;
+use core::fmt;
 
 /// An error code of the protocol, as it stands in an `error_code` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -79,6 +79,7 @@ use super::*;
 use crate::encoder::Encoder;
 use crate::error::{DecodeError, EncodeError};
 use crate::wire::Message;
+use alloc::boxed::Box;
 use bytes::Bytes;
 
 /// Does the same with the message of any variant.
@@ -205,9 +206,10 @@ const CONVERT: &str = r#"//! Conversion between bytes and JSON by a message's na
 use super::*;
 use crate::encoder::Encoder;
 use crate::wire::Message;
+use alloc::string::{String, ToString};
 use bytes::Bytes;
+use core::fmt;
 use serde_json::Value;
-use std::fmt;
 
 /// The names of all messages.
 pub const NAMES: &[&str] = &[
@@ -223,7 +225,7 @@ impl fmt::Display for ConvertError {
     }
 }
 
-impl std::error::Error for ConvertError {}
+impl core::error::Error for ConvertError {}
 
 fn failed(error: impl fmt::Display) -> ConvertError {
     ConvertError(error.to_string())

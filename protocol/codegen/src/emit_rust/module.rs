@@ -278,8 +278,8 @@ impl Emitter<'_> {
         }
         writeln!(
             self.out,
-            "\nimpl std::fmt::Debug for {name} {{\n    fn fmt(&self, f: &mut \
-             std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        \
+            "\nimpl core::fmt::Debug for {name} {{\n    fn fmt(&self, f: &mut \
+             core::fmt::Formatter<'_>) -> core::fmt::Result {{\n        \
              f.debug_struct(\"{name}\"){calls}.finish()\n    }}\n}}"
         )
         .expect("into a String");

@@ -1,6 +1,7 @@
 //! gzip (RFC 1952): raw deflate with a header and a trailer of our own, so that both contexts can
 //! be reset and used again. Members may follow each other, as Java's `GZIPInputStream` reads them.
 
+use alloc::vec::Vec;
 use crc_fast::{CrcAlgorithm, Digest};
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use nom::Parser;

@@ -2,6 +2,9 @@
 //! but the header's, no content size. Read: any valid frame without a dictionary, several in a row,
 //! skippable ones between them.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::hash::Hasher;
 use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into, decompress_into_with_dict,
     get_maximum_output_size,
@@ -9,7 +12,6 @@ use lz4_flex::block::{
 use nom::Parser;
 use nom::combinator::cond;
 use nom::number::complete::{le_u8, le_u32, le_u64};
-use std::hash::Hasher;
 use twox_hash::XxHash32;
 
 use super::super::error::{RecordError, RecordErrorKind};
@@ -123,7 +125,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn damaged(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
+    fn damaged(&self, message: impl Into<alloc::borrow::Cow<'static, str>>) -> Fault {
         Fault::damaged(self.at, message)
     }
 
@@ -176,7 +178,7 @@ impl<'a> Stream<'a> {
             }
             let len = len.map_err(|what| Fault::damaged(self.at, what))?;
             block.truncate(len);
-            let block = std::mem::take(&mut self.blocks.block);
+            let block = core::mem::take(&mut self.blocks.block);
             self.account(frame, &block);
             self.blocks.block = block;
             0

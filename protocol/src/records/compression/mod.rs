@@ -14,9 +14,13 @@ mod snappy;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use alloc::borrow::{Cow, ToOwned};
+#[cfg(feature = "snappy")]
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
 
 use bytes::Bytes;
 
@@ -87,7 +91,7 @@ impl fmt::Display for UnknownCompression {
     }
 }
 
-impl std::error::Error for UnknownCompression {}
+impl core::error::Error for UnknownCompression {}
 
 impl FromStr for Compression {
     type Err = UnknownCompression;
@@ -351,7 +355,7 @@ impl Decompressor {
 
     /// The buffer of [`super::validate()`], to be given back.
     pub(crate) fn take_window(&mut self) -> Vec<u8> {
-        let mut window = std::mem::take(&mut self.window);
+        let mut window = core::mem::take(&mut self.window);
         window.resize(Self::WINDOW, 0);
         window
     }

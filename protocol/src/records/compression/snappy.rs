@@ -2,6 +2,8 @@
 //! frame format: a header of 16 bytes, then blocks, each behind its length. Plain raw snappy, as
 //! some clients write it, is read as one block.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
 use super::super::error::{RecordError, RecordErrorKind};

@@ -1,6 +1,7 @@
 //! Zstandard, with contexts that are kept. A frame's window is at most 128 MiB (the library's own
 //! bound).
 
+use alloc::vec::Vec;
 use zstd::zstd_safe::{
     CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, ResetDirective, compress_bound,
     get_error_name, get_frame_content_size,
