@@ -2,6 +2,7 @@
 
 mod asan;
 mod bench;
+mod book;
 mod codegen;
 mod conformance;
 mod dist;
@@ -26,6 +27,7 @@ usage: cargo xtask TASK
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
+  book                                     the specification as a site with search
   conformance --target NAME                the suite against a target of conformance/targets
   conformance --client NAME|all            its scenarios against a client of conformance/shims
   conformance --pairs                      who reads what whom wrote, of the clients
@@ -55,6 +57,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
     match name {
         "quickstart" => quickstart::run(rest),
         "bench" => bench::run(rest),
+        "book" => book::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),
         "asan" => asan::run(rest),
