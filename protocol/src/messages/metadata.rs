@@ -13,7 +13,7 @@
 //!   for all. The response adds racks, the controller and whether a topic is internal.
 //! - Version 2 (KIP-78): The response adds `ClusterId`.
 //! - Version 3 (KIP-124): The response adds the throttle time.
-//! - Version 4 (KIP-202): Adds `AllowAutoTopicCreation`.
+//! - Version 4 (KAFKA-5291): Adds `AllowAutoTopicCreation`.
 //! - Version 5 (KIP-112): The response adds `OfflineReplicas`.
 //! - Version 6 (KIP-219): Same bytes. The broker answers first and throttles afterwards.
 //! - Version 7 (KIP-320): The response adds `LeaderEpoch`.
