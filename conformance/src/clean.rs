@@ -2,6 +2,7 @@
 
 use crate::target::Target;
 use crate::wire::{NoAnswer, Trace, Wire};
+use ottla_protocol::messages::api_versions::ApiVersionsRequest;
 use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
 use ottla_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use ottla_protocol::messages::list_groups::ListGroupsRequest;
@@ -11,6 +12,8 @@ use std::time::Instant;
 
 /// Names per request: small enough for any broker's patience.
 const NAMES_PER_REQUEST: usize = 100;
+/// How many times the patience for an answer the deletion of so many names may take.
+const DELETING_PATIENCES: u32 = 10;
 
 /// What was removed, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +33,11 @@ pub struct Cleaned {
 /// Where the target does not answer; what it refuses is in [`Cleaned::left`].
 pub fn clean(target: &Target, prefix: &str) -> Result<Cleaned, NoAnswer> {
     let began = Instant::now();
-    let patience = target.patience * 10;
-    let mut wire = Wire::connect(target.address, patience, Trace::default(), 1, began)?;
+    let connect = |patience| Wire::connect(target.address, patience, Trace::default(), 1, began);
+    // Who does not answer this is not waited for any longer.
+    let asked = Request::ApiVersions(Box::<ApiVersionsRequest>::default());
+    connect(target.patience)?.call(0, &asked)?;
+    let mut wire = connect(target.patience * DELETING_PATIENCES)?;
     let mut cleaned = Cleaned::default();
     let names = topics(target, &mut wire)?;
     let names: Vec<String> = names.into_iter().filter(|n| n.starts_with(prefix)).collect();

@@ -51,13 +51,13 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(target: &'a Target, prefix: String, test: &Test) -> Self {
+    pub(crate) fn new(target: &'a Target, prefix: String, test: &Test, trace: Trace) -> Self {
         Self {
             target,
             prefix,
             version: test.version,
             axis: test.case.axis.map(|(api, _)| api),
-            trace: Trace::default(),
+            trace,
             began: Instant::now(),
             connections: 0,
             names: 0,
@@ -122,6 +122,23 @@ impl<'a> Context<'a> {
         let (trace, number) = (self.trace.clone(), self.connections);
         Wire::connect(address, self.target.patience, trace, number, self.began)
             .map_err(|why| Stop::blocked(why.to_string()))
+    }
+
+    /// A new connection after others: FAIL of this statement where it is refused, since the target
+    /// was there before it was sent what the statement is about.
+    ///
+    /// # Errors
+    ///
+    /// FAIL; BLOCKED where it is the test's first connection.
+    pub fn connect_after(&mut self, statement: &'static str) -> Step<Wire> {
+        let is_first = self.connections == 0;
+        self.connect().map_err(|stop| {
+            if is_first {
+                return stop;
+            }
+            self.checked.push(Checked { statement, held: false });
+            Stop { verdict: Verdict::Fail, statement: Some(statement), ..stop }
+        })
     }
 
     /// A MUST: the test ends as FAIL where it does not hold.

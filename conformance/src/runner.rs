@@ -105,8 +105,9 @@ fn run_guarded(target: &Target, test: &Test, run: &str, health: &Health) -> Outc
         return outcome;
     }
     let began = Instant::now();
-    health.begin(&id);
-    let mut outcome = run_one(target, test, run);
+    let trace = Trace::default();
+    health.begin(&id, trace.clone());
+    let mut outcome = run_traced(target, test, run, trace);
     let went_badly = outcome.verdict >= Verdict::Blocked;
     match health.end(&id, began, went_badly, target) {
         None => {}
@@ -165,6 +166,10 @@ fn undecided(test: &Test) -> Outcome {
 
 /// Runs one test.
 pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
+    run_traced(target, test, run, Trace::default())
+}
+
+fn run_traced(target: &Target, test: &Test, run: &str, trace: Trace) -> Outcome {
     let began = Instant::now();
     let mut outcome = undecided(test);
     if let Some(proof) = test.unsupported(target) {
@@ -172,7 +177,7 @@ pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
         return outcome;
     }
     let suite = test.id().replace(['/', '@'], "-");
-    let mut context = Context::new(target, format!("{run}-{suite}"), test);
+    let mut context = Context::new(target, format!("{run}-{suite}"), test, trace);
     let ended = catch_unwind(AssertUnwindSafe(|| (test.case.run)(&mut context)));
     let ended = ended.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

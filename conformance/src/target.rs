@@ -21,7 +21,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Target {
     /// Where it was reached.
     pub address: SocketAddr,
-    /// How long any answer may take, scaled by the measured round trip.
+    /// How long any answer may take: as given, or scaled by the measured round trip.
     pub patience: Duration,
     /// The median of five round trips.
     pub round_trip: Duration,
@@ -49,6 +49,15 @@ impl Target {
     ///
     /// A name that does not resolve, nobody who listens, and somebody who does not speak Kafka.
     pub fn reach(bootstrap: &str) -> Result<Self, Unreachable> {
+        Self::reach_within(bootstrap, None)
+    }
+
+    /// As [`reach`](Self::reach), with a patience for all answers in place of the measured one.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn reach_within(bootstrap: &str, patience: Option<Duration>) -> Result<Self, Unreachable> {
         let mut failures = Vec::new();
         for name in bootstrap.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let addresses = match name.to_socket_addrs() {
@@ -59,7 +68,7 @@ impl Target {
                 }
             };
             for address in addresses {
-                match Self::ask(address) {
+                match Self::ask(address, patience) {
                     Ok(target) => return Ok(target),
                     Err(why) => failures.push(format!("{name}: {why}")),
                 }
@@ -71,9 +80,10 @@ impl Target {
         Err(Unreachable(failures.join("; ")))
     }
 
-    fn ask(address: SocketAddr) -> Result<Self, String> {
+    fn ask(address: SocketAddr, patience: Option<Duration>) -> Result<Self, String> {
         let began = Instant::now();
-        let connected = Wire::connect(address, FIRST_PATIENCE, Trace::default(), 1, began);
+        let first = patience.unwrap_or(FIRST_PATIENCE);
+        let connected = Wire::connect(address, first, Trace::default(), 1, began);
         let mut wire = connected.map_err(|why| why.to_string())?;
         let mut advertised = None;
         let mut trips = Vec::new();
@@ -84,7 +94,8 @@ impl Target {
         }
         trips.sort();
         let round_trip = trips[2];
-        let patience = (round_trip * PATIENCE_ROUND_TRIPS).max(PATIENCE_MIN);
+        let measured = (round_trip * PATIENCE_ROUND_TRIPS).max(PATIENCE_MIN);
+        let patience = patience.unwrap_or(measured);
         let advertised = advertised.expect("it was asked five times");
         Ok(Self { address, patience, round_trip, advertised })
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,16 +51,31 @@ pub struct Traced {
 
 /// All that a test sent and received.
 #[derive(Debug, Clone, Default)]
-pub struct Trace(Arc<Mutex<Vec<Traced>>>);
+pub struct Trace(Arc<Frames>);
+
+#[derive(Debug, Default)]
+struct Frames {
+    all: Mutex<Vec<Traced>>,
+    is_given_up: AtomicBool,
+}
 
 impl Trace {
     pub(crate) fn add(&self, traced: Traced) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(traced);
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner).push(traced);
     }
 
     /// What there is so far, in order.
     pub fn frames(&self) -> Vec<Traced> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The target has gone: the test sends nothing more, so that it waits for nothing more.
+    pub(crate) fn give_up(&self) {
+        self.0.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.is_given_up.load(Ordering::Relaxed)
     }
 }
 
@@ -220,6 +236,10 @@ impl Wire {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
+        if self.trace.is_given_up() {
+            let text = "given up: the target no longer answers to anybody";
+            return Err(NoAnswer::Broken(text.to_owned()));
+        }
         let runs_for = self.began.elapsed();
         if runs_for > self.patience * TEST_PATIENCES {
             let seconds = runs_for.as_secs();

@@ -1,20 +1,12 @@
 //! `clean`.
 
-use super::{CannotRun, RUN_PREFIX, reach};
-use clap::Args;
+use super::{CannotRun, RUN_PREFIX, Reach};
 use ottla_conformance::clean;
 use std::io::Write;
 use std::process::ExitCode;
 
-#[derive(Args)]
-pub(super) struct Clean {
-    /// The broker, as host:port.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) bootstrap: String,
-}
-
-pub(super) fn clean(bootstrap: &str) -> Result<ExitCode, CannotRun> {
-    let target = reach(bootstrap)?;
+pub(super) fn clean(broker: &Reach) -> Result<ExitCode, CannotRun> {
+    let target = broker.target()?;
     let cleaned = clean::clean(&target, RUN_PREFIX).map_err(|why| CannotRun(why.to_string()))?;
     say!("{} topics and {} groups are removed", cleaned.topics, cleaned.groups);
     if cleaned.left.is_empty() {

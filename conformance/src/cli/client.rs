@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::run::{Wire, read_baseline, report_kind};
-use super::{CannotRun, run_name, since_1970_ms};
+use super::{CannotRun, run_name, seconds, since_1970_ms};
 use clap::Args;
 use ottla_conformance::case::matches;
 use ottla_conformance::client::shim::ShimCommand;
@@ -39,9 +39,9 @@ pub(super) struct Client {
     /// Scenarios at a time.
     #[arg(long, default_value_t = 4)]
     parallel: usize,
-    /// How many seconds anything that a scenario waits for may take.
-    #[arg(long, default_value_t = 20)]
-    patience: u64,
+    /// How long anything that a scenario waits for may take.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    patience: Duration,
     /// Whose frames the reports hold: those of the scenarios that did not pass, or of all.
     #[arg(long, value_enum, default_value_t = Wire::Failures)]
     wire: Wire,
@@ -57,7 +57,7 @@ pub(super) fn client(arguments: &Client) -> Result<ExitCode, CannotRun> {
     let scenarios = scenarios(&arguments.only)?;
     let shim = ShimCommand::parse(&arguments.shim).map_err(CannotRun)?;
     let version = version(&shim)?;
-    let patience = Duration::from_secs(arguments.patience);
+    let patience = arguments.patience;
     let parallel = if arguments.trace { 1 } else { arguments.parallel };
     let options = Options { parallel, patience };
     let began = Instant::now();

@@ -25,7 +25,7 @@ use ottla_conformance::codec::Direction;
 use ottla_conformance::suites;
 use ottla_conformance::target::Target;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells whether a broker keeps to the Kafka protocol, statement by statement.
 #[derive(Parser)]
@@ -61,7 +61,7 @@ enum Command {
     /// Run scenarios against a client, which its shim drives. Exit status: as `run`.
     Client(client::Client),
     /// Remove the topics and groups that runs have left.
-    Clean(clean::Clean),
+    Clean(Reach),
     /// Bytes to JSON: arguments for one message, or none for lines of
     /// `api_key name kind version hex` with tabs between on standard input.
     Decode(convert::Convert),
@@ -102,7 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Matrix(arguments) => compare::matrix(&arguments),
         Command::Pairs(arguments) => pairs::pairs(&arguments),
         Command::Client(arguments) => client::client(&arguments),
-        Command::Clean(arguments) => clean::clean(&arguments.bootstrap),
+        Command::Clean(broker) => clean::clean(&broker),
         Command::Decode(arguments) => convert::convert(Direction::Decode, arguments),
         Command::Encode(arguments) => convert::convert(Direction::Encode, arguments),
     };
@@ -127,8 +127,32 @@ fn tests(select: &Select) -> Result<Vec<Test>, CannotRun> {
     Ok(tests)
 }
 
-fn reach(bootstrap: &str) -> Result<Target, CannotRun> {
-    Target::reach(bootstrap).map_err(|why| CannotRun(format!("the target cannot be tested: {why}")))
+/// Where a broker is, and how long to wait for it.
+#[derive(Args)]
+struct Reach {
+    /// The broker, as host:port; more of them separated by commas.
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: String,
+    /// How long any answer may take; without this 200 of the broker's round trips, 3 at least.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    patience: Option<Duration>,
+}
+
+impl Reach {
+    fn target(&self) -> Result<Target, CannotRun> {
+        let reached = Target::reach_within(&self.bootstrap, self.patience);
+        reached.map_err(|why| CannotRun(format!("the target cannot be tested: {why}")))
+    }
+}
+
+/// The shortest patience that can be asked for: a network is not quicker.
+const PATIENCE_MIN: Duration = Duration::from_millis(10);
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    parsed
+        .filter(|patience| *patience >= PATIENCE_MIN)
+        .ok_or_else(|| "expected seconds, 0.01 at least".to_owned())
 }
 
 /// Unique to the run, and sorted by time.

@@ -1,6 +1,6 @@
 //! `one`.
 
-use super::{CannotRun, Select, reach, run_name, tests};
+use super::{CannotRun, Reach, Select, run_name, tests};
 use clap::Args;
 use ottla_conformance::annotate::log;
 use ottla_conformance::clean;
@@ -21,9 +21,8 @@ const ROWS_SHOWN: usize = 4;
 pub(super) struct One {
     /// A test, or a pattern of tests.
     test: String,
-    /// The broker, as host:port.
-    #[arg(long, value_name = "HOST:PORT")]
-    bootstrap: String,
+    #[command(flatten)]
+    broker: Reach,
     /// Show every frame, each field with its value.
     #[arg(long)]
     trace: bool,
@@ -35,7 +34,7 @@ pub(super) struct One {
 pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
     let select = Select { profile: Vec::new(), only: vec![arguments.test.clone()] };
     let tests = tests(&select)?;
-    let target = reach(&arguments.bootstrap)?;
+    let target = arguments.broker.target()?;
     let run = run_name();
     let mut failed = false;
     for test in &tests {

@@ -1,6 +1,6 @@
 //! `pairs`.
 
-use super::{CannotRun, reach, run_name};
+use super::{CannotRun, Reach, run_name};
 use clap::Args;
 use ottla_conformance::clean;
 use ottla_conformance::client::pairs::{Pairs as Matrix, Shim};
@@ -11,9 +11,8 @@ use std::time::Instant;
 
 #[derive(Args)]
 pub(super) struct Pairs {
-    /// The broker, as host:port.
-    #[arg(long, value_name = "HOST:PORT")]
-    bootstrap: String,
+    #[command(flatten)]
+    broker: Reach,
     /// What reports call the broker; the address without this.
     #[arg(long)]
     name: Option<String>,
@@ -36,12 +35,12 @@ pub(super) fn pairs(arguments: &Pairs) -> Result<ExitCode, CannotRun> {
     let shims = shims.collect::<Result<Vec<_>, _>>().map_err(CannotRun)?;
     let reports = arguments.report.iter().map(|text| kind_and_file(text));
     let reports = reports.collect::<Result<Vec<_>, _>>()?;
-    let target = reach(&arguments.bootstrap)?;
+    let target = arguments.broker.target()?;
     let run = run_name();
     let began = Instant::now();
     let matrix = Matrix {
         target: &target,
-        bootstrap: &arguments.bootstrap,
+        bootstrap: &arguments.broker.bootstrap,
         shims: &shims,
         run: &run,
         parallel: arguments.parallel,
@@ -55,7 +54,7 @@ pub(super) fn pairs(arguments: &Pairs) -> Result<ExitCode, CannotRun> {
         eprintln!("ottla-conformance: the topics of this run are left: {why}");
     }
     let report = made.map_err(CannotRun)?;
-    let broker = arguments.name.as_ref().unwrap_or(&arguments.bootstrap);
+    let broker = arguments.name.as_ref().unwrap_or(&arguments.broker.bootstrap);
     for (kind, file) in reports {
         let text = match kind {
             "json" => serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n",

@@ -1,7 +1,7 @@
 //! `run`.
 
 use super::progress::Progress;
-use super::{CannotRun, Select, reach, run_name, since_1970_ms, tests};
+use super::{CannotRun, Reach, Select, run_name, since_1970_ms, tests};
 use clap::{Args, ValueEnum};
 use ottla_conformance::baseline::Baseline;
 use ottla_conformance::clean;
@@ -14,9 +14,8 @@ use std::time::Instant;
 
 #[derive(Args)]
 pub(super) struct Run {
-    /// The broker, as host:port; more of them separated by commas.
-    #[arg(long, value_name = "HOST:PORT")]
-    bootstrap: String,
+    #[command(flatten)]
+    broker: Reach,
     /// What reports call it; the address without this.
     #[arg(long)]
     name: Option<String>,
@@ -66,7 +65,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     let reports = arguments.report.iter().map(|text| report_kind(text));
     let reports = reports.collect::<Result<Vec<_>, _>>()?;
     let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
-    let target = reach(&arguments.bootstrap)?;
+    let target = arguments.broker.target()?;
     let options = Options { parallel: arguments.parallel, run: run_name() };
     let began = Instant::now();
     let progress = Progress::new(tests.len());
@@ -84,7 +83,7 @@ pub(super) fn run(arguments: &Run) -> Result<ExitCode, CannotRun> {
     }
     let mut report = Report {
         suite: format!("ottla-conformance {}", env!("CARGO_PKG_VERSION")),
-        target: arguments.name.clone().unwrap_or_else(|| arguments.bootstrap.clone()),
+        target: arguments.name.clone().unwrap_or_else(|| arguments.broker.bootstrap.clone()),
         side: Side::Broker,
         run: options.run,
         ended_ms: since_1970_ms(),

@@ -5,7 +5,7 @@ use crate::target::Target;
 use crate::wire::{NoAnswer, Trace, Wire};
 use ottla_protocol::messages::Request;
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(crate) struct Health {
     gone: OnceLock<String>,
-    running: Mutex<BTreeSet<String>>,
+    running: Mutex<BTreeMap<String, Trace>>,
     /// When it was last seen to be away.
     away: Mutex<Option<Instant>>,
 }
@@ -39,9 +39,9 @@ impl Health {
         self.gone.get().map(String::as_str)
     }
 
-    /// A test begins.
-    pub(crate) fn begin(&self, test: &str) {
-        self.running().insert(test.to_owned());
+    /// A test begins, and writes down what it sends here.
+    pub(crate) fn begin(&self, test: &str, trace: Trace) {
+        self.running().insert(test.to_owned(), trace);
     }
 
     /// A test that began then has ended; where it went badly the target is asked whether it is
@@ -62,12 +62,7 @@ impl Health {
                 away = Some(asked.elapsed());
                 *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 if asked.elapsed() >= target.patience * BACK_WITHIN {
-                    let text = format!(
-                        "not run: the target no longer answers ({why}); these ran when it was \
-                         noticed: {}",
-                        self.running().iter().cloned().collect::<Vec<_>>().join(", ")
-                    );
-                    let _ = self.gone.set(text); // another thread may have said it
+                    self.give_up(&why);
                     break;
                 }
                 std::thread::sleep(PAUSE);
@@ -82,7 +77,19 @@ impl Health {
         last.filter(|last| went_badly && *last >= began).map(|_| Down::Meanwhile)
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    /// No further test is run, and those that run end soon.
+    fn give_up(&self, why: &NoAnswer) {
+        let running = self.running();
+        let names: Vec<&str> = running.keys().map(String::as_str).collect();
+        let text = format!(
+            "not run: the target no longer answers ({why}); these ran when it was noticed: {}",
+            names.join(", ")
+        );
+        let _ = self.gone.set(text); // another thread may have said it
+        running.values().for_each(Trace::give_up);
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Trace>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! Topics and settings of tests, through the administrative requests.
 
 use super::common::metadata_of;
+use super::told::Told;
 use crate::context::{Context, Step};
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
@@ -142,7 +143,7 @@ pub(crate) fn until_metadata(
         match answer.topics.into_iter().next() {
             Some(topic) if wanted(&topic) => return Ok(topic),
             other => context.must_before(statement, until, || {
-                format!("at the deadline, Metadata still says {other:?}")
+                format!("at the deadline, Metadata still says {}", other.told())
             })?,
         }
     }
@@ -195,7 +196,7 @@ pub(crate) fn settings(
 ) -> Step<Vec<DescribeConfigsResourceResult>> {
     let mut answer = describe(context, wire, statement, vec![asked])?;
     context.must(statement, answer.len() == 1 && answer[0].error_code == 0, || {
-        format!("one resource is described as {answer:?}")
+        format!("one resource is described as {}", answer.told())
     })?;
     Ok(answer.swap_remove(0).configs)
 }
@@ -214,7 +215,7 @@ pub(crate) fn setting(
 ) -> Step<(String, i8)> {
     let all = settings(context, wire, statement, resource(TOPIC, topic, Some(&[key])))?;
     let found = all.iter().find(|one| one.name == key);
-    context.must(statement, found.is_some(), || format!("{key} is described as {all:?}"))?;
+    context.must(statement, found.is_some(), || format!("{key} is described as {}", all.told()))?;
     let found = found.expect("it was just looked at");
     Ok((found.value.clone().unwrap_or_default(), found.config_source))
 }

@@ -1,6 +1,7 @@
 //! AlterConfigs: settings that take the place of all that were there.
 
 use super::admin::{INVALID_CONFIG, TOPIC, setting};
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -82,7 +83,10 @@ fn until(
             return Ok(());
         }
         context.must_before(statement, deadline, || {
-            format!("{key} should be {wanted:?}; at the deadline it is {value} of source {source}")
+            format!(
+                "{key} should be {}; at the deadline it is {value} of source {source}",
+                wanted.told()
+            )
         })?;
     }
 }

@@ -2,6 +2,7 @@
 //! and version 5, which our codec does not have.
 
 use super::common::{is_alive, metadata_of};
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
@@ -213,7 +214,10 @@ fn cluster_and_node(context: &mut Context<'_>) -> Step {
         let code = error_of(context, &mut wire, statement, asked)?;
         context.must(statement, code == expected, || {
             let (cluster, node) = asked;
-            format!("cluster {cluster:?}, node {node}: expected error {expected}, it is {code}")
+            format!(
+                "cluster {}, node {node}: expected error {expected}, it is {code}",
+                cluster.told()
+            )
         })?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Requests and questions that several suites need.
 
+use super::told::Told;
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
 use crate::wire::Wire;
@@ -35,10 +36,7 @@ pub(crate) fn metadata_of(version: i16, names: &[&str]) -> Request {
 
 /// The target still answers on a new connection.
 pub(crate) fn is_alive(context: &mut Context<'_>, statement: &'static str) -> Step {
-    let connected = context.connect();
-    let refused = connected.as_ref().err().map(|stop| stop.message.clone());
-    context.must(statement, refused.is_none(), || refused.unwrap_or_default())?;
-    let mut wire = connected?;
+    let mut wire = context.connect_after(statement)?;
     let answer = wire.call(0, &api_versions());
     context.answered(statement, answer).map(drop)
 }
@@ -193,7 +191,10 @@ impl Partition {
             match entry.map(|entry| entry.error_code) {
                 Some(0) => return Ok(()),
                 Some(code) if is_passing(code) && std::time::Instant::now() < until => {}
-                other => return Err(Stop::blocked(format!("DeleteRecords: error {other:?}"))),
+                other => {
+                    let text = format!("DeleteRecords: error {}", other.told());
+                    return Err(Stop::blocked(text));
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::admin::{
 };
 use super::common::Partition;
 use super::records::batch;
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -68,7 +69,7 @@ fn expect(
     let answer = grow(context, wire, statement, topics, false)?;
     let bad = answer.iter().find(|entry| entry.error_code != expected);
     context.must(statement, !answer.is_empty() && bad.is_none(), || {
-        format!("{topics:?} should be {}; it is {answer:?}", error_name(expected))
+        format!("{} should be {}; it is {}", topics.told(), error_name(expected), answer.told())
     })
 }
 
@@ -103,7 +104,7 @@ fn refused(context: &mut Context<'_>) -> Step {
     let codes = [code(&topic.topic), code(&unknown), code(&other.topic)];
     let wanted = [Some(INVALID_PARTITIONS), Some(UNKNOWN_TOPIC_OR_PARTITION), Some(0)];
     context.must(two, answer.len() == 3 && codes == wanted, || {
-        format!("three topics, of which one may grow: {answer:?}")
+        format!("three topics, of which one may grow: {}", answer.told())
     })
 }
 
@@ -115,7 +116,7 @@ fn added(context: &mut Context<'_>) -> Step {
         ("K-CREATE-PARTITIONS-003", "K-CREATE-PARTITIONS-004", "K-CREATE-PARTITIONS-008");
     let answer = grow(context, &mut wire, four, &[to(&topic.topic, 5)], true)?;
     context.must(four, answer.len() == 1 && answer[0].error_code == 0, || {
-        format!("a dry run: {answer:?}")
+        format!("a dry run: {}", answer.told())
     })?;
     // Had the dry run added some, three would be fewer than there are.
     expect(context, &mut wire, four, &[to(&topic.topic, 3)], 0)?;
@@ -123,7 +124,7 @@ fn added(context: &mut Context<'_>) -> Step {
         topic.partitions.len() != 1 && topic.partitions.iter().all(|one| one.leader_id >= 0)
     })?;
     context.must(three, now.partitions.len() == 3, || {
-        format!("after it grew to three partitions, Metadata has {now:?}")
+        format!("after it grew to three partitions, Metadata has {}", now.told())
     })?;
     let all = topic.read(context, eight, base)?;
     context.must(eight, all.len() == 1, || {

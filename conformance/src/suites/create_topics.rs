@@ -4,6 +4,7 @@ use super::admin::{
     INVALID_CONFIG, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST,
     TOPIC_ALREADY_EXISTS, create, create_code, metadata, plain, until_metadata,
 };
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -88,7 +89,7 @@ fn expect(
     topic: CreatableTopic,
     expected: i16,
 ) -> Step {
-    let text = format!("{topic:?}");
+    let text = topic.told();
     let code = create_code(context, wire, statement, topic, false)?;
     context.must(statement, code == Some(expected), || {
         let code = code.map_or_else(|| "no entry of its own".to_owned(), error_name);
@@ -195,7 +196,8 @@ fn assignments(context: &mut Context<'_>) -> Step {
         topic.error_code == 0 && topic.partitions.len() == 2
     })?;
     let is_there = topic.partitions.iter().all(|partition| partition.replica_nodes == [node]);
-    context.must(last, is_there, || format!("assigned to node {node}, Metadata has {topic:?}"))
+    context
+        .must(last, is_there, || format!("assigned to node {node}, Metadata has {}", topic.told()))
 }
 
 fn validate_only(context: &mut Context<'_>) -> Step {
@@ -244,7 +246,7 @@ fn made(
 ) -> Step<CreatableTopicResult> {
     let answer = create(context, wire, statement, vec![topic], false)?;
     context.must(statement, answer.len() == 1 && answer[0].error_code == 0, || {
-        format!("one topic is answered with {answer:?}")
+        format!("one topic is answered with {}", answer.told())
     })?;
     Ok(answer.into_iter().next().expect("it was just counted"))
 }
@@ -265,10 +267,11 @@ fn what_is_told(context: &mut Context<'_>) -> Step {
     let one = all.iter().find(|config| config.name == "cleanup.policy");
     let is_own =
         one.is_some_and(|one| one.value.as_deref() == Some("compact") && one.config_source == 1);
-    context.must(configs, is_own, || format!("what was set on the topic is told as {one:?}"))?;
+    context
+        .must(configs, is_own, || format!("what was set on the topic is told as {}", one.told()))?;
     let bare = all.iter().find(|config| !(1..=5).contains(&config.config_source));
     context.must(configs, all.len() > 5 && bare.is_none(), || {
-        format!("{} settings are told; without a source: {bare:?}", all.len())
+        format!("{} settings are told; without a source: {}", all.len(), bare.told())
     })?;
     if context.version() >= 7 {
         let topic = until_metadata(context, &mut wire, id, &name, |topic| topic.error_code == 0)?;
@@ -295,6 +298,6 @@ fn defaults(context: &mut Context<'_>) -> Step {
     made(context, &mut wire, factor, topic)?;
     let topic = until_metadata(context, &mut wire, factor, &other, wanted)?;
     context.must(factor, !topic.partitions[0].replica_nodes.is_empty(), || {
-        format!("made with the default factor, Metadata has {topic:?}")
+        format!("made with the default factor, Metadata has {}", topic.told())
     })
 }

@@ -2,6 +2,7 @@
 
 use super::groups::Group;
 use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
@@ -45,7 +46,7 @@ fn three_at_once(context: &mut Context<'_>) -> Step {
         codes.push(of_it.map(|entry| entry.error_code).collect::<Vec<_>>());
     }
     let is_whole = answer.results.len() == 3 && codes.iter().all(|codes| codes.len() == 1);
-    context.must(four, is_whole, || format!("three groups: {:?}", answer.results))?;
+    context.must(four, is_whole, || format!("three groups: {}", answer.results.told()))?;
     let code = codes[0][0];
     context.must("K-DELETE-GROUPS-001", code == NON_EMPTY_GROUP, || {
         format!("a group with a member: {}", error_name(code))
@@ -59,7 +60,7 @@ fn three_at_once(context: &mut Context<'_>) -> Step {
         format!("a group without members: {}", error_name(code))
     })?;
     let got = fetch_one(context, &mut wire, three, &empty.id, (&topic, 0))?;
-    context.must(three, got.offset == -1, || format!("after its group, {got:?} is read"))?;
+    context.must(three, got.offset == -1, || format!("after its group, {} is read", got.told()))?;
     let code = member.heartbeat(context, "K-DELETE-GROUPS-001")?;
     context.must("K-DELETE-GROUPS-001", code == 0, || {
         format!("the member of the group that was kept is told {}", error_name(code))

@@ -6,6 +6,7 @@ use super::admin::{
 };
 use super::common::{Partition, is_passing, shaped};
 use super::records::batch;
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
@@ -72,7 +73,8 @@ fn expect(
     let code = code_of(context, wire, statement, topic)?;
     context.must(statement, code == Some(expected), || {
         let code = code.map_or_else(|| "no entry of its own".to_owned(), error_name);
-        format!("deleting {topic:?} should be {}; it is {code}", error_name(expected))
+        let (expected, topic) = (error_name(expected), topic.told());
+        format!("deleting (name, id) {topic} should be {expected}; it is {code}")
     })
 }
 
@@ -108,7 +110,7 @@ fn refused(context: &mut Context<'_>) -> Step {
     let answer = delete(context, &mut wire, nine, &[named, named])?;
     let bad = answer.iter().find(|entry| entry.error_code != INVALID_REQUEST);
     context.must(nine, !answer.is_empty() && bad.is_none(), || {
-        format!("a name twice is answered with {answer:?}")
+        format!("a name twice is answered with {}", answer.told())
     })?;
     if context.version() >= 6 {
         let both = (Some(&topic.topic[..]), topic.id);
@@ -118,7 +120,7 @@ fn refused(context: &mut Context<'_>) -> Step {
             let answer = delete(context, &mut wire, nine, &twice)?;
             let bad = answer.iter().find(|entry| entry.error_code != INVALID_REQUEST);
             context.must(nine, !answer.is_empty() && bad.is_none(), || {
-                format!("{twice:?} is answered with {answer:?}")
+                format!("{} are answered with {}", twice.told(), answer.told())
             })?;
         }
     }

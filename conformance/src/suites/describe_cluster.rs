@@ -1,6 +1,7 @@
 //! DescribeCluster: the cluster as Metadata tells it.
 
 use super::admin::metadata;
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -73,12 +74,14 @@ fn is_that_of_metadata(context: &mut Context<'_>) -> Step {
     if context.version() >= 2 {
         let five = "K-DESCRIBE-CLUSTER-005";
         let fenced = answer.brokers.iter().find(|broker| broker.is_fenced);
-        context.must(five, fenced.is_none(), || format!("not asked for, there is {fenced:?}"))?;
+        context.must(five, fenced.is_none(), || {
+            format!("not asked for, there is {}", fenced.told())
+        })?;
         let request = DescribeClusterRequest { include_fenced_brokers: true, ..Default::default() };
         let all = ask(context, &mut wire, five, request)?;
         let live = all.brokers.iter().filter(|broker| !broker.is_fenced).count();
         context.must(five, all.error_code == 0 && live == theirs.len(), || {
-            format!("with fenced brokers asked for: {all:?}")
+            format!("with fenced brokers asked for: {}", all.told())
         })?;
     }
     Ok(())

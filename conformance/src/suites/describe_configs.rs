@@ -4,6 +4,7 @@ use super::admin::{
     BROKER, INVALID_REQUEST, TOPIC, UNKNOWN_TOPIC_OR_PARTITION, describe, metadata, resource,
     settings,
 };
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -76,11 +77,12 @@ fn of_a_topic(context: &mut Context<'_>) -> Step {
         format!("{} settings are described, without {left_out:?}", all.len())
     })?;
     let bare = all.iter().find(|one| !(1..=5).contains(&one.config_source));
-    context.must("K-DESCRIBE-CONFIGS-002", bare.is_none(), || format!("no source: {bare:?}"))?;
+    context
+        .must("K-DESCRIBE-CONFIGS-002", bare.is_none(), || format!("no source: {}", bare.told()))?;
     let set = find(&all, "max.message.bytes").map(|one| (one.value.clone(), one.config_source));
     let wanted = Some((Some("54321".to_owned()), SET_ON_TOPIC));
     context.must("K-DESCRIBE-CONFIGS-008", set == wanted, || {
-        format!("what was set on the topic is described as {set:?}")
+        format!("what was set on the topic is described as {}", set.told())
     })?;
     if context.version() >= 3 {
         for (name, kind) in KNOWN {
@@ -91,7 +93,7 @@ fn of_a_topic(context: &mut Context<'_>) -> Step {
         }
         let mute = all.iter().find(|one| one.documentation.as_deref().is_none_or(str::is_empty));
         context.must("K-DESCRIBE-CONFIGS-010", mute.is_none(), || {
-            format!("without documentation: {mute:?}")
+            format!("without documentation: {}", mute.map(|one| &one.name).told())
         })?;
     }
     let five = "K-DESCRIBE-CONFIGS-005";
@@ -113,7 +115,7 @@ fn synonyms(context: &mut Context<'_>) -> Step {
         let is_own = first
             .is_some_and(|first| (first.source, &first.value) == (one.config_source, &one.value));
         context.must(three, is_own, || {
-            format!("the first synonym is not the value in force: {one:?}")
+            format!("the first synonym is not the value in force: {}", one.told())
         })?;
         let sources: Vec<i8> = one.synonyms.iter().map(|synonym| synonym.source).collect();
         // The numbers of the sources are in the order in which they count.
@@ -124,7 +126,7 @@ fn synonyms(context: &mut Context<'_>) -> Step {
     let names = find(&all, "max.message.bytes").map(|one| &one.synonyms[1..]);
     let is_broker = names.is_some_and(|all| all.iter().all(|one| one.name == "message.max.bytes"));
     context.must(three, all.len() == 2 && is_broker, || {
-        format!("behind max.message.bytes are {names:?}")
+        format!("behind max.message.bytes are {}", names.told())
     })
 }
 
@@ -139,12 +141,13 @@ fn of_a_broker(context: &mut Context<'_>) -> Step {
     let all = settings(context, &mut wire, four, resource(BROKER, &node.to_string(), None))?;
     let open = all.iter().find(|one| one.is_sensitive && one.value.is_some());
     context.must(four, !all.is_empty() && open.is_none(), || {
-        format!("{} settings; sensitive with a value: {:?}", all.len(), open.map(|one| &one.name))
+        let name = open.map(|one| &one.name).told();
+        format!("{} settings; sensitive with a value: {name}", all.len())
     })?;
     let keys: Vec<_> = all.iter().filter(|one| one.config_type == 9).collect();
     let open = keys.iter().find(|one| !one.is_sensitive || one.value.is_some());
     context.must(four, open.is_none(), || {
-        format!("a password that is not hidden: {:?}", open.map(|one| &one.name))
+        format!("a password that is not hidden: {}", open.map(|one| &one.name).told())
     })
 }
 
@@ -155,12 +158,12 @@ fn refused(
     asked: DescribeConfigsResource,
     expected: i16,
 ) -> Step {
-    let text = format!("{asked:?}");
+    let text = asked.told();
     let answer = describe(context, wire, statement, vec![asked])?;
     let codes: Vec<i16> = answer.iter().map(|entry| entry.error_code).collect();
     context.must(statement, codes == [expected], || {
         let codes: Vec<_> = codes.iter().map(|code| error_name(*code)).collect();
-        format!("{text} should be {}; it is {codes:?}", error_name(expected))
+        format!("{text} should be {}; it is {}", error_name(expected), codes.join(", "))
     })
 }
 

@@ -1,6 +1,7 @@
 //! DescribeGroups: states and members from outside.
 
 use super::groups::Group;
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -65,7 +66,7 @@ fn one(
 ) -> Step<DescribedGroup> {
     let answer = describe(context, wire, statement, &[group])?;
     let is_sound = answer.len() == 1 && answer[0].error_code == 0 && answer[0].group_id == group;
-    context.must(statement, is_sound, || format!("one group is described as {answer:?}"))?;
+    context.must(statement, is_sound, || format!("one group is described as {}", answer.told()))?;
     Ok(answer.into_iter().next().expect("it was just counted"))
 }
 
@@ -77,7 +78,7 @@ fn several(context: &mut Context<'_>) -> Step {
     let answer = describe(context, &mut wire, three, &[&group.id, &nobody.id])?;
     let count = |id: &str| answer.iter().filter(|entry| entry.group_id == id).count();
     let counts = (answer.len(), count(&group.id), count(&nobody.id));
-    context.must(three, counts == (2, 1, 1), || format!("two groups: {answer:?}"))?;
+    context.must(three, counts == (2, 1, 1), || format!("two groups: {}", answer.told()))?;
     let unknown = answer.iter().find(|entry| entry.group_id == nobody.id);
     let unknown = unknown.expect("it was just counted");
     let (code, state) = (unknown.error_code, &unknown.group_state);
@@ -159,11 +160,13 @@ fn members(context: &mut Context<'_>) -> Step {
         .map(|one| (&one.member_id[..], &one.member_metadata[..], &one.member_assignment[..]))
         .collect();
     let wanted = [(&member.id[..], &b"metadata"[..], &b"all"[..])];
-    context.must(five, told == wanted, || format!("one member is described as {described:?}"))?;
+    context.must(five, told == wanted, || {
+        format!("one member is described as {}", described.told())
+    })?;
     if context.version() >= 4 && context.best(ApiKey::JoinGroup)? >= 5 {
         let instance = described.members[0].group_instance_id.as_deref();
         context.must("K-DESCRIBE-GROUPS-006", instance == Some("instance-1"), || {
-            format!("its instance id is told as {instance:?}")
+            format!("its instance id is told as {}", instance.told())
         })?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::admin::{INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION};
 use super::offsets::Topic;
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step};
 use crate::wire::Wire;
@@ -146,7 +147,7 @@ fn unknown_topics(context: &mut Context<'_>) -> Step {
     let told = (code(&topic), code(&nowhere));
     let expected = (Some((0, 1)), Some((UNKNOWN_TOPIC_OR_PARTITION, 0)));
     context.must(statement, told == expected, || {
-        format!("a topic and one that does not exist (error, partitions): {told:?}")
+        format!("a topic and one that does not exist (error, partitions): {}", told.told())
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::common::{Partition, shaped};
 use super::records::{batch, compressed};
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
 use crate::wire;
@@ -246,7 +247,10 @@ fn every_offset(context: &mut Context<'_>) -> Step {
         let batches = batches(context, &data)?;
         let first = batches.first().map(|batch| batch.header().base_offset);
         context.must("K-FETCH-010", first == Some(base), || {
-            format!("offset {offset} is in the batch at {base}; the answer begins at {first:?}")
+            format!(
+                "offset {offset} is in the batch at {base}; the answer begins at {}",
+                first.told()
+            )
         })?;
         context.held("K-FETCH-037");
         let last = batches.last().map(|batch| batch.bytes().to_vec()).unwrap_or_default();
@@ -336,11 +340,11 @@ fn unknown_partitions(context: &mut Context<'_>) -> Step {
     };
     let missing = told(&name, Uuid([0x5a; 16]));
     context.must(statement, missing.is_some_and(|(code, _)| code == expected), || {
-        format!("an unknown topic beside a known one: {missing:?} (error, bytes)")
+        format!("an unknown topic beside a known one: {} (error, bytes)", missing.told())
     })?;
     let known = told(&partition.topic, partition.id);
     context.must("K-FETCH-026", known.is_some_and(|(code, n)| code == 0 && n > 0), || {
-        format!("a known topic beside an unknown one: {known:?} (error, bytes)")
+        format!("a known topic beside an unknown one: {} (error, bytes)", known.told())
     })?;
     let long = context.patience().as_millis() as i32 * 2;
     let mut request = FetchRequest { max_wait_ms: long, ..partition.fetch_request(0) };
@@ -350,7 +354,7 @@ fn unknown_partitions(context: &mut Context<'_>) -> Step {
     let answer = whole(context, &mut partition, "K-FETCH-025", request)?;
     let code = answer.responses.first().and_then(|topic| topic.partitions.first());
     let code = code.map(|data| data.error_code);
-    context.must("K-FETCH-025", code == Some(expected), || format!("the error is {code:?}"))
+    context.must("K-FETCH-025", code == Some(expected), || format!("the error is {}", code.told()))
 }
 
 fn zstd(context: &mut Context<'_>) -> Step {

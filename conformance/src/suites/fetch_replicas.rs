@@ -2,6 +2,7 @@
 
 use super::common::Partition;
 use super::records::batch;
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -46,7 +47,7 @@ fn with_one_record(context: &mut Context<'_>) -> Step<(Partition, i32)> {
     let epoch = stored.first().map(|batch| batch.header().partition_leader_epoch);
     match epoch {
         Some(epoch) if epoch >= 0 => Ok((partition, epoch)),
-        other => Err(Stop::blocked(format!("the record's leader epoch is {other:?}"))),
+        other => Err(Stop::blocked(format!("the record's leader epoch is {}", other.told()))),
     }
 }
 

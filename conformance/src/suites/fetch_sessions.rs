@@ -3,6 +3,7 @@
 
 use super::common::{Partition, is_passing, metadata_of, shaped};
 use super::records::batch;
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -375,7 +376,7 @@ fn errors_come_again(context: &mut Context<'_>) -> Step {
         let mut code = code_of(&first);
         for _ in 0..3 {
             context.must(statement, code == Some(OUT_OF_RANGE), || {
-                format!("an offset out of range: {code:?} (none: not in the answer)")
+                format!("an offset out of range is answered with error {}", code.told())
             })?;
             code = code_of(&session.next(context, statement, &[])?);
         }
@@ -435,7 +436,7 @@ fn high_watermark_rises(context: &mut Context<'_>) -> Step {
             let entry = entries(&answer).into_iter().find(|one| one.partition_index == 2);
             let seen = entry.map(|one| one.high_watermark);
             context.must(statement, seen == Some(end), || {
-                format!("the high watermark rose to {end}; the answer has {seen:?}")
+                format!("the high watermark rose to {end}; the answer has {}", seen.told())
             })?;
             let records = entry.and_then(|one| one.records.as_ref());
             without += usize::from(records.is_none_or(|records| records.is_empty()));

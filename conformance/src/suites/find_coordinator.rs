@@ -3,6 +3,7 @@
 use super::common::metadata_of;
 use super::groups::find;
 use super::offsets::{Committer, Topic, commit_is, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name, resolve};
 use crate::wire::Wire;
@@ -79,8 +80,9 @@ fn found(context: &mut Context<'_>, wire: &mut Wire, group: &str) -> Step<Coordi
         let answer = only(answer, version);
         let code = answer.as_ref().map(|one| one.error_code);
         let is_known = matches!(code, Some(0 | COORDINATOR_NOT_AVAILABLE));
-        context
-            .must(one, is_known, || format!("a group's coordinator is answered with {answer:?}"))?;
+        context.must(one, is_known, || {
+            format!("a group's coordinator is answered with {}", answer.told())
+        })?;
         match answer {
             Some(found) if found.error_code == 0 => {
                 context.held(two);
@@ -102,7 +104,8 @@ fn is_found(context: &mut Context<'_>) -> Step {
     let node = cluster.brokers.iter().find(|broker| broker.node_id == first.node_id);
     let address = node.map(|broker| (&broker.host, broker.port));
     context.must(nine, address == Some((&first.host, first.port)), || {
-        format!("FindCoordinator gives {first:?}; Metadata gives {address:?} for this node")
+        let (here, there) = (first.told(), address.told());
+        format!("FindCoordinator gives {here}; Metadata gives {there} for this node")
     })?;
     for broker in &cluster.brokers {
         let mut wire = context.connect_to(resolve(&broker.host, broker.port)?)?;
@@ -150,13 +153,13 @@ fn several_keys(context: &mut Context<'_>) -> Step {
     let told: BTreeSet<&String> = answer.coordinators.iter().map(|one| &one.key).collect();
     let is_whole = answer.coordinators.len() == 3 && told == names.iter().collect();
     context.must(four, is_whole, || {
-        format!("three keys are answered with {:?}", answer.coordinators)
+        format!("three keys are answered with {}", answer.coordinators.told())
     })?;
     let bad = answer
         .coordinators
         .iter()
         .find(|one| !matches!(one.error_code, 0 | COORDINATOR_NOT_AVAILABLE));
-    context.must(four, bad.is_none(), || format!("one of three keys: {bad:?}"))?;
+    context.must(four, bad.is_none(), || format!("one of three keys: {}", bad.told()))?;
     let answer = ask(context, &mut wire, ten, &keys(&[]))?;
     let (code, count) = (answer.error_code, answer.coordinators.len());
     context.must(ten, code == 0 && count == 0, || {

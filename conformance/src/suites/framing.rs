@@ -1,10 +1,11 @@
 //! Frames and headers: lengths, order, correlation, client ids, unknown tags.
 
 use super::common::{api_versions, is_alive, metadata_of};
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
-use crate::wire::{self, CLIENT_ID, NoAnswer, RawHeader, Wire, raw_frame};
+use crate::wire::{self, CLIENT_ID, NoAnswer, RawHeader, raw_frame};
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::messages::{ApiKey, MetadataResponse, Request};
@@ -134,7 +135,7 @@ fn many_in_one_segment(context: &mut Context<'_>) -> Step {
         let answer = context.answered("K-FRAMING-006", answer)?;
         let got = correlation_id(&answer);
         context.must("K-FRAMING-007", got == Some(id), || {
-            format!("50 requests were sent at once; answer {id} has correlation id {got:?}")
+            format!("50 requests were sent at once; answer {id} has correlation id {}", got.told())
         })?;
     }
     context.held("K-FRAMING-006");
@@ -162,7 +163,10 @@ fn behind_a_held_fetch(context: &mut Context<'_>) -> Step {
         let answer = context.answered("K-FRAMING-008", answer)?;
         let got = correlation_id(&answer);
         context.must("K-FRAMING-008", got == Some(id), || {
-            format!("a held Fetch (1) and ApiVersions (2) were sent; {got:?} came in place {id}")
+            format!(
+                "a held Fetch (1) and ApiVersions (2) were sent; {} came in place {id}",
+                got.told()
+            )
         })?;
     }
     Ok(())
@@ -176,7 +180,7 @@ fn correlation_ids(context: &mut Context<'_>) -> Step {
         let answer = wire.receive();
         let got = correlation_id(&context.answered("K-FRAMING-009", answer)?);
         context.must("K-FRAMING-009", got == Some(id), || {
-            format!("correlation id {id} was answered with {got:?}")
+            format!("correlation id {id} was answered with {}", got.told())
         })?;
     }
     let twice = quick(5)?;
@@ -208,7 +212,7 @@ fn client_ids(context: &mut Context<'_>) -> Step {
         let answer = wire
             .receive()
             .and_then(|frame| wire::response(ApiKey::Metadata, version, 3, &frame))
-            .map_err(|why| NoAnswer::NotAFrame(format!("client id {client_id:?}: {why}")));
+            .map_err(|why| NoAnswer::NotAFrame(format!("client id {}: {why}", client_id.told())));
         context.answered(statement, answer)?;
         context.held(statement);
     }
@@ -267,12 +271,18 @@ fn response_header(context: &mut Context<'_>) -> Step {
     Ok(())
 }
 
+/// A frame that closes its connection, and no other, without an answer.
 fn closes_without_answer(
     context: &mut Context<'_>,
-    wire: &mut Wire,
     statement: &'static str,
     what: &str,
+    frame: &[u8],
 ) -> Step {
+    // A target that ends closes the connection, too; this one tells.
+    let mut witness = context.connect_after(statement)?;
+    let mut wire = context.connect_after(statement)?;
+    let sent = wire.send_bytes(frame);
+    context.answered(statement, sent)?;
     let answer = wire.receive();
     context.must(statement, answer == Err(NoAnswer::Closed), || {
         let came = match answer {
@@ -280,19 +290,21 @@ fn closes_without_answer(
             Err(why) => why.to_string(),
         };
         format!("{what} should close the connection without an answer; {came}")
+    })?;
+    let answer = witness.call(0, &api_versions());
+    context.must(statement, answer.is_ok(), || {
+        let why = answer.err().map(|why| why.to_string()).unwrap_or_default();
+        format!("{what} should close its connection only; on another one: {why}")
     })
 }
 
 fn unknown_key(context: &mut Context<'_>) -> Step {
+    let statement = "K-FRAMING-024";
     for api_key in [-1, 1_000, i16::MAX] {
-        let mut wire = context.connect()?;
-        let head = head(api_key, 0);
-        let sent = wire.send_bytes(&raw_frame(&head, &[]));
-        context.answered("K-FRAMING-024", sent)?;
-        let what = format!("API key {api_key}");
-        closes_without_answer(context, &mut wire, "K-FRAMING-024", &what)?;
+        let frame = raw_frame(&head(api_key, 0), &[]);
+        closes_without_answer(context, statement, &format!("API key {api_key}"), &frame)?;
     }
-    is_alive(context, "K-FRAMING-024")
+    is_alive(context, statement)
 }
 
 fn head(api_key: i16, version: i16) -> RawHeader<'static> {
@@ -337,18 +349,14 @@ fn controller_keys(context: &mut Context<'_>) -> Step {
             format!("ApiVersions lists key {key}, which only controllers serve")
         })?;
     }
-    let mut wire = context.connect()?;
-    let sent = wire.send_bytes(&raw_frame(&head(62, 0), &[0; 8]));
-    context.answered("K-FRAMING-028", sent)?;
-    closes_without_answer(context, &mut wire, "K-FRAMING-028", "BrokerRegistration")
+    let frame = raw_frame(&head(62, 0), &[0; 8]);
+    closes_without_answer(context, "K-FRAMING-028", "BrokerRegistration", &frame)
 }
 
 fn header_only(context: &mut Context<'_>) -> Step {
-    let mut wire = context.connect()?;
     let version = context.best(ApiKey::Metadata)?.min(8);
-    let sent = wire.send_bytes(&raw_frame(&head(ApiKey::Metadata.code(), version), &[]));
-    context.answered("K-FRAMING-029", sent)?;
-    closes_without_answer(context, &mut wire, "K-FRAMING-029", "Metadata without a body")
+    let frame = raw_frame(&head(ApiKey::Metadata.code(), version), &[]);
+    closes_without_answer(context, "K-FRAMING-029", "Metadata without a body", &frame)
 }
 
 fn length_zero(context: &mut Context<'_>) -> Step {

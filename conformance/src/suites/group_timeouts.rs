@@ -3,6 +3,7 @@
 
 use super::admin::{BROKER, describe, resource};
 use super::groups::{FENCED_INSTANCE_ID, Group, Member, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -190,7 +191,7 @@ fn votes(context: &mut Context<'_>) -> Step {
     for answer in answers {
         let told = answer.protocol_name.as_deref();
         context.must(statement, told == Some("ranked-by-two"), || {
-            format!("two of three members name ranked-by-two first; {told:?} was chosen")
+            format!("two of three members name ranked-by-two first; {} was chosen", told.told())
         })?;
     }
     Ok(())
@@ -235,7 +236,7 @@ fn never_synced(context: &mut Context<'_>) -> Step {
     let both = leader.join(context, statement)?;
     let _: JoinGroupResponse = silent.receive(context, statement, &pending)?;
     if both.leader != leader.id || both.members.len() != 2 {
-        let text = format!("the first member should lead two; it was told {both:?}");
+        let text = format!("the first member should lead two; it was told {}", both.told());
         return Err(Stop::blocked(text));
     }
     let own = leader.id.clone();
@@ -329,7 +330,7 @@ fn first_generation(context: &mut Context<'_>) -> Step {
     match setting(context, key)? {
         Some(delay) if delay >= 1_000 => {}
         other => {
-            let text = format!("DescribeConfigs says that {key} is {other:?}");
+            let text = format!("DescribeConfigs says that {key} is {}", other.told());
             return Err(Stop::unsupported(text));
         }
     }

@@ -4,6 +4,7 @@ use super::admin::{
     BROKER, INVALID_CONFIG, INVALID_REQUEST, TOPIC, UNKNOWN_TOPIC_OR_PARTITION, resource, setting,
     settings,
 };
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -71,6 +72,17 @@ pub(crate) const CASES: &[Case] = &[
 /// A setting, what to do with it, and the value.
 type Change<'a> = (&'a str, i8, Option<&'a str>);
 
+/// A change in words.
+fn shown((key, operation, value): &Change<'_>) -> String {
+    let verb = match *operation {
+        SET => "setting",
+        DELETE => "deleting",
+        APPEND => "appending to",
+        _ => "subtracting from",
+    };
+    value.map_or_else(|| format!("{verb} {key}"), |value| format!("{verb} {key} {value:?}"))
+}
+
 fn changes(kind: i8, name: &str, changes: &[Change<'_>]) -> AlterConfigsResource {
     let change = |(name, operation, value): &Change<'_>| AlterableConfig {
         name: (*name).to_owned(),
@@ -113,7 +125,8 @@ fn expect(
     let codes: Vec<i16> = answer.iter().map(|entry| entry.error_code).collect();
     context.must(statement, codes == [expected], || {
         let codes: Vec<_> = codes.iter().map(|code| error_name(*code)).collect();
-        format!("{all:?} should be {}; it is {codes:?}", error_name(expected))
+        let (all, codes) = (all.iter().map(shown).collect::<Vec<_>>(), codes.join(", "));
+        format!("{} should be {}; it is {codes}", all.join(" and "), error_name(expected))
     })
 }
 
@@ -189,7 +202,7 @@ fn refused(context: &mut Context<'_>) -> Step {
     let answer = alter(context, &mut wire, seven, vec![one("1"), one("2")], false)?;
     let bad = answer.iter().find(|entry| entry.error_code != INVALID_REQUEST);
     context.must(seven, !answer.is_empty() && bad.is_none(), || {
-        format!("a topic twice is answered with {answer:?}")
+        format!("a topic twice is answered with {}", answer.told())
     })?;
     let bad = [(key, SET, Some("a while"))];
     let nine = "K-INCREMENTAL-ALTER-CONFIGS-009";
@@ -215,7 +228,7 @@ fn refused(context: &mut Context<'_>) -> Step {
     let codes = [code(&unknown), code(&topic), code(&other)];
     let wanted = [Some(UNKNOWN_TOPIC_OR_PARTITION), Some(0), Some(INVALID_CONFIG)];
     context.must(eleven, answer.len() == 3 && codes == wanted, || {
-        format!("three topics, of which one may be changed: {answer:?}")
+        format!("three topics, of which one may be changed: {}", answer.told())
     })?;
     // What came later is there, so what was refused before would be.
     until(context, &mut wire, eleven, &topic, ("segment.ms", "86400000"))?;
@@ -231,7 +244,7 @@ fn validate_only(context: &mut Context<'_>) -> Step {
     let dry = vec![changes(TOPIC, &topic, &[("retention.ms", SET, Some("1"))])];
     let answer = alter(context, &mut wire, eight, dry, true)?;
     context.must(eight, answer.len() == 1 && answer[0].error_code == 0, || {
-        format!("a dry run is answered with {answer:?}")
+        format!("a dry run is answered with {}", answer.told())
     })?;
     let marker = [("segment.ms", SET, Some("86400000"))];
     expect(context, &mut wire, eight, &topic, &marker, 0)?;
@@ -250,7 +263,7 @@ fn dynamic_default(
     let all = settings(context, wire, eleven, resource(BROKER, "", None))?;
     let other = all.iter().find(|one| one.config_source != 3);
     context.must(eleven, other.is_none(), || {
-        format!("among the dynamic defaults of all brokers is {other:?}")
+        format!("among the dynamic defaults of all brokers is {}", other.told())
     })?;
     let found = all.into_iter().find(|one| one.name == key);
     Ok(found.map(|one| (one.value, one.config_source)))
@@ -269,7 +282,7 @@ fn of_all_brokers(context: &mut Context<'_>) -> Step {
         let all = vec![changes(BROKER, "", &[(key, operation, value)])];
         let answer = alter(context, &mut wire, twelve, all, false)?;
         context.must(twelve, answer.len() == 1 && answer[0].error_code == 0, || {
-            format!("a default of all brokers is answered with {answer:?}")
+            format!("a default of all brokers is answered with {}", answer.told())
         })?;
         let wanted = value.map(|value| (Some(value.to_owned()), 3));
         let deadline = context.deadline();
@@ -279,7 +292,11 @@ fn of_all_brokers(context: &mut Context<'_>) -> Step {
                 break;
             }
             context.must_before(eleven, deadline, || {
-                format!("{key} should become {wanted:?}; at the deadline it is {now:?}")
+                format!(
+                    "{key} should become {}; at the deadline it is {}",
+                    wanted.told(),
+                    now.told()
+                )
             })?;
         }
     }

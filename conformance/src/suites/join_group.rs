@@ -4,6 +4,7 @@ use super::groups::{
     FENCED_INSTANCE_ID, Group, INCONSISTENT_GROUP_PROTOCOL, MEMBER_ID_REQUIRED, Member,
     REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
 };
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use ottla_protocol::Bytes;
@@ -209,10 +210,10 @@ fn two_members(context: &mut Context<'_>) -> Step {
     let same = (one.leader == two.leader, one.generation_id == two.generation_id);
     let protocols = (&one.protocol_name, &two.protocol_name);
     context.must("K-JOIN-GROUP-015", same == (true, true) && protocols.0 == protocols.1, || {
-        format!("told to one: {one:?}; told to the other: {two:?}")
+        format!("told to one: {}; told to the other: {}", one.told(), two.told())
     })?;
     context.must("K-JOIN-GROUP-011", one.protocol_name.as_deref() == Some("range"), || {
-        format!("both have \"range\" only; {:?} was chosen", one.protocol_name)
+        format!("both have \"range\" only; {} was chosen", one.protocol_name.told())
     })?;
     context.must("K-JOIN-GROUP-022", one.generation_id == before + 1, || {
         format!("generation {before} was followed by {}", one.generation_id)
@@ -228,10 +229,10 @@ fn two_members(context: &mut Context<'_>) -> Step {
     let told = (metadata(&one.member_id), metadata(&two.member_id));
     let expected = (Some(&b"metadata"[..]), Some(&b"two's"[..]));
     context.must("K-JOIN-GROUP-013", leader.members.len() == 2 && told == expected, || {
-        format!("the leader was told {:?}", leader.members)
+        format!("the leader was told {}", leader.members.told())
     })?;
     context.must("K-JOIN-GROUP-014", follower.members.is_empty(), || {
-        format!("the follower was told {:?}", follower.members)
+        format!("the follower was told {}", follower.members.told())
     })
 }
 
@@ -287,7 +288,7 @@ fn protocol_type(context: &mut Context<'_>) -> Step {
     let answer = group.member(context)?.join(context, "K-JOIN-GROUP-033")?;
     let told = answer.protocol_type;
     context.must("K-JOIN-GROUP-033", told.as_deref() == Some("conformance"), || {
-        format!("the protocol type is conformance; the answer says {told:?}")
+        format!("the protocol type is conformance; the answer says {}", told.told())
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::groups::Group;
 use super::offsets::{Committer, Topic, commit_is, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -63,7 +64,7 @@ fn all(context: &mut Context<'_>) -> Step {
     let found = entry(&groups, &group.id);
     let kind = found.map(|group| &group.protocol_type[..]);
     context.must(one, kind == Some("conformance"), || {
-        format!("a group with a member is listed as {found:?}")
+        format!("a group with a member is listed as {}", found.told())
     })?;
     let own = member.id.clone();
     member.leave(context, one, &[(&own, None)])?;
@@ -81,7 +82,7 @@ fn all(context: &mut Context<'_>) -> Step {
     let found = entry(&groups, &offsets.id);
     let kind = found.map(|group| &group.protocol_type[..]);
     context.must(eight, kind == Some(""), || {
-        format!("a group of nothing but offsets is listed as {found:?}")
+        format!("a group of nothing but offsets is listed as {}", found.told())
     })
 }
 
@@ -95,16 +96,16 @@ fn states(context: &mut Context<'_>) -> Step {
         "without filter, a stable group is not listed".to_owned()
     })?;
     let bare = groups.iter().find(|group| group.group_state.is_empty());
-    context.must(four, bare.is_none(), || format!("listed without a state: {bare:?}"))?;
+    context.must(four, bare.is_none(), || format!("listed without a state: {}", bare.told()))?;
     let state = entry(&groups, &group.id).map(|group| &group.group_state[..]);
     context.must(four, state == Some("Stable"), || {
-        format!("a stable group is listed in state {state:?}")
+        format!("a stable group is listed in state {}", state.told())
     })?;
     let groups = list(context, wire, two, &["Stable"], &[])?;
     let other = groups.iter().find(|group| group.group_state != "Stable");
     let is_there = entry(&groups, &group.id).is_some();
     context.must(two, is_there && other.is_none(), || {
-        format!("under Stable, is the stable group there: {is_there}; others: {other:?}")
+        format!("under Stable, is the stable group there: {is_there}; others: {}", other.told())
     })?;
     let groups = list(context, wire, two, &["Empty", "PreparingRebalance"], &[])?;
     context.must(two, entry(&groups, &group.id).is_none(), || {
@@ -129,10 +130,10 @@ fn types(context: &mut Context<'_>) -> Step {
         .must(six, kind.is_some(), || "under classic, a classic group is not listed".to_owned())?;
     let is_classic = |kind: &str| kind.eq_ignore_ascii_case("classic");
     context.must(seven, kind.is_some_and(is_classic), || {
-        format!("a classic group is listed with type {kind:?}")
+        format!("a classic group is listed with type {}", kind.told())
     })?;
     let other = groups.iter().find(|group| !is_classic(&group.group_type));
-    context.must(six, other.is_none(), || format!("under classic, there is {other:?}"))?;
+    context.must(six, other.is_none(), || format!("under classic, there is {}", other.told()))?;
     let groups = list(context, wire, six, &[], &["consumer"])?;
     context.must(six, entry(&groups, &group.id).is_none(), || {
         "under consumer, a classic group is listed".to_owned()

@@ -157,9 +157,9 @@ fn expect(
         && found.is_none_or(|found| entry.timestamp == found);
     context.must(statement, fits, || {
         let (code, at, time) = (error_name(entry.error_code), entry.offset, entry.timestamp);
+        let found = found.map(|found| format!(" at {found}")).unwrap_or_default();
         format!(
-            "timestamp {timestamp}: expected offset {offset} ({found:?}); {code}, offset {at}, \
-             timestamp {time}"
+            "timestamp {timestamp}: expected offset {offset}{found}; {code}, offset {at} at {time}"
         )
     })
 }

@@ -4,6 +4,7 @@
 use super::common::{Partition, api_versions, is_alive, metadata_of};
 use super::malformed_records as records;
 use super::malformed_requests::{Sent, examples};
+use super::told::Told;
 use crate::case::{Case, Profile::Robustness};
 use crate::context::{Context, Step};
 use crate::verdict::Stop;
@@ -131,7 +132,7 @@ fn refused(
     version: i16,
     frame: &[u8],
 ) -> Step {
-    let mut wire = context.connect()?;
+    let mut wire = context.connect_after(statement)?;
     let sent = wire.send_bytes(frame);
     context.answered(statement, sent)?;
     is_refused(context, &mut wire, statement, what, (api, version))
@@ -209,7 +210,7 @@ fn cut(context: &mut Context<'_>, requests: &[Sent]) -> Step {
     for wave in cuts.chunks(WAVE) {
         let mut wires = Vec::with_capacity(wave.len());
         for (_, bytes) in wave {
-            let mut wire = context.connect()?;
+            let mut wire = context.connect_after(one)?;
             let framed = [&(bytes.len() as u32).to_be_bytes(), *bytes].concat();
             let sent = wire.send_bytes(&framed);
             context.answered(one, sent)?;
@@ -436,7 +437,7 @@ fn nothing_is_poisoned(context: &mut Context<'_>) -> Step {
         let after = partition.wire.call(version, &request);
         let after: MetadataResponse = context.answer(statement, after)?;
         context.must(statement, after.topics == before.topics, || {
-            format!("the topic was {:?}, and is {:?}", before.topics, after.topics)
+            format!("the topic was {}, and is {}", before.topics.told(), after.topics.told())
         })?;
     }
     let base = partition.append(context, super::records::batch(&[b"good"]))?;

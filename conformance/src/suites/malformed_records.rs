@@ -3,6 +3,7 @@
 use super::common::{Partition, api_versions, is_alive, shaped};
 use super::groups::Group;
 use super::records::{batch, compressed, patched, put};
+use super::told::Told;
 use crate::context::{Context, Step};
 use crate::wire;
 use ottla_protocol::Bytes;
@@ -95,7 +96,7 @@ pub(super) fn batches(context: &mut Context<'_>) -> Step {
     }
     for compression in CODECS {
         // Before version 7 zstd is refused whatever it holds.
-        let what = format!("{compression:?} of bytes that it cannot read");
+        let what = format!("{compression} of bytes that it cannot read");
         let broken = garbage(compression);
         refused(context, &mut partition, "K-MALFORMED-019", &what, broken)?;
     }
@@ -146,11 +147,14 @@ pub(super) fn group_bytes(context: &mut Context<'_>) -> Step {
     let joined = member.join(context, statement)?;
     let own = joined.members.iter().find(|one| one.member_id == member.id);
     context.must(statement, own.is_some_and(|one| one.metadata == meaningless), || {
-        format!("JoinGroup v{version} gave the leader other bytes than the member's: {own:?}")
+        format!(
+            "JoinGroup v{version} gave the leader other bytes than the member's: {}",
+            own.told()
+        )
     })?;
     let id = member.id.clone();
     let synced = member.sync(context, statement, &[(&id, &meaningless)])?;
     context.must(statement, synced.assignment == meaningless, || {
-        format!("SyncGroup gave {:?} (error {})", synced.assignment, synced.error_code)
+        format!("SyncGroup gave {} (error {})", synced.assignment.told(), synced.error_code)
     })
 }

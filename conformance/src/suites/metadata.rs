@@ -1,6 +1,7 @@
 //! Metadata: which topics are told, and whether what is told holds together.
 
 use super::common::metadata_of;
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
@@ -177,7 +178,7 @@ fn all_topics(context: &mut Context<'_>) -> Step {
         // Other tests make topics meanwhile; an entry without a topic behind it has an error.
         let unknown = answer.topics.iter().find(|topic| topic.error_code == 3);
         context.must("K-METADATA-008", unknown.is_none(), || {
-            format!("a request for all topics answers with {unknown:?}")
+            format!("a request for all topics answers with {}", unknown.told())
         })?;
     }
     Ok(())
@@ -202,7 +203,7 @@ fn unknown_beside_known(context: &mut Context<'_>) -> Step {
     let answer = ask(context, &mut wire, "K-METADATA-006", &request)?;
     let entry = one(context, "K-METADATA-006", &answer, &known)?;
     context.must("K-METADATA-006", entry.error_code == 0 && entry.partitions.len() == 1, || {
-        format!("a known topic beside an unknown one: {entry:?}")
+        format!("a known topic beside an unknown one: {}", entry.told())
     })?;
     let entry = one(context, "K-METADATA-005", &answer, &unknown)?;
     // LEADER_NOT_AVAILABLE where it is being created.
@@ -301,7 +302,7 @@ fn topic_ids(context: &mut Context<'_>) -> Step {
     let answer = ask(context, &mut wire, "K-METADATA-014", &by_id(id))?;
     let entry = one(context, "K-METADATA-014", &answer, &name)?;
     context.must("K-METADATA-014", entry.error_code == 0 && entry.topic_id == id, || {
-        format!("a topic by its id: {entry:?}")
+        format!("a topic by its id: {}", entry.told())
     })?;
     let unknown = Uuid([0x5a; 16]);
     let answer = ask(context, &mut wire, "K-METADATA-012", &by_id(unknown))?;
@@ -312,7 +313,7 @@ fn topic_ids(context: &mut Context<'_>) -> Step {
         format!("an unknown topic id should be UNKNOWN_TOPIC_ID (100); it is {code}")
     })?;
     let name = entry.and_then(|topic| topic.name.clone());
-    context.must("K-METADATA-013", name.is_none(), || format!("it has the name {name:?}"))
+    context.must("K-METADATA-013", name.is_none(), || format!("it has the name {}", name.told()))
 }
 
 fn holds_together(context: &mut Context<'_>) -> Step {
@@ -386,7 +387,11 @@ fn cluster(context: &mut Context<'_>) -> Step {
         let other = ask(context, &mut wire, "K-METADATA-024", &metadata_of(version, &[]))?;
         context.must("K-METADATA-024", other.cluster_id == id, || {
             let (node, theirs) = (broker.node_id, &other.cluster_id);
-            format!("broker {node} says {theirs:?}, the one that was reached first {id:?}")
+            format!(
+                "broker {node} says {}, the one that was reached first {}",
+                theirs.told(),
+                id.told()
+            )
         })?;
     }
     Ok(())
@@ -476,6 +481,6 @@ fn a_new_topic_is_known(context: &mut Context<'_>) -> Step {
     let answer = ask(context, &mut wire, "K-METADATA-036", &metadata_of(version, &[&name]))?;
     let entry = one(context, "K-METADATA-036", &answer, &name)?;
     context.must("K-METADATA-036", entry.error_code == 0 && entry.partitions.len() == 2, || {
-        format!("a topic of two partitions that was just created: {entry:?}")
+        format!("a topic of two partitions that was just created: {}", entry.told())
     })
 }

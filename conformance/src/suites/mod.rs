@@ -45,6 +45,7 @@ mod reassignments;
 mod records;
 mod round_trips;
 mod sync_group;
+mod told;
 
 const SUITES: &[&[Case]] = &[
     framing::CASES,

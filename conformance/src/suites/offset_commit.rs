@@ -4,6 +4,7 @@ use super::groups::{
     FENCED_INSTANCE_ID, Group, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
 };
 use super::offsets::{Committer, Mark, Topic, commit_all, commit_is, fetch_one, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -97,14 +98,14 @@ fn is_returned(context: &mut Context<'_>) -> Step {
     for (mark, epoch) in marks.iter().zip(["K-OFFSET-COMMIT-003", "K-OFFSET-COMMIT-004"]) {
         let got = fetch_one(context, &mut wire, one, &group.id, (&topic, mark.partition))?;
         context.must(one, (got.error, got.offset) == (0, mark.offset), || {
-            format!("offset {} was committed; {got:?} is read", mark.offset)
+            format!("offset {} was committed; {} is read", mark.offset, got.told())
         })?;
         context.must(two, got.metadata.as_deref() == Some(&mark.metadata), || {
-            format!("metadata {:?} was committed; {got:?} is read", mark.metadata)
+            format!("metadata {:?} was committed; {} is read", mark.metadata, got.told())
         })?;
         if has_epochs {
             context.must(epoch, got.epoch == mark.epoch, || {
-                format!("leader epoch {} was committed; {got:?} is read", mark.epoch)
+                format!("leader epoch {} was committed; {} is read", mark.epoch, got.told())
             })?;
         }
     }
@@ -112,7 +113,7 @@ fn is_returned(context: &mut Context<'_>) -> Step {
     commit_is(context, &mut wire, twenty, &who, (&topic, mark(0, 2), 0), "a lower offset")?;
     let got = fetch_one(context, &mut wire, twenty, &group.id, (&topic, 0))?;
     context.must(twenty, (got.offset, got.metadata.as_deref()) == (2, Some("")), || {
-        format!("offset 2 was committed after 5; {got:?} is read")
+        format!("offset 2 was committed after 5; {} is read", got.told())
     })
 }
 
@@ -132,7 +133,7 @@ fn long_metadata(context: &mut Context<'_>) -> Step {
     let six = "K-OFFSET-COMMIT-006";
     let got = fetch_one(context, &mut wire, six, &group.id, (&topic, 1))?;
     context.must(six, codes[1] == 0 && got.offset == 7, || {
-        format!("beside it: {}, and {got:?} is read", error_name(codes[1]))
+        format!("beside it: {}, and {} is read", error_name(codes[1]), got.told())
     })
 }
 
@@ -244,7 +245,7 @@ fn unknown_topics(context: &mut Context<'_>) -> Step {
     })?;
     let got = fetch_one(context, &mut wire, statement, &group.id, (&known, 0))?;
     context.must(statement, codes[1] == 0 && got.offset == 5, || {
-        format!("the topic beside it: {}, and {got:?} is read", error_name(codes[1]))
+        format!("the topic beside it: {}, and {} is read", error_name(codes[1]), got.told())
     })
 }
 

@@ -3,6 +3,7 @@
 use super::admin::UNKNOWN_TOPIC_OR_PARTITION;
 use super::groups::{Group, Member};
 use super::offsets::{Committer, Mark, Topic, commit_all, fetch_one, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::wire::Wire;
@@ -95,7 +96,7 @@ fn is_forgotten(
 ) -> Step {
     let got = fetch_one(context, wire, statement, &group.id, (topic, 0))?;
     context.must(statement, got.offset == -1, || {
-        format!("its position was deleted, and is read as {got:?}")
+        format!("its position was deleted, and is read as {}", got.told())
     })
 }
 
@@ -111,14 +112,14 @@ fn live_group(context: &mut Context<'_>) -> Step {
     let (top, codes) = delete(context, &mut member.wire, one, &group.id, &[&used, &unused])?;
     context.must(one, top == 0 && codes[0] == Some(GROUP_SUBSCRIBED_TO_TOPIC), || {
         let expected = error_name(GROUP_SUBSCRIBED_TO_TOPIC);
-        format!("a topic in use should be {expected}; top {top}, entries {codes:?}")
+        format!("a topic in use should be {expected}; top {top}, entries {}", codes.told())
     })?;
     let kept = fetch_one(context, &mut member.wire, one, &group.id, (&used, 0))?;
     context.must(one, kept.offset == 5, || {
-        format!("the position of a topic in use should stay; it is {kept:?}")
+        format!("the position of a topic in use should stay; it is {}", kept.told())
     })?;
     context.must(four, codes[1] == Some(0), || {
-        format!("a topic that is not in use should be deleted; its entry is {:?}", codes[1])
+        format!("a topic that is not in use should be deleted; its entry is {}", codes[1].told())
     })?;
     is_forgotten(context, &mut member.wire, two, &group, &unused)
 }
@@ -134,12 +135,12 @@ fn without_members(context: &mut Context<'_>) -> Step {
     let (top, codes) = delete(context, &mut wire, statement, &group.id, &[&topic, &unknown])?;
     let expected = [Some(0), Some(UNKNOWN_TOPIC_OR_PARTITION)];
     context.must(statement, top == 0 && codes == expected, || {
-        format!("a topic and one that does not exist: top {top}, entries {codes:?}")
+        format!("a topic and one that does not exist: top {top}, entries {}", codes.told())
     })?;
     is_forgotten(context, &mut wire, statement, &group, &topic)?;
     let other = fetch_one(context, &mut wire, statement, &group.id, (&topic, 1))?;
     context.must(statement, other.offset == 7, || {
-        format!("the partition beside it should keep its position; it is {other:?}")
+        format!("the partition beside it should keep its position; it is {}", other.told())
     })
 }
 

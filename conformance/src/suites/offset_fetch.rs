@@ -5,6 +5,7 @@ use super::groups::Group;
 use super::offsets::{
     Asked, Committer, Mark, Positions, Topic, commit_is, fetch_groups, fetch_one, mark,
 };
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -76,32 +77,32 @@ fn nothing_committed(context: &mut Context<'_>) -> Step {
     let nothing = |got: &super::offsets::Position| {
         (got.offset, got.metadata.as_deref(), got.error) == (-1, Some(""), 0)
     };
-    context.must(one, nothing(&got), || format!("a partition without commit: {got:?}"))?;
+    context.must(one, nothing(&got), || format!("a partition without commit: {}", got.told()))?;
     let nobody = Group::new(context)?;
     let mut other = nobody.connect(context)?;
     let got = fetch_one(context, &mut other, two, &nobody.id, (&topic, 0))?;
     context.must(two, (got.offset, got.error) == (-1, 0), || {
-        format!("a group that does not exist: {got:?}")
+        format!("a group that does not exist: {}", got.told())
     })?;
     let unknown = Topic::unknown(context);
     if context.version() >= 10 {
         let twelve = "K-OFFSET-FETCH-012";
         let got = fetch_one(context, &mut wire, twelve, &group.id, (&unknown, 0))?;
         return context.must(twelve, got.error == 100, || {
-            format!("an id that no topic has: {} in {got:?}", error_name(got.error))
+            format!("an id that no topic has: {} in {}", error_name(got.error), got.told())
         });
     }
     let (three, thirteen) = ("K-OFFSET-FETCH-003", "K-OFFSET-FETCH-013");
     let got = fetch_one(context, &mut wire, three, &group.id, (&unknown, 0))?;
     context.must(three, (got.offset, got.error) == (-1, 0), || {
-        format!("a topic that does not exist: {got:?}")
+        format!("a topic that does not exist: {}", got.told())
     })?;
     let asked: [(&Topic, &[i32]); 2] = [(&topic, &[1, 0]), (&unknown, &[0])];
     let answer = fetch_groups(context, &mut wire, thirteen, &[(&group.id, Some(&asked))])?;
     let count = |topic, partition| answer[0].of(topic, partition).len();
     let counts = [count(&topic, 0), count(&topic, 1), count(&unknown, 0)];
     context.must(thirteen, counts == [1, 1, 1] && answer[0].all.len() == 3, || {
-        format!("three partitions of two topics are answered with {answer:?}")
+        format!("three partitions of two topics are answered with {}", answer.told())
     })
 }
 
@@ -121,7 +122,7 @@ fn all_topics(context: &mut Context<'_>) -> Step {
     let wanted = [Some((5, 0)), Some((7, 0)), Some((9, 0))];
     let is_all = answer[0].error == 0 && answer[0].all.len() == 3 && got == wanted;
     context.must(statement, is_all, || {
-        format!("three partitions are committed; null is answered with {answer:?}")
+        format!("three partitions are committed; null is answered with {}", answer.told())
     })
 }
 
@@ -138,7 +139,7 @@ fn groups(context: &mut Context<'_>) -> Step {
     let names: BTreeSet<&str> = answer.iter().map(|group| &group.group[..]).collect();
     let wanted = BTreeSet::from([&one.id[..], &two.id, &nobody]);
     context.must(eight, answer.len() == 3 && names == wanted, || {
-        format!("three groups are answered with {answer:?}")
+        format!("three groups are answered with {}", answer.told())
     })?;
     for (id, offset) in [(&one.id, 5), (&two.id, 7)] {
         let of_it = answer.iter().find(|group| group.group == *id);
@@ -147,7 +148,7 @@ fn groups(context: &mut Context<'_>) -> Step {
         let is_it = got.as_ref().is_some_and(|(error, found)| {
             *error == 16 || found.first().is_some_and(|position| position.offset == offset)
         });
-        context.must(eight, is_it, || format!("offset {offset} was committed: {got:?}"))?;
+        context.must(eight, is_it, || format!("offset {offset} was committed: {}", got.told()))?;
     }
     Ok(())
 }
@@ -189,7 +190,7 @@ fn at_another_broker(context: &mut Context<'_>) -> Step {
         2.. => top == Some(NOT_COORDINATOR),
     };
     context.must(statement, is_told, || {
-        format!("a group of another broker is answered with {answer:?}")
+        format!("a group of another broker is answered with {}", answer.told())
     })?;
     if version >= 8 {
         let of_it = answer.iter().find(|one| one.group == here.id);
@@ -200,7 +201,7 @@ fn at_another_broker(context: &mut Context<'_>) -> Step {
             one.error == 0 && (0..2).all(|partition| offset(one, partition) == Some((5, 0)))
         });
         context.must(statement, is_whole, || {
-            format!("beside a group of another broker, its own is answered with {answer:?}")
+            format!("beside a group of another broker, its own is answered with {}", answer.told())
         })?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::admin::{metadata, until_metadata};
 use super::common::is_passing;
 use super::groups::Member;
+use super::told::Told;
 use crate::context::{Context, Step, error_name, resolve};
 use crate::verdict::Stop;
 use crate::wire::Wire;
@@ -206,6 +207,23 @@ pub(crate) struct Positions {
     pub(crate) all: Vec<Position>,
 }
 
+impl Told for Position {
+    fn told(&self) -> String {
+        let (partition, offset, epoch) = (self.partition, self.offset, self.epoch);
+        let (metadata, error) = (self.metadata.told(), error_name(self.error));
+        format!(
+            "partition {partition}: offset {offset}, leader epoch {epoch}, metadata {metadata}, \
+             {error}"
+        )
+    }
+}
+
+impl Told for Positions {
+    fn told(&self) -> String {
+        format!("group {}: {}, {}", self.group, error_name(self.error), self.all.told())
+    }
+}
+
 impl Positions {
     /// The entries of a partition.
     pub(crate) fn of(&self, topic: &Topic, partition: i32) -> Vec<&Position> {
@@ -298,7 +316,7 @@ pub(crate) fn fetch_groups(
         let answer: OffsetFetchResponse = context.answer(statement, answer)?;
         let answer = positions(answer, version, groups[0].0);
         context.must(statement, answer.len() == groups.len(), || {
-            format!("{} groups were asked for and answered with {answer:?}", groups.len())
+            format!("{} groups were asked for and answered with {}", groups.len(), answer.told())
         })?;
         // The coordinator may still read its log.
         let is_loading = |one: &Positions| {
@@ -330,7 +348,7 @@ pub(crate) fn fetch_one(
     let found: Vec<_> = answer.iter().flat_map(|one| one.of(topic, partition)).collect();
     let is_sound = answer.len() == 1 && answer[0].error == 0 && found.len() == 1;
     context.must(statement, is_sound, || {
-        format!("OffsetFetch of one partition was answered with {answer:?}")
+        format!("OffsetFetch of one partition was answered with {}", answer.told())
     })?;
     Ok(found[0].clone())
 }

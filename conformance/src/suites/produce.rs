@@ -2,6 +2,7 @@
 
 use super::common::{Partition, is_passing, shaped};
 use super::records::{Plain, TIME_MS, batch, batch_with};
+use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -89,7 +90,8 @@ fn acks_0(context: &mut Context<'_>) -> Step {
     let end = stored.last().map(|batch| batch.header().next_offset());
     context.must("K-PRODUCE-003", end == Some(2), || {
         format!(
-            "a record with acks=0 was sent after one that was answered; the log ends at {end:?}"
+            "a record with acks=0 was sent after one that was answered; the log ends at {}",
+            end.told()
         )
     })
 }
@@ -124,7 +126,7 @@ fn other_acks(context: &mut Context<'_>) -> Step {
             format!("acks={acks} should be INVALID_REQUIRED_ACKS (21); it is {code}")
         })?;
         context.must("K-PRODUCE-006", told == Some((21, -1)), || {
-            format!("acks={acks}: error and base offset are {told:?}")
+            format!("acks={acks}: error and base offset are {}", told.told())
         })?;
     }
     Ok(())
@@ -155,11 +157,11 @@ fn unknown_partition(context: &mut Context<'_>) -> Step {
         format!("two partitions were asked for; the answer has {} entries", entries.len())
     })?;
     context.must("K-PRODUCE-009", code(0).0 == Some(0), || {
-        format!("the partition that exists: error {:?}", code(0).0)
+        format!("the partition that exists: error {}", code(0).0.told())
     })?;
     if version <= 12 {
         context.must("K-PRODUCE-008", code(99).0 == Some(3), || {
-            format!("the partition that does not exist: error {:?}, not 3", code(99).0)
+            format!("the partition that does not exist: error {}, not 3", code(99).0.told())
         })?;
     }
     Ok(())
@@ -210,7 +212,9 @@ fn append_time(context: &mut Context<'_>) -> Step {
         "the stored batch does not have the LogAppendTime bit".to_owned()
     })?;
     let sound = batch.verify_crc();
-    context.must("K-PRODUCE-015", sound.is_ok(), || format!("the stored batch: {sound:?}"))
+    context.must("K-PRODUCE-015", sound.is_ok(), || {
+        format!("the stored batch: {}", sound.err().told())
+    })
 }
 
 fn create_time(context: &mut Context<'_>) -> Step {
@@ -236,7 +240,7 @@ fn create_time(context: &mut Context<'_>) -> Step {
     let stored = partition.read(context, "K-PRODUCE-017", 4)?;
     let base = stored.first().map(|batch| batch.header().base_offset);
     context.must("K-PRODUCE-017", base == Some(4), || {
-        format!("a batch that was answered with base offset 4 is found at {base:?}")
+        format!("a batch that was answered with base offset 4 is found at {}", base.told())
     })
 }
 

@@ -3,6 +3,7 @@
 
 use super::admin::{INVALID_REPLICA_ASSIGNMENT, TIMEOUT_MS};
 use super::offsets::Topic;
+use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
 use crate::verdict::Stop;
@@ -137,7 +138,11 @@ fn refused(context: &mut Context<'_>) -> Step {
         let told = Reader(&answer).altered();
         context.must(statement, told == Some((0, vec![expected])), || {
             let expected = error_name(expected);
-            format!("replicas {replicas:?} should be {expected}; top and entries are {told:?}")
+            format!(
+                "replicas {} should be {expected}; top and entries are {}",
+                replicas.told(),
+                told.told()
+            )
         })?;
     }
     Ok(())
@@ -152,6 +157,6 @@ fn list_all(context: &mut Context<'_>) -> Step {
     let answer = call(context, &mut wire, statement, LIST, &body)?;
     let code = answer.get(4..6).map(|bytes| i16::from_be_bytes([bytes[0], bytes[1]]));
     context.must(statement, code == Some(0), || {
-        format!("a null list of topics is answered with error {code:?}")
+        format!("a null list of topics is answered with error {}", code.told())
     })
 }

@@ -5,6 +5,7 @@ use super::groups::{
     FENCED_INSTANCE_ID, Group, ILLEGAL_GENERATION, Member, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
 };
 use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
+use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
 use ottla_protocol::messages::{ApiKey, JoinGroupResponse, SyncGroupResponse};
@@ -146,18 +147,18 @@ fn two_members(context: &mut Context<'_>) -> Step {
     let own = leader.sync(context, "K-SYNC-GROUP-003", &assignments)?;
     let got = (own.error_code, &own.assignment[..]);
     context.must("K-SYNC-GROUP-003", got == (0, b"for the leader"), || {
-        format!("the leader got {}, {:?}", error_name(got.0), got.1)
+        format!("the leader got {}, {}", error_name(got.0), got.1.told())
     })?;
     let answer = follower.receive(context, "K-SYNC-GROUP-002", &pending)?;
     let other: SyncGroupResponse = answer;
     let got = (other.error_code, &other.assignment[..]);
     context.must("K-SYNC-GROUP-002", got == (0, b"follower's"), || {
-        format!("the follower got {}, {:?}", error_name(got.0), got.1)
+        format!("the follower got {}, {}", error_name(got.0), got.1.told())
     })?;
     let again = follower.sync(context, "K-SYNC-GROUP-009", &[])?;
     let got = (again.error_code, &again.assignment[..]);
     context.must("K-SYNC-GROUP-009", got == (0, b"follower's"), || {
-        format!("in a stable group: {}, {:?}", error_name(got.0), got.1)
+        format!("in a stable group: {}, {}", error_name(got.0), got.1.told())
     })?;
     let (mut leader, mut follower) = pair(context)?;
     let lead = leader.id.clone();
@@ -165,7 +166,7 @@ fn two_members(context: &mut Context<'_>) -> Step {
     let left_out = follower.sync(context, "K-SYNC-GROUP-004", &[])?;
     let got = (left_out.error_code, &left_out.assignment[..]);
     context.must("K-SYNC-GROUP-004", got == (0, b""), || {
-        format!("the leader's list leaves it out: {}, {:?}", error_name(got.0), got.1)
+        format!("the leader's list leaves it out: {}, {}", error_name(got.0), got.1.told())
     })
 }
 
@@ -199,7 +200,7 @@ fn strangers(context: &mut Context<'_>) -> Step {
         let answer = member.sync(context, "K-SYNC-GROUP-013", &[])?;
         let told = (answer.protocol_type.as_deref(), answer.protocol_name.as_deref());
         context.must("K-SYNC-GROUP-013", told == (Some("conformance"), Some("range")), || {
-            format!("protocol type and name are told as {told:?}")
+            format!("protocol type and name are told as {}", told.told())
         })?;
     }
     member.id = "nobody-that-was-ever-here".to_owned();
@@ -388,6 +389,6 @@ fn last_member(context: &mut Context<'_>) -> Step {
     }
     let got = fetch_one(context, &mut member.wire, statement, &group.id, (&topic, 0))?;
     context.must(statement, got.offset == 5, || {
-        format!("offset 5 was committed before the last member left; {got:?} is read")
+        format!("offset 5 was committed before the last member left; {} is read", got.told())
     })
 }
