@@ -196,14 +196,19 @@ impl BatchHeader {
         if let Some(&magic) = bytes.get(MAGIC_AT) {
             check_magic(magic as i8)?;
         }
+        // Before the rest is missed: the length is what cuts it off.
+        let length = bytes.get(BATCH_LENGTH_AT..).and_then(<[u8]>::first_chunk);
+        let length = length.map(|length| i32::from_be_bytes(*length));
+        if let Some(length) = length
+            && length < (BATCH_HEADER_LEN - LENGTH_PREFIX_LEN) as i32
+        {
+            let what = format!("batch length {length} is less than the header's");
+            return Err(RecordError::new(RecordErrorKind::Malformed, BATCH_LENGTH_AT, what));
+        }
         let (_, header) = batch_header(bytes).map_err(|_: nom::Err<Trace>| {
             let what = format!("{} bytes, a batch header has {BATCH_HEADER_LEN}", bytes.len());
             RecordError::new(RecordErrorKind::Malformed, bytes.len(), what)
         })?;
-        if header.batch_length < (BATCH_HEADER_LEN - LENGTH_PREFIX_LEN) as i32 {
-            let what = format!("batch length {} is less than the header's", header.batch_length);
-            return Err(RecordError::new(RecordErrorKind::Malformed, BATCH_LENGTH_AT, what));
-        }
         Ok(header)
     }
 
