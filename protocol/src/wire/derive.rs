@@ -119,15 +119,13 @@ fn get_tags_slow<'a>(i: &'a [u8], cx: Cx<'_>, known: &mut KnownTag<'_>) -> Parse
         return Trace::fail(start, reason);
     }
     // A count is believed when all its fields are seen to be there: memory for it is taken at once.
-    if count as usize > TAGS_FREE {
-        let mut all = i;
-        for _ in 0..count {
-            (all, _) = tagged(all)?;
-        }
-    }
+    // Where one is not, nothing is kept, and the first fault in the order of the bytes is found.
+    let next = |i, _| tagged(i).ok().map(|(rest, _)| rest);
+    let believed = count as usize <= TAGS_FREE || (0..count).try_fold(i, next).is_some();
     for read in 0..count {
         let (rest, (tag, data)) = tagged(i)?;
-        if !known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))? {
+        let known = known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))?;
+        if !known && believed {
             unknown.push_bounded(tag, cx.frame.slice_ref(data), (count - read) as usize);
         }
         i = rest;

@@ -260,6 +260,9 @@ pub(super) fn literal<'a>(line: Line<'a>, input: &'a str) -> Parsed<'a, Spanned<
     let mut quoted = delimited(char('"'), take_till(|c| c == '"'), char('"'));
     let read: Parsed<'a, &str> = quoted.parse(start);
     match read {
+        Ok((rest, _)) if !rest.is_empty() && !rest.starts_with(' ') => {
+            fail(rest, 1, "expected a space, or the end of the line, after the text")
+        }
         Ok((rest, text)) => {
             let span = line.span(start.len(), text.len() + 2);
             Ok((rest, Spanned { value: Literal::String(text.to_owned()), span }))

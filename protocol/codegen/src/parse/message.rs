@@ -29,6 +29,9 @@ fn head<'a>(line: Line<'a>, named: bool) -> Parsed<'a, Head> {
         })?;
         let slot = match word.value.as_str() {
             "type" => {
+                if number_found.is_some() {
+                    return twice(rest, &word.value);
+                }
                 let (after, read) = token(line, after, "the record's type number", number)?;
                 number_found = Some(read);
                 rest = after;
@@ -37,6 +40,9 @@ fn head<'a>(line: Line<'a>, named: bool) -> Parsed<'a, Head> {
             "versions" => &mut versions,
             _ => &mut flexible,
         };
+        if slot.is_some() {
+            return twice(rest, &word.value);
+        }
         let (after, read) = token(line, after, "a version range", range)?;
         *slot = Some(read);
         rest = after;
@@ -45,6 +51,11 @@ fn head<'a>(line: Line<'a>, named: bool) -> Parsed<'a, Head> {
         return line::fail(rest, 1, "expected `versions` and a version range");
     };
     Ok((rest, Head { name: found, number: number_found, versions, flexible }))
+}
+
+/// Refuses a word that comes again.
+fn twice<'a, T>(rest: &'a str, word: &str) -> Parsed<'a, T> {
+    line::fail(rest.trim_start_matches(' '), word.len(), format!("`{word}` is written twice"))
 }
 
 fn struct_head<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<String>, Spanned<Range>)> {

@@ -187,6 +187,8 @@ const REFUSED: &[Case] = &[
     ("data A\n", (1, 7, 1), "expected `versions` and a version range"),
     ("data\n", (1, 5, 1), "expected the message's name here, the line ends"),
     ("data A  version 0\n", (1, 9, 7), "expected type, versions or flexible, found `version`"),
+    ("data A  versions 0  versions 1\n", (1, 21, 8), "`versions` is written twice"),
+    ("metadata A  type 1  type 2  versions 0\n", (1, 21, 4), "`type` is written twice"),
     (
         "data A  versions 5-3\n",
         (1, 18, 3),
@@ -281,6 +283,7 @@ fn fields_are_refused_with_the_place() {
             "expected null, true, false, a number or a text in double quotes, found `1x`",
         ),
         ("B  string  0+  default \"a", (24, 2), "the text has no closing double quote"),
+        ("B  string  0+  default \"\"key", (26, 1), "expected a space, or the end of the line"),
         (
             "B  string  0+  nullable",
             (24, 1),
