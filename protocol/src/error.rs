@@ -186,6 +186,32 @@ impl EncodeError {
     }
 }
 
+/// An [`EncodeError`] that unwinds through the writers; small (one pointer), because it travels in
+/// every `Result`.
+#[derive(Debug)]
+pub struct Refusal(Box<EncodeError>);
+
+impl Refusal {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn new(version: i16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(EncodeError::new(version, reason)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn push(self, step: Step) -> Self {
+        Self(Box::new(self.0.push(step)))
+    }
+
+    /// The error, of the message that was being written.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn into_error(self, message_name: &'static str) -> EncodeError {
+        EncodeError { message_name, ..*self.0 }
+    }
+}
+
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot encode {} v{}", self.message_name, self.version)?;

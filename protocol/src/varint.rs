@@ -133,7 +133,14 @@ pub fn put_uvarint(out: &mut Vec<u8>, value: u32) {
 
 /// Appends an unsigned varlong.
 #[inline]
-pub fn put_uvarlong(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_uvarlong(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        return out.push(value as u8);
+    }
+    put_long(out, value);
+}
+
+fn put_long(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -5,7 +5,7 @@
 //! depends on the version is decided there.
 
 use crate::encoder::Encoder;
-use crate::error::{DecodeError, EncodeError, Parsed, Step, Trace};
+use crate::error::{DecodeError, EncodeError, Parsed, Refusal, Step, Trace};
 use crate::primitives as p;
 use crate::uuid::Uuid;
 use crate::varint::{uvarint, uvarint_len};
@@ -47,7 +47,7 @@ pub struct PutCx {
 }
 
 /// The outcome of writing a value.
-pub type Put = Result<(), EncodeError>;
+pub type Put = Result<(), Refusal>;
 
 /// A value that has a form on the wire.
 pub trait Wire: Sized {
@@ -79,8 +79,35 @@ pub trait Wire: Sized {
     fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _tagged: bool) -> Put {
         match value {
             Some(value) => value.put(out, cx),
-            None => Err(EncodeError::new(cx.version, "null in a type that cannot be null")),
+            None => Err(Refusal::new(cx.version, "null in a type that cannot be null")),
         }
+    }
+
+    /// Reads `count` values that cannot be null; their memory was found to be bounded.
+    fn get_all<'a>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<Self>> {
+        let mut values = Vec::with_capacity(count);
+        for index in 0..count {
+            match Self::get(i, cx) {
+                Ok((rest, value)) => {
+                    i = rest;
+                    values.push(value);
+                }
+                Err(error) => return Err(error.map(|trace| trace.push(Step::Index(index)))),
+            }
+        }
+        Ok((i, values))
+    }
+
+    /// Writes values that cannot be null, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// When the version cannot carry one of them.
+    fn put_all(values: &[Self], out: &mut Encoder, cx: PutCx) -> Put {
+        for (index, value) in values.iter().enumerate() {
+            value.put(out, cx).map_err(|error| error.push(Step::Index(index)))?;
+        }
+        Ok(())
     }
 }
 
@@ -144,7 +171,7 @@ pub trait Message: Wire + Default + MaybeJson {
             return Err(EncodeError { message_name: Self::NAME, ..error });
         }
         let cx = PutCx { version, flexible: false };
-        self.put(out, cx).map_err(|error| EncodeError { message_name: Self::NAME, ..error })
+        self.put(out, cx).map_err(|refusal| refusal.into_error(Self::NAME))
     }
 
     /// The message as bytes of its own.
@@ -204,6 +231,22 @@ macro_rules! fixed {
             fn is_zero(&self) -> bool {
                 self.to_be_bytes().iter().all(|byte| *byte == 0)
             }
+
+            fn get_all<'a>(i: &'a [u8], _: Cx<'_>, count: usize) -> Parsed<'a, Vec<Self>> {
+                let (all, _) = i.as_chunks();
+                let Some(all) = all.get(..count) else { return cut_elements(i, size_of::<Self>()) };
+                let values = all.iter().map(|bytes| Self::from_be_bytes(*bytes)).collect();
+                Ok((&i[count * size_of::<Self>()..], values))
+            }
+
+            fn put_all(values: &[Self], out: &mut Encoder, _: PutCx) -> Put {
+                let out = out.tail();
+                out.reserve(size_of_val(values));
+                for value in values {
+                    out.extend_from_slice(&value.to_be_bytes());
+                }
+                Ok(())
+            }
         }
     )*};
 }
@@ -257,11 +300,22 @@ fn unexpected_null<T>(i: &[u8]) -> Parsed<'_, T> {
     Trace::fail(i, "null in a field that cannot be null in this version")
 }
 
+#[inline]
 fn put_len(out: &mut Encoder, cx: PutCx, len: Option<usize>, wide: bool) -> Put {
+    // Most lengths are a byte: of 0 to 126, or of null.
+    if cx.flexible && len.is_none_or(|len| len < 0x7f) {
+        out.tail().push(len.map_or(0, |len| len as u8 + 1));
+        return Ok(());
+    }
+    put_len_long(out, cx, len, wide)
+}
+
+#[inline(never)]
+fn put_len_long(out: &mut Encoder, cx: PutCx, len: Option<usize>, wide: bool) -> Put {
     let max = if wide { i32::MAX as usize - 1 } else { p::STRING_LEN_MAX };
     if len.is_some_and(|len| len > max) {
         let reason = format!("a length of {} (at most {max})", len.unwrap_or_default());
-        return Err(EncodeError::new(cx.version, reason));
+        return Err(Refusal::new(cx.version, reason));
     }
     if cx.flexible {
         out.put_uvarint(len.map_or(0, |len| len as u32 + 1));
@@ -348,7 +402,7 @@ const ARRAY_RATIO_MAX: usize = 30;
 /// Reads `count` elements. A count whose memory would exceed what honest elements take is not
 /// believed: the elements are read once without keeping them. So no array grows, which would need
 /// its memory twice, and an open array costs at most [`ARRAY_FREE_RATIO`] times the input.
-fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<T>> {
+fn elements<'a, T: Wire>(i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a, Vec<T>> {
     let free = i.len().saturating_mul(ARRAY_FREE_RATIO).max(ARRAY_FREE_BYTES);
     let memory = count.saturating_mul(size_of::<T>());
     if memory > free {
@@ -358,17 +412,16 @@ fn elements<'a, T: Wire>(mut i: &'a [u8], cx: Cx<'_>, count: usize) -> Parsed<'a
             return Trace::fail(i, format!("{count} elements that are nearly all empty"));
         }
     }
-    let mut values = Vec::with_capacity(count);
-    for index in 0..count {
-        match T::get(i, cx) {
-            Ok((rest, value)) => {
-                i = rest;
-                values.push(value);
-            }
-            Err(error) => return Err(error.map(|trace| trace.push(Step::Index(index)))),
-        }
-    }
-    Ok((i, values))
+    T::get_all(i, cx, count)
+}
+
+/// The error that the first element that is not whole would have given.
+#[cold]
+#[inline(never)]
+fn cut_elements<T>(i: &[u8], size: usize) -> Parsed<'_, T> {
+    let index = i.len() / size;
+    let trace = Trace::new(&i[index * size..], "the bytes end inside the value");
+    Err(nom::Err::Error(trace.push(Step::Index(index))))
 }
 
 #[cold]
@@ -411,10 +464,7 @@ impl<T: Wire> Wire for Vec<T> {
 
     fn put_opt(value: Option<&Self>, out: &mut Encoder, cx: PutCx, _: bool) -> Put {
         put_len(out, cx, value.map(Self::len), true)?;
-        for (index, element) in value.into_iter().flatten().enumerate() {
-            element.put(out, cx).map_err(|error| error.push(Step::Index(index)))?;
-        }
-        Ok(())
+        value.map_or(Ok(()), |values| T::put_all(values, out, cx))
     }
 }
 

@@ -16,6 +16,11 @@ const RUST_PEERS: [&str; 3] = ["librdkafka", "kacrab", "krafka"];
 
 /// Builds everything and hands `arguments` to the comparison.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let [flag, filter @ ..] = arguments
+        && flag == "--codec"
+    {
+        return codec(filter);
+    }
     task::step("build the broker and the benchmark", "", || {
         let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
         task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
@@ -46,6 +51,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             .env("KAFKA_CACHE", &kafka)
             .current_dir(root()),
     )
+}
+
+/// The codec alone, beside its peers: a workspace of its own, as theirs. `filter` is criterion's.
+fn codec(filter: &[String]) -> Result<(), Failure> {
+    let target = tools::folder().join("codec-target");
+    let manifest = root().join("bench/codec/Cargo.toml");
+    let command = |task: &str| {
+        let mut command = cargo();
+        command.args([task, "--locked", "--manifest-path"]).arg(&manifest);
+        command.arg("--target-dir").arg(&target);
+        command
+    };
+    task::run(command("bench").args(["--bench", "codec", "--"]).args(filter))?;
+    task::run(command("run").args(["--quiet", "--bin", "table"]).arg(target.join("criterion")))
 }
 
 fn native_peers(peers: &Path) {

@@ -68,6 +68,10 @@ fn tags(model: &Struct) -> TokenStream {
     let mut known: Vec<_> =
         model.fields.iter().filter_map(|field| field.tag.map(|tag| (tag, field))).collect();
     known.sort_by_key(|((tag, _), _)| *tag);
+    if known.is_empty() {
+        let write = quote!(::ottla_protocol::wire::derive::put_unknown_tags(&self.#unknown, out)?;);
+        return model.is_flexible().choose(write, quote!());
+    }
     let writes = known.iter().map(|((tag, tagged), field)| {
         let name = field.text();
         let value = value(model, field, true);
@@ -82,9 +86,8 @@ fn tags(model: &Struct) -> TokenStream {
             test => test.choose(write, quote!()),
         }
     });
-    let mutable = (!known.is_empty()).then(|| quote!(mut));
     let write = quote! {
-        let #mutable tags = ::ottla_protocol::wire::derive::TagWriter::new();
+        let mut tags = ::ottla_protocol::wire::derive::TagWriter::new();
         #(#writes)*
         tags.finish(out, &self.#unknown)?;
     };

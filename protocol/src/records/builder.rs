@@ -11,11 +11,12 @@ use bytes::Bytes;
 use super::batch::RecordBatch;
 use super::compression::{Compression, Compressor, Decompressor};
 use super::error::{RecordError, RecordErrorKind};
+use super::front;
 use super::header::{
     Attributes, BATCH_HEADER_LEN, BatchHeader, MAGIC, TimestampType, write_header,
 };
 use super::record::{Cursor, RawRecord};
-use crate::varint::{put_varint, varint_len, varlong_len, zigzag32, zigzag64};
+use crate::varint::{put_varint, varint_len, varlong_len};
 
 /// A header to be written with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch with room for `capacity` bytes, header included.
     pub fn new(capacity: usize) -> Self {
-        Self::with_buffer(Vec::with_capacity(capacity.max(BATCH_HEADER_LEN)))
+        Self::with_buffer(Vec::with_capacity(capacity.max(BATCH_HEADER_LEN) + front::ROOM))
     }
 
     /// An empty batch in a buffer that was used before.
@@ -270,25 +271,27 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         put_headers: impl FnOnce(&mut Vec<u8>),
     ) -> u32 {
-        self.buffer.reserve(sizes.total);
-        // Length 5, attributes 1, timestamp 10, offset 5, key length 5: at most 26 bytes, gathered
-        // and copied at once.
-        let mut front = Front::default();
-        front.varint(sizes.body);
-        front.byte(0);
-        front.varlong(sizes.timestamp_delta);
-        front.varint(sizes.offset_delta);
-        front.varint(length_of(key));
+        self.buffer.reserve(sizes.total + front::ROOM);
+        let out = &mut self.buffer;
+        front::append(out, |front| {
+            front.varint(sizes.body);
+            // No bit of the attributes is assigned.
+            front.varint(0);
+            front.varlong(sizes.timestamp_delta);
+            front.varint(sizes.offset_delta);
+            front.varint(length_of(key));
+            if key.is_none() {
+                front.varint(length_of(value));
+            }
+        });
         if let Some(key) = key {
-            front.flush(&mut self.buffer);
-            self.buffer.extend_from_slice(key);
+            out.extend_from_slice(key);
+            front::append_one(out, length_of(value));
         }
-        front.varint(length_of(value));
-        front.flush(&mut self.buffer);
         if let Some(value) = value {
-            self.buffer.extend_from_slice(value);
+            out.extend_from_slice(value);
         }
-        put_headers(&mut self.buffer);
+        put_headers(out);
         self.base_timestamp.get_or_insert(timestamp);
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_offset_delta = sizes.offset_delta;
@@ -428,57 +431,6 @@ impl BatchBuilder {
     }
 }
 
-const FRONT_LEN: usize = 32;
-
-/// A few varints, gathered on the stack.
-struct Front {
-    bytes: [u8; FRONT_LEN],
-    len: usize,
-}
-
-impl Default for Front {
-    #[inline]
-    fn default() -> Self {
-        Self { bytes: [0; FRONT_LEN], len: 0 }
-    }
-}
-
-impl Front {
-    #[inline]
-    fn byte(&mut self, byte: u8) {
-        self.bytes[self.len & (FRONT_LEN - 1)] = byte;
-        self.len += 1;
-    }
-
-    #[inline]
-    fn varint(&mut self, value: i32) {
-        self.uvarlong(u64::from(zigzag32(value)));
-    }
-
-    #[inline]
-    fn varlong(&mut self, value: i64) {
-        self.uvarlong(zigzag64(value));
-    }
-
-    #[inline]
-    fn uvarlong(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.byte(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.byte(value as u8);
-    }
-
-    #[inline]
-    fn flush(&mut self, out: &mut Vec<u8>) {
-        // A copy of fixed length needs no call; what is too much is cut off again.
-        let end = out.len() + self.len;
-        out.extend_from_slice(&self.bytes);
-        out.truncate(end);
-        self.len = 0;
-    }
-}
-
 /// The length that stands in front of a field; [`BatchBuilder::sizes`] has refused what does not
 /// fit.
 #[inline]
@@ -514,14 +466,11 @@ fn put_headers(out: &mut Vec<u8>, headers: &[Header<'_>]) {
 
 #[inline(never)]
 fn put_headers_long(out: &mut Vec<u8>, headers: &[Header<'_>]) {
-    let mut front = Front::default();
-    front.varint(headers.len() as i32);
+    front::append_one(out, headers.len() as i32);
     for header in headers {
-        front.varint(header.key.len() as i32);
-        front.flush(out);
+        front::append_one(out, header.key.len() as i32);
         out.extend_from_slice(header.key.as_bytes());
-        front.varint(length_of(header.value.as_deref()));
-        front.flush(out);
+        front::append_one(out, length_of(header.value.as_deref()));
         out.extend_from_slice(header.value.as_deref().unwrap_or_default());
     }
 }

@@ -18,6 +18,7 @@ pub mod compression;
 pub mod control;
 pub mod crc;
 pub mod error;
+mod front;
 pub mod header;
 #[cfg(feature = "json")]
 pub mod json;

@@ -1,8 +1,8 @@
 //! What the derive macro calls.
 
 use super::{
-    Bytes, Cx, EncodeError, Encoder, Parsed, Put, PutCx, Step, Trace, UnknownTags, Wire, p,
-    uvarint, uvarint_len,
+    Bytes, Cx, Encoder, Parsed, Put, PutCx, Refusal, Step, Trace, UnknownTags, Wire, p, uvarint,
+    uvarint_len,
 };
 use alloc::vec::Vec;
 
@@ -33,8 +33,8 @@ pub fn put_field(name: &'static str, put: Put) -> Put {
 /// A field that the version does not have, is not ignorable, and is set.
 #[cold]
 #[inline(never)]
-pub fn absent_but_set(name: &'static str, version: i16) -> EncodeError {
-    EncodeError::new(version, "the field is set, but this version does not have it")
+pub fn absent_but_set(name: &'static str, version: i16) -> Refusal {
+    Refusal::new(version, "the field is set, but this version does not have it")
         .push(Step::Field(name))
 }
 
@@ -50,7 +50,7 @@ pub fn get_some<'a, T: Wire>(i: &'a [u8], cx: Cx<'_>) -> Parsed<'a, Option<T>> {
 pub fn put_some<T: Wire>(value: Option<&T>, out: &mut Encoder, cx: PutCx) -> Put {
     match value {
         Some(value) => value.put(out, cx),
-        None => Err(EncodeError::new(cx.version, "null is not allowed in this version")),
+        None => Err(Refusal::new(cx.version, "null is not allowed in this version")),
     }
 }
 
@@ -124,7 +124,8 @@ fn get_tags_slow<'a>(i: &'a [u8], cx: Cx<'_>, known: &mut KnownTag<'_>) -> Parse
     let believed = count as usize <= TAGS_FREE || (0..count).try_fold(i, next).is_some();
     for read in 0..count {
         let (rest, (tag, data)) = tagged(i)?;
-        let known = known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))?;
+        let known =
+            known(tag, data).map_err(|error| error.map(|trace| trace.deeper(rest.len())))?;
         if !known && believed {
             unknown.push_bounded(tag, cx.frame.slice_ref(data), (count - read) as usize);
         }
@@ -180,11 +181,17 @@ impl TagWriter {
     }
 
     /// Writes the section.
-    pub fn finish(mut self, out: &mut Encoder, unknown: &UnknownTags) -> Put {
+    #[inline]
+    pub fn finish(self, out: &mut Encoder, unknown: &UnknownTags) -> Put {
         if self.fields.is_empty() && unknown.is_empty() {
-            out.put_uvarint(0);
+            out.tail().push(0);
             return Ok(());
         }
+        self.finish_slow(out, unknown)
+    }
+
+    #[inline(never)]
+    fn finish_slow(mut self, out: &mut Encoder, unknown: &UnknownTags) -> Put {
         for (tag, bytes) in unknown.iter() {
             let mut value = Encoder::new();
             value.put_shared(bytes);
@@ -207,6 +214,16 @@ impl Default for TagWriter {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The tagged section of a struct without tagged fields of its own.
+#[inline]
+pub fn put_unknown_tags(unknown: &UnknownTags, out: &mut Encoder) -> Put {
+    if unknown.is_empty() {
+        out.tail().push(0);
+        return Ok(());
+    }
+    TagWriter::new().finish(out, unknown)
 }
 
 /// Used by derived `Default`s of `Bytes` fields.
