@@ -1,9 +1,12 @@
 //! The page of all errors.
 
-use crate::html::{Place, Table, anchor, code};
+use crate::html::{Place, Table, anchor, escape};
 use crate::pages::Page;
 use crate::source::Source;
 use ottla_codegen::ast::ErrorCode;
+
+/// So many APIs are shown at once.
+const FEW: usize = 4;
 
 /// Whether the same request may succeed later.
 pub(crate) fn retriable(error: &ErrorCode) -> &'static str {
@@ -34,10 +37,11 @@ pub(crate) fn page(source: &Source) -> Page {
             .filter(|(_, api)| api.errors.iter().any(|used| used.name.value == *name));
         let users: Vec<String> = users.map(|(_, api)| place.api(&api.name.value)).collect();
         table.row(
-            &anchor(name),
+            "",
             &[
                 error.code.value.to_string(),
-                code(name),
+                // A heading, so that the search leads to it.
+                format!("<h3 id=\"{}\">{}</h3>", anchor(name), escape(name)),
                 retriable(error).to_owned(),
                 place.prose(&error.prose),
                 place.prose(&error.advice) + &used_by(&users),
@@ -52,5 +56,10 @@ fn used_by(apis: &[String]) -> String {
     if apis.is_empty() {
         return String::new();
     }
-    format!("<p class=\"users\"><small>{}</small></p>", apis.join(", "))
+    let list = apis.join(", ");
+    if apis.len() <= FEW {
+        return format!("<p class=\"users\">{list}</p>");
+    }
+    let count = apis.len();
+    format!("<details class=\"users\"><summary>{count} APIs</summary>{list}</details>")
 }

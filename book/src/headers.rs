@@ -17,7 +17,7 @@ pub(crate) fn page(source: &Source) -> Page {
     let mut text = format!("# Headers and frames\n\n<p>{}</p>\n\n", place.prose(&schema.prose));
     text.push_str(
         "A frame is the length of header and message as int32, then the header, then the message: \
-         [section 4.4 of the language](grammar.md#44-headers-and-frames).\n\n\
+         [the language](grammar.md) has an example.\n\n\
          ## Which version of the header\n\nThe first rule that applies.\n\n",
     );
     let columns = ["Header", "API", "Versions", "Version of the header", "Why"];
