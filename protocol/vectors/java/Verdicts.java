@@ -70,10 +70,11 @@ final class Verdicts {
             String suffix = columns[KIND].equals("record") ? "" : "Data";
             String name = CLASSES.get(columns[NAME] + suffix);
             short version = Short.parseShort(columns[VERSION]);
-            if (name == null) {
+            // Not every release has every message, or generates it.
+            Class<?> type = name == null ? null : Class.forName(name);
+            if (type == null || !ApiMessage.class.isAssignableFrom(type)) {
                 return "unknown";
             }
-            Class<?> type = Class.forName(name);
             ApiMessage message = (ApiMessage) type.getDeclaredConstructor().newInstance();
             if (version < message.lowestSupportedVersion()
                     || version > message.highestSupportedVersion()) {
