@@ -42,7 +42,7 @@ pub(crate) fn index(source: &Source) -> Page {
                     .map_or_else(String::new, |flexible| range(flexible.value)),
                 releases::ranges(served),
                 listeners(api),
-                route(api).to_owned(),
+                short_route(api).to_owned(),
                 place.prose(&[first]),
             ],
         );
@@ -70,6 +70,19 @@ fn response(api: &Api) -> &Message {
 fn listeners(api: &Api) -> String {
     let names: Vec<&str> = api.listeners.iter().map(|listener| listener.value.as_str()).collect();
     names.join(", ")
+}
+
+fn short_route(api: &Api) -> &'static str {
+    let Some(route) = &api.route else { return "" };
+    match route.value {
+        Route::AnyBroker => "any broker",
+        Route::Connection => "connection",
+        Route::PartitionLeader => "partition leader",
+        Route::GroupCoordinator => "group coordinator",
+        Route::TransactionCoordinator => "transaction coordinator",
+        Route::Controller => "controller",
+        Route::ResourceBroker => "resource's broker",
+    }
 }
 
 fn route(api: &Api) -> &'static str {

@@ -52,17 +52,23 @@ impl Place<'_> {
         out
     }
 
-    /// Plain text, with links where it names an API of more than one word.
+    /// Plain text, with links where it names an error, or an API of more than one word.
     fn words(&self, text: &str) -> String {
+        let in_word = |c: char| c.is_alphanumeric() || c == '_';
         let mut out = String::new();
         let mut rest = text;
         while !rest.is_empty() {
-            let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric()).len();
+            let word = rest.len() - rest.trim_start_matches(in_word).len();
             let (name, after) = rest.split_at(word);
             let is_link = name.chars().filter(char::is_ascii_uppercase).count() > 1
                 && self.source.page_of(name).is_some();
-            out.push_str(&if is_link { self.api(name) } else { escape(name) });
-            let between = after.find(|c: char| c.is_alphanumeric()).unwrap_or(after.len());
+            let is_error = name.contains('_') && self.source.is_error(name);
+            out.push_str(&match (is_link, is_error) {
+                (true, _) => self.api(name),
+                (_, true) => self.error(name),
+                _ => escape(name),
+            });
+            let between = after.find(in_word).unwrap_or(after.len());
             out.push_str(&escape(&after[..between]));
             rest = &after[between..];
         }
