@@ -3,6 +3,7 @@
 
 mod grammar;
 mod recogniser;
+mod samples;
 
 use grammar::Rules;
 use ottla_codegen::parse::parse;
@@ -183,6 +184,24 @@ fn alike(text: &str) -> bool {
     }
 }
 
+#[test]
+fn each_rule_has_lines_that_fit_and_lines_that_do_not() {
+    let mut sampled = BTreeSet::new();
+    for (rule, place, fitting, others) in samples::SAMPLES {
+        sampled.insert((*rule).to_owned());
+        for lines in *fitting {
+            assert!(alike(&place.around(lines)), "{rule}: refused: {lines:?}");
+        }
+        for lines in *others {
+            assert!(!alike(&place.around(lines)), "{rule}: accepted: {lines:?}");
+        }
+    }
+    let characters = ["digit", "hex", "upper", "letter", "capital"];
+    let rules: BTreeSet<String> = rules().keys().cloned().collect();
+    sampled.extend(characters.map(str::to_owned));
+    assert_eq!(sampled, rules);
+}
+
 /// A small generator (xorshift), so that every run is the same.
 struct Random(u64);
 
@@ -204,7 +223,7 @@ impl Random {
         let from: Vec<&str> = text.split_whitespace().collect();
         let foreign = from[self.below(from.len())];
         let replaced = |by: &[&str]| [&words[..word], by, &words[word + 1..]].concat().join(" ");
-        match self.below(12) {
+        match self.below(14) {
             0 => drop(lines.remove(at)),
             1 => lines.swap(at, other),
             2 => lines.insert(at, lines[other].clone()),
@@ -226,6 +245,13 @@ impl Random {
                 let (before, after): (String, String) =
                     (before.iter().collect(), after.iter().collect());
                 lines[at] = format!("{before}{odd}{after}");
+            }
+            11 | 12 => {
+                let mut chars: Vec<char> = line.chars().collect();
+                if !chars.is_empty() {
+                    chars.remove(self.below(chars.len()));
+                }
+                lines[at] = chars.into_iter().collect();
             }
             _ => lines[at] = format!("{line} {foreign}"),
         }

@@ -172,6 +172,33 @@ fn what_is_harmed_is_read_or_refused_alike() {
     assert!(read > 1_000 && refused > 1_000, "{read} read, {refused} refused");
 }
 
+#[test]
+fn vectors_with_a_fault_are_refused_at_their_place() {
+    let rows = vectors::odd();
+    assert!(rows.len() > 2_000, "only {} rows", rows.len());
+    for row in rows {
+        let read = schemas().get(&row.name).read(row.version, &row.bytes);
+        let place = read.err().map(|refusal| (refusal.at, plain(&refusal.path)));
+        let expected = row.refused.map(|(at, field)| (at, plain(&field)));
+        assert_eq!(place, expected, "{} v{} {}", row.name, row.version, row.case);
+    }
+}
+
+/// Nine tagged fields are more than a reader believes in on their count's word alone.
+#[test]
+fn of_two_faults_in_a_section_the_first_is_named() {
+    let mut bytes = vec![0, 0, 1, 0, 0, 0, 0, 9];
+    bytes.extend([3, 2, 1, 0]); // ZkMigrationReady, and a byte too many
+    for tag in 100..107 {
+        bytes.extend([tag, 0]);
+    }
+    bytes.extend([107, 5, 0]); // cut
+    let message = schemas().get("ApiVersionsResponse");
+    assert!(!read_alike(message, 3, &bytes.clone().into()));
+    let refusal = message.read(3, &bytes).expect_err("two faults");
+    assert_eq!((refusal.at, refusal.path.as_str()), (11, "ZkMigrationReady"));
+}
+
 /// All places of a value at which a version has a field that cannot be null, or a string.
 fn spoil(message: &Message, version: i16, json: &mut Value, random: &mut Random) -> Option<String> {
     let mut fields = &message.fields;

@@ -43,13 +43,18 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-fn rows(file: &str) -> Vec<Vector> {
+fn text(file: &str) -> String {
     let mut text = String::new();
     let path = folder().join("vectors").join(file);
     GzDecoder::new(File::open(path).expect("vectors are part of the project"))
         .read_to_string(&mut text)
         .expect("gzip");
-    text.lines()
+    text
+}
+
+fn rows(file: &str) -> Vec<Vector> {
+    text(file)
+        .lines()
         .map(|line| {
             let columns: Vec<_> = line.split('\t').collect();
             let [_, name, kind, version, variant, hex, json] = columns[..] else {
@@ -85,6 +90,37 @@ pub(crate) fn framed() -> Vec<Vector> {
 /// Record batches and legacy sets.
 pub(crate) fn records() -> Vec<Vector> {
     rows("records.tsv.gz")
+}
+
+/// A message with a fault, or odd but allowed.
+pub(crate) struct Odd {
+    /// The message.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: i16,
+    /// What is odd.
+    pub(crate) case: String,
+    /// Its bytes.
+    pub(crate) bytes: Bytes,
+    /// Where it is refused, if it is.
+    pub(crate) refused: Option<(usize, String)>,
+}
+
+/// The vectors with a fault, but those of record batches.
+pub(crate) fn odd() -> Vec<Odd> {
+    let text = text("negative.tsv.gz");
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    let rows = rows.map(|line| line.split('\t').collect::<Vec<&str>>());
+    rows.filter(|row| row[2] != "batch")
+        .map(|row| Odd {
+            name: row[1].to_owned(),
+            version: row[3].parse().expect("a version"),
+            case: row[4].to_owned(),
+            bytes: unhex(row[5]).into(),
+            refused: (row[6] == "refuse")
+                .then(|| (row[7].parse().expect("an offset"), row[8].to_owned())),
+        })
+        .collect()
 }
 
 /// The schemas, as an outside reader gets them.
