@@ -3,7 +3,7 @@
 use ottla_book::pages::{self, Page, Part};
 use ottla_book::source::Source;
 use ottla_codegen::ast::{Field, Message};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -175,4 +175,63 @@ fn errors_and_statements_are_all_there() {
         .map(|(_, page)| rows(page).len())
         .sum();
     assert_eq!(count, ottla_conformance::statement::all().len());
+}
+
+/// The name that mdBook gives to a heading: lower case, spaces as `-`, without punctuation.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim().chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+/// The places of a page that a link may name.
+fn places(page: &Page) -> BTreeSet<String> {
+    let ids = page.text.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let headings = page.text.lines().filter(|line| line.starts_with('#'));
+    let headings = headings.map(|line| slug(line.trim_start_matches('#')));
+    ids.map(str::to_owned).chain(headings).collect()
+}
+
+/// What the page links to within the book: HTML's `href` and Markdown's `](…)`, outside of code.
+fn links(page: &Page) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, piece) in page.text.split("\n```").enumerate() {
+        if index % 2 == 1 {
+            continue;
+        }
+        let html = piece.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let markdown = piece.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        found.extend(html.chain(markdown).filter(|to| !to.contains("://")).map(str::to_owned));
+    }
+    found
+}
+
+/// `cargo xtask book` asks this of the finished site; here it needs no mdBook.
+#[test]
+fn links_lead_to_pages_and_places() {
+    let pages = by_path();
+    let places: BTreeMap<_, _> = pages.iter().map(|(path, page)| (*path, places(page))).collect();
+    let mut count = 0;
+    for (path, page) in &pages {
+        for link in links(page) {
+            let (to, place) = link.split_once('#').unwrap_or((&link, ""));
+            let to = to.trim_end_matches(".html").trim_end_matches(".md");
+            let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+            let to = match to.strip_prefix("../") {
+                Some(to) => to.to_owned(),
+                None if to.is_empty() => (*path).to_owned(),
+                None if folder.is_empty() => to.to_owned(),
+                None => format!("{folder}/{to}"),
+            };
+            let target = places.get(to.as_str());
+            let target = target.unwrap_or_else(|| panic!("{path}: {link}: no page {to}"));
+            let is_there = place.is_empty() || target.contains(place);
+            assert!(is_there, "{path}: {link}: no such place");
+            count += 1;
+        }
+    }
+    assert!(count >= 4_000, "{count} links");
 }
