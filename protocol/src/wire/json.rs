@@ -60,7 +60,7 @@ const NOT_FINITE: [(&str, f64); 3] =
 
 impl Json for f64 {
     fn json(&self, _: PutCx) -> Result<Value, EncodeError> {
-        let is_this = |of: f64| of == *self || of.is_nan() && self.is_nan();
+        let is_this = |of: Self| of == *self || of.is_nan() && self.is_nan();
         let named = NOT_FINITE.iter().find(|(_, of)| is_this(*of));
         Ok(named.map_or_else(|| Value::from(*self), |(name, _)| Value::from(*name)))
     }

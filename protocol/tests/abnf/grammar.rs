@@ -75,6 +75,10 @@ pub(crate) fn parse(text: &str) -> Result<Rules, String> {
 fn logical_lines(text: &str) -> Result<Vec<(usize, String)>, String> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
+        // RFC 5234 has visible ASCII, also in comments.
+        if let Some(odd) = line.chars().find(|c| !(' '..='~').contains(c)) {
+            return Err(format!("line {}: {odd:?} is not ASCII", index + 1));
+        }
         let line = line.split(';').next().unwrap_or("").trim_end();
         if line.is_empty() {
             continue;

@@ -94,6 +94,7 @@ fn what_is_no_abnf_is_refused_with_its_line() {
         ("a = ( %x00", "line 1: expected `)`"),
         ("a = %x00 / ; nothing", "line 1: expected an element before ``"),
         ("a = <octets of b>", "line 1: <octets of b> has none of the documented forms"),
+        ("a = %x00 ; …", "line 1: '…' is not ASCII"),
         ("  a = %x00", "line 1: a continuation of nothing"),
         ("9a = %x00", "line 1: `9a` is no rule's name"),
         ("a = %x100", "line 1: `100` is no octet"),
