@@ -13,9 +13,11 @@ struct Document {
     title: &'static str,
 }
 
-const DOCUMENTS: [Document; 7] = [
+const DOCUMENTS: [Document; 9] = [
     Document { file: "README.md", page: "introduction", title: "The Kafka wire protocol" },
     Document { file: "schemas/GRAMMAR.md", page: "grammar", title: "The schema language" },
+    Document { file: "schemas/BY_HAND.md", page: "by-hand", title: "A request by hand" },
+    Document { file: "schemas/kafka.abnf", page: "abnf", title: "ABNF" },
     Document { file: "schemas/records/BATCH.md", page: "batches", title: "Record batches" },
     Document { file: "schemas/records/LEGACY.md", page: "legacy", title: "Message sets" },
     Document { file: "EXPORT.md", page: "export", title: "The export as JSON" },
@@ -34,7 +36,11 @@ pub(crate) fn pages(source: &Source) -> io::Result<BTreeMap<&'static str, Page>>
             continue;
         }
         let text = std::fs::read_to_string(path)?;
-        let text = relinked(&text, document.file, &targets);
+        let text = if document.file.ends_with(".abnf") {
+            format!("# {}\n\n```text\n{text}```\n", document.title)
+        } else {
+            relinked(&text, document.file, &targets)
+        };
         pages.insert(document.page, Page::new(document.page, document.title, text));
     }
     Ok(pages)

@@ -49,7 +49,7 @@ pub fn all(source: &Source) -> io::Result<Vec<Part>> {
         names.iter().filter_map(|name| documents.remove(*name)).collect()
     };
     let introduction = take(&["introduction"]);
-    let mut language = take(&["grammar", "batches", "legacy"]);
+    let mut language = take(&["grammar", "by-hand", "abnf", "batches", "legacy"]);
     language.extend([headers::page(source), errors::page(source)]);
     let mut conduct = take(&["statements"]);
     for page in &mut conduct {
