@@ -3,6 +3,7 @@
 use crate::html::{Place, Table, anchor, code, escape};
 use crate::pages::Page;
 use crate::source::Source;
+use ottla_codegen::library::snake_case;
 use ottla_conformance::statement::{self, Statement};
 use std::collections::BTreeMap;
 
@@ -91,7 +92,10 @@ fn decided(one: &Statement) -> String {
 /// The statements of an API as a section of its page.
 pub(crate) fn of_api(place: Place<'_>, api: &str) -> String {
     let found = statement::all().values().filter(|one| one.api.iter().any(|name| name == api));
-    let found: Vec<&Statement> = found.collect();
+    let mut found: Vec<&Statement> = found.collect();
+    // Those of its own area, then the others that it shows in.
+    let own = format!("K-{}", snake_case(api).to_uppercase().replace('_', "-"));
+    found.sort_by_key(|one| !one.id.starts_with(&own));
     let mut out = "## Statements\n\n".to_owned();
     if found.is_empty() {
         out.push_str("None of its own.\n\n");
