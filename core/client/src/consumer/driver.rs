@@ -202,6 +202,10 @@ fn drive_outputs(
             }
             ConsumerOutput::WantTopics(topics) => shared.network.want_topics(&topics),
             ConsumerOutput::RefreshMetadata => shared.network.request_metadata_refresh(),
+            ConsumerOutput::LearnLeader { partition, leader, epoch } => {
+                let (topic, index) = (&partition.topic, partition.partition);
+                shared.network.learn_leader(topic, index, leader, epoch);
+            }
             ConsumerOutput::Rebalance(event) => tell(shared, &event),
             ConsumerOutput::Committed(ticket, result) => {
                 if let Err(error) = &result {

@@ -3,7 +3,7 @@
 use ottla_protocol::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::Response;
-use ottla_protocol::messages::fetch::{FetchResponse, PartitionData};
+use ottla_protocol::messages::fetch::{FetchResponse, LeaderIdAndEpoch, PartitionData};
 
 use super::fetched::split;
 use super::plan::{Asked, FetchAsked};
@@ -76,7 +76,10 @@ impl Consumer {
                 }
                 match ErrorCode::from_code(data.error_code) {
                     Some(ErrorCode::None) => self.take_data(asked, data),
-                    code => self.on_partition_error(now, asked, code, data.error_code),
+                    code => {
+                        self.learn_leader(asked, &data.current_leader);
+                        self.on_partition_error(now, asked, code, data.error_code);
+                    }
                 }
             }
         }
@@ -116,6 +119,17 @@ impl Consumer {
         if let Some(broken) = fetched.broken.filter(|_| is_stuck) {
             // Nothing readable before it: the next fetch would bring the same.
             self.fail_partition(&asked.partition, unreadable(asked, fetched.next.offset, &broken));
+        }
+    }
+
+    /// A broker that is not the leader may say who is: that is earlier than metadata says so.
+    fn learn_leader(&mut self, asked: &Asked, named: &LeaderIdAndEpoch) {
+        if named.leader_id >= 0 {
+            self.outputs.push_back(ConsumerOutput::LearnLeader {
+                partition: asked.partition.clone(),
+                leader: named.leader_id,
+                epoch: named.leader_epoch,
+            });
         }
     }
 

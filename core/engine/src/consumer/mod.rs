@@ -61,6 +61,15 @@ pub enum ConsumerOutput {
     WantTopics(Vec<String>),
     /// The metadata is out of date.
     RefreshMetadata,
+    /// An answer named a newer leader (KIP-951).
+    LearnLeader {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader's node id.
+        leader: i32,
+        /// Its epoch.
+        epoch: i32,
+    },
     /// The assignment changed.
     Rebalance(RebalanceEvent),
     /// The commit of this ticket is done, or failed for good.

@@ -5,7 +5,7 @@ use ottla_engine::cluster::Metadata;
 use ottla_engine::group::assignor::Subscriber;
 use ottla_engine::group::consumer_protocol::{encode_assignment, encode_subscription};
 use ottla_protocol::messages::fetch::{
-    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use ottla_protocol::messages::heartbeat::HeartbeatResponse;
 use ottla_protocol::messages::join_group::{JoinGroupResponse, JoinGroupResponseMember};
@@ -216,7 +216,8 @@ fn epochs(args: &[&str]) -> Response {
 }
 
 /// `t-0=0..4,5..9/t7,10/abort7 end=11 stable=11 aborted=7@5`: partitions with batches, then the
-/// offsets and aborted transactions of all of them; `t-0=!OFFSET_OUT_OF_RANGE`; `t-0=` is empty.
+/// offsets and aborted transactions of all of them; `t-0=!OFFSET_OUT_OF_RANGE`, with the leader
+/// that is named `t-0=!NOT_LEADER_OR_FOLLOWER:2@7`; `t-0=` is empty.
 fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
     let words = words(args);
     let end = words.get("end").map_or(1000, |end| number(end));
@@ -232,6 +233,10 @@ fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
     let mut response = FetchResponse::default();
     for (name, value) in words.iter().filter(|(name, _)| name.contains('-')) {
         let of = partition(name);
+        let (value, current_leader) = match value.split_once(':') {
+            Some((value, named)) => (value, leader(named)),
+            None => (*value, LeaderIdAndEpoch::default()),
+        };
         let (code, records) = match value.strip_prefix('!') {
             Some(code) => (error_code(code), Bytes::new()),
             None => (0, value.split(',').filter(|b| !b.is_empty()).flat_map(batch).collect()),
@@ -245,6 +250,7 @@ fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
                 high_watermark: end,
                 last_stable_offset: stable,
                 log_start_offset: 0,
+                current_leader,
                 aborted_transactions: aborted.clone(),
                 records: Some(records),
                 ..Default::default()
@@ -253,6 +259,13 @@ fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
         });
     }
     Response::Fetch(Box::new(response))
+}
+
+/// `2@7`: node 2 in epoch 7.
+fn leader(word: &str) -> LeaderIdAndEpoch {
+    let (node, epoch) = word.split_once('@').expect("node@epoch");
+    let (leader_id, leader_epoch) = (number(node) as i32, number(epoch) as i32);
+    LeaderIdAndEpoch { leader_id, leader_epoch, ..Default::default() }
 }
 
 /// `0..4` records 0 to 4; `/t7` of a transaction of producer 7; `/e3` of leader epoch 3; `/gap`

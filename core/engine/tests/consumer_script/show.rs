@@ -117,6 +117,9 @@ pub(super) fn output(output: &ConsumerOutput) -> String {
         ConsumerOutput::ForgetCoordinator(group) => format!("forget the coordinator of {group}"),
         ConsumerOutput::WantTopics(topics) => format!("want topics {}", topics.join(",")),
         ConsumerOutput::RefreshMetadata => "refresh metadata".to_string(),
+        ConsumerOutput::LearnLeader { partition, leader, epoch } => {
+            format!("{partition} is led by {leader} in epoch {epoch}")
+        }
         ConsumerOutput::Rebalance(event) => match event {
             RebalanceEvent::Assigned(partitions) => format!("assigned {}", list(partitions)),
             RebalanceEvent::Revoked(partitions) => format!("revoked {}", list(partitions)),
