@@ -33,7 +33,8 @@ pub enum Kind {
     Response,
     /// A header of either.
     Header,
-    /// A record of an internal topic, or a blob inside of a message, without the version in front.
+    /// A record of an internal topic, or a blob inside of a message. Where it does not read as it
+    /// is, its version or type may stand in front, as in those topics.
     Record,
     /// A `records` field: batches one after the other.
     Batch,
@@ -137,8 +138,28 @@ impl Subject {
         if self.kind == Kind::Batch {
             return Ok(records_to_json(&bytes));
         }
-        convert::decode_named(&self.name, self.version, &bytes)
+        let read = |bytes: &Bytes| convert::decode_named(&self.name, self.version, bytes);
+        read(&bytes)
+            .or_else(|error| self.behind(&bytes).and_then(|body| read(&body).ok()).ok_or(error))
             .map_err(|error| CodecError::new(error.to_string()))
+    }
+
+    /// What stands behind the version or the type of a stored record, where one stands in front:
+    /// two bytes, or, of metadata, one for the frame and one each for type and version.
+    fn behind(&self, bytes: &Bytes) -> Option<Bytes> {
+        if self.kind != Kind::Record {
+            return None;
+        }
+        let is = |byte: u8, number: i16| i16::from(byte) == number;
+        match bytes[..] {
+            [0, number, ..] if is(number, self.version) || is(number, self.api_key) => {
+                Some(bytes.slice(2..))
+            }
+            [1, number, version, ..] if is(number, self.api_key) && is(version, self.version) => {
+                Some(bytes.slice(3..))
+            }
+            _ => None,
+        }
     }
 
     /// JSON to bytes, as hex.
