@@ -174,6 +174,33 @@ def record_line(topic, partition, offset, timestamp, key, value, headers):
     }
 
 
+def record_of(record):
+    """The line of a record that has these attributes."""
+    return record_line(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )
+
+
+def without_unknown(make, config, refused, words):
+    """What `make` makes of those settings of `config` that a client has: of one that it has not,
+    it raises `refused`, whose words have the setting's name in quotes."""
+    config = dict(config)
+    while True:
+        try:
+            return make(config)
+        except refused as error:
+            unknown = [name for name in config if f'"{name}"' in words(error)]
+            if not unknown:
+                raise
+            del config[unknown[0]]
+
+
 def _operate(admin, line):
     operation, topic = line["operation"], line.get("topic")
     if operation == "create-topic":

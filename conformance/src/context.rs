@@ -1,6 +1,7 @@
 //! What a test works with: connections, names of its own, and assertions that are counted.
 
 use crate::case::Test;
+use crate::findings::{Asserts, Checked, Findings};
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::{Answer, NoAnswer, Trace, Wire};
@@ -21,15 +22,6 @@ const LAST_BY_NAME: i16 = 12;
 /// The result of a test, and of its steps.
 pub type Step<T = ()> = Result<T, Stop>;
 
-/// One assertion that was evaluated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    /// The statement.
-    pub statement: &'static str,
-    /// Whether it held.
-    pub held: bool,
-}
-
 /// A running test's hands.
 pub struct Context<'a> {
     target: &'a Target,
@@ -42,12 +34,13 @@ pub struct Context<'a> {
     names: usize,
     /// Metadata is asked in a version without topic ids: the newer ones cannot be read.
     without_ids: bool,
-    /// Every assertion, in order.
-    pub(crate) checked: Vec<Checked>,
-    /// SHOULDs that were not followed.
-    pub(crate) lapses: Vec<Stop>,
-    /// What the target does where the protocol leaves it open.
-    pub(crate) notes: Vec<String>,
+    findings: Findings,
+}
+
+impl Asserts for Context<'_> {
+    fn findings(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
 }
 
 impl<'a> Context<'a> {
@@ -62,9 +55,7 @@ impl<'a> Context<'a> {
             connections: 0,
             names: 0,
             without_ids: false,
-            checked: Vec::new(),
-            lapses: Vec::new(),
-            notes: Vec::new(),
+            findings: Findings::default(),
         }
     }
 
@@ -136,49 +127,9 @@ impl<'a> Context<'a> {
             if is_first {
                 return stop;
             }
-            self.checked.push(Checked { statement, held: false });
+            self.findings.checked.push(Checked { statement, held: false });
             Stop { verdict: Verdict::Fail, statement: Some(statement), ..stop }
         })
-    }
-
-    /// A MUST: the test ends as FAIL where it does not hold.
-    ///
-    /// # Errors
-    ///
-    /// FAIL, with the message.
-    pub fn must(
-        &mut self,
-        statement: &'static str,
-        holds: bool,
-        otherwise: impl FnOnce() -> String,
-    ) -> Step {
-        self.checked.push(Checked { statement, held: holds });
-        if holds {
-            return Ok(());
-        }
-        let message = otherwise();
-        Err(Stop { verdict: Verdict::Fail, statement: Some(statement), message })
-    }
-
-    /// A SHOULD: the test goes on, and ends as NON-STRICT at best where it does not hold.
-    pub fn should(
-        &mut self,
-        statement: &'static str,
-        holds: bool,
-        otherwise: impl FnOnce() -> String,
-    ) {
-        self.checked.push(Checked { statement, held: holds });
-        if !holds {
-            let message = otherwise();
-            let verdict = Verdict::NonStrict;
-            self.lapses.push(Stop { verdict, statement: Some(statement), message });
-        }
-    }
-
-    /// What the target does where the protocol leaves it open; the test ends as INFO at best.
-    pub fn note(&mut self, statement: &'static str, what: impl Into<String>) {
-        self.checked.push(Checked { statement, held: true });
-        self.notes.push(what.into());
     }
 
     /// An answer that must come: FAIL of this statement where none does.
@@ -188,15 +139,10 @@ impl<'a> Context<'a> {
     /// FAIL.
     pub fn answered<T>(&mut self, statement: &'static str, answer: Result<T, NoAnswer>) -> Step<T> {
         answer.map_err(|why| {
-            self.checked.push(Checked { statement, held: false });
+            self.findings.checked.push(Checked { statement, held: false });
             let verdict = Verdict::Fail;
             Stop { verdict, statement: Some(statement), message: why.to_string() }
         })
-    }
-
-    /// A MUST that has held because what went before came to pass.
-    pub fn held(&mut self, statement: &'static str) {
-        self.checked.push(Checked { statement, held: true });
     }
 
     /// A call in the version under test; FAIL of this statement where no answer of that version

@@ -2,7 +2,8 @@
 //!
 //! A [`Case`](case::Case) is a test; with a version of its API it is a [`Test`](case::Test), which
 //! speaks to a [`Target`](target::Target) through [`Wire`](wire::Wire)s and asserts statements of
-//! `protocol/statements` through its [`Context`](context::Context). The [`runner`] runs tests in
+//! `protocol/statements` through its [`Context`](context::Context), which keeps the
+//! [`findings`]. The [`runner`] runs tests in
 //! parallel and gives [`Verdict`](verdict::Verdict)s.
 //!
 //! It uses no client code: frames are made by `ottla-protocol`, malformed ones by hand.
@@ -16,6 +17,7 @@ pub mod clean;
 pub mod client;
 pub mod codec;
 pub mod context;
+pub mod findings;
 pub mod links;
 pub mod report;
 pub mod runner;

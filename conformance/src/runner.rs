@@ -4,16 +4,16 @@ mod health;
 
 use crate::case::{Profile, Test};
 use crate::context::Context;
+use crate::findings::{Asserts, Findings, guarded};
 use crate::report::wire::Frame;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::Trace;
 use health::{Down, Health};
 use serde::{Deserialize, Serialize};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What became of a test.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,19 +69,31 @@ pub fn run(
     options: &Options,
     watch: impl Fn(Event<'_>) + Sync,
 ) -> Vec<Outcome> {
+    let health = Health::default();
+    side_by_side(tests, options.parallel, |test| {
+        watch(Event::Began(&test.id()));
+        let outcome = run_guarded(target, test, &options.run, &health);
+        watch(Event::Ended(&outcome));
+        outcome
+    })
+}
+
+/// Runs tests, so many at a time; their outcomes, by name.
+pub(crate) fn side_by_side<T: Sync>(
+    tests: &[T],
+    parallel: usize,
+    run: impl Fn(&T) -> Outcome + Sync,
+) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::with_capacity(tests.len()));
-    let health = Health::default();
     let work = || {
         while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-            watch(Event::Began(&test.id()));
-            let outcome = run_guarded(target, test, &options.run, &health);
-            watch(Event::Ended(&outcome));
+            let outcome = run(test);
             outcomes.lock().expect("no test panics in here").push(outcome);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..options.parallel.clamp(1, tests.len().max(1)) {
+        for _ in 0..parallel.clamp(1, tests.len().max(1)) {
             scope.spawn(work);
         }
     });
@@ -100,7 +112,7 @@ fn run_guarded(target: &Target, test: &Test, run: &str, health: &Health) -> Outc
     if let Some(why) = health.gone()
         && test.unsupported(target).is_none()
     {
-        let mut outcome = undecided(test);
+        let mut outcome = Outcome::new(id, test.case.profile, Trace::default());
         (outcome.verdict, outcome.message) = (Verdict::Blocked, why.to_owned());
         return outcome;
     }
@@ -149,18 +161,28 @@ pub fn run_again_alone(
     }
 }
 
-/// What becomes of a test that is not claimed, before anybody has looked.
-fn undecided(test: &Test) -> Outcome {
-    Outcome {
-        test: test.id(),
-        profile: test.case.profile,
-        verdict: Verdict::Unsupported,
-        statement: None,
-        message: String::new(),
-        evaluated: Vec::new(),
-        took_ms: 0,
-        wire: Vec::new(),
-        trace: Trace::default(),
+impl Outcome {
+    /// Of a test that has not been run.
+    pub(crate) fn new(test: String, profile: Profile, trace: Trace) -> Self {
+        Self {
+            test,
+            profile,
+            verdict: Verdict::Unsupported,
+            statement: None,
+            message: String::new(),
+            evaluated: Vec::new(),
+            took_ms: 0,
+            wire: Vec::new(),
+            trace,
+        }
+    }
+
+    /// The test that began then has ended so.
+    pub(crate) fn end(&mut self, stop: Stop, findings: &Findings, began: Instant) {
+        (self.verdict, self.message) = (stop.verdict, stop.message);
+        self.statement = stop.statement.map(str::to_owned);
+        self.evaluated = findings.evaluated();
+        self.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     }
 }
 
@@ -171,44 +193,15 @@ pub fn run_one(target: &Target, test: &Test, run: &str) -> Outcome {
 
 fn run_traced(target: &Target, test: &Test, run: &str, trace: Trace) -> Outcome {
     let began = Instant::now();
-    let mut outcome = undecided(test);
+    let mut outcome = Outcome::new(test.id(), test.case.profile, trace.clone());
     if let Some(proof) = test.unsupported(target) {
         outcome.message = proof;
         return outcome;
     }
     let suite = test.id().replace(['/', '@'], "-");
     let mut context = Context::new(target, format!("{run}-{suite}"), test, trace);
-    let ended = catch_unwind(AssertUnwindSafe(|| (test.case.run)(&mut context)));
-    let ended = ended.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Stop::harness(format!("the test panicked: {}", text.unwrap_or_default())))
-    });
-    let stop = judge(&context, ended);
-    (outcome.verdict, outcome.message) = (stop.verdict, stop.message);
-    outcome.statement = stop.statement.map(str::to_owned);
-    outcome.evaluated = context.checked.iter().map(|c| c.statement.to_owned()).collect();
-    outcome.evaluated.sort();
-    outcome.evaluated.dedup();
-    outcome.trace = context.trace().clone();
-    outcome.took_ms = millis(began.elapsed());
+    let ended = guarded(|| (test.case.run)(&mut context));
+    let findings = context.findings();
+    outcome.end(findings.judge(ended), findings, began);
     outcome
-}
-
-fn judge(context: &Context<'_>, ended: Result<(), Stop>) -> Stop {
-    if let Err(stop) = ended {
-        return stop;
-    }
-    if context.checked.is_empty() {
-        return Stop::harness("the test evaluated no assertion");
-    }
-    if let Some(lapse) = context.lapses.first() {
-        return lapse.clone();
-    }
-    let verdict = if context.notes.is_empty() { Verdict::Pass } else { Verdict::Info };
-    Stop { verdict, statement: None, message: context.notes.join("; ") }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -38,14 +38,8 @@ def make(kind, settings, config):
         # It refuses less than a message may have, which is 1000 at least.
         config["fetch.max.bytes"] = max(int(config["fetch.max.bytes"]), 1000)
         config["message.max.bytes"] = config["fetch.max.bytes"]
-    while True:
-        try:
-            return kind({**config, **settings})
-        except KafkaException as error:
-            unknown = [name for name in config if f'"{name}"' in error.args[0].str()]
-            if not unknown:
-                raise
-            del config[unknown[0]]
+    made = lambda config: kind({**config, **settings})  # noqa: E731
+    return lines.without_unknown(made, config, KafkaException, lambda error: error.args[0].str())
 
 
 class Producer:

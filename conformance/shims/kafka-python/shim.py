@@ -106,15 +106,7 @@ class Consumer:
         for partition, records in polled.items():
             for record in records:
                 self.delivered[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
-                yield lines.record_line(
-                    record.topic,
-                    record.partition,
-                    record.offset,
-                    record.timestamp,
-                    record.key,
-                    record.value,
-                    record.headers,
-                )
+                yield lines.record_of(record)
 
     def commit(self):
         self.consumer.commit(self.delivered)

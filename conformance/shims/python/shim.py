@@ -20,15 +20,8 @@ def describe(error):
 
 def make(kind, settings, config, **arguments):
     """A client with those settings of `config` that it has."""
-    config = dict(config)
-    while True:
-        try:
-            return kind({**config, **settings}, **arguments)
-        except ottla.ConfigError as error:
-            unknown = [name for name in config if f'"{name}"' in str(error)]
-            if not unknown:
-                raise
-            del config[unknown[0]]
+    made = lambda config: kind({**config, **settings}, **arguments)  # noqa: E731
+    return lines.without_unknown(made, config, ottla.ConfigError, str)
 
 
 class Producer:
@@ -93,15 +86,7 @@ class Consumer:
     def poll(self, timeout_s, _):
         record = self.consumer.next(timeout=timeout_s)
         if record is not None:
-            yield lines.record_line(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.timestamp,
-                record.key,
-                record.value,
-                record.headers,
-            )
+            yield lines.record_of(record)
 
     def commit(self):
         self.consumer.commit()

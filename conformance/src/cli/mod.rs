@@ -13,6 +13,7 @@ mod client;
 mod compare;
 mod convert;
 mod explain;
+mod keep;
 mod list;
 mod one;
 mod pairs;

@@ -45,7 +45,7 @@ pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
             say!("  {} {}", outcome.statement.as_deref().unwrap_or("because"), outcome.message);
         }
         if arguments.trace || arguments.hex {
-            show_frames(&outcome.trace, arguments.hex);
+            show_frames(&outcome.trace, Way::Sent, arguments.hex);
         }
         failed |=
             matches!(outcome.verdict, Verdict::Fail | Verdict::HarnessError | Verdict::Blocked);
@@ -54,10 +54,10 @@ pub(super) fn one(arguments: &One) -> Result<ExitCode, CannotRun> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// The frames of a test: every field with its value, or plain.
-fn show_frames(trace: &Trace, plain: bool) {
-    let frames = frames(&trace.frames(), Way::Sent, usize::MAX);
-    for entry in log(&frames, Way::Sent, ELEMENTS_SHOWN) {
+/// The frames of a test: every field with its value, or plain. Requests went `asks` way.
+pub(super) fn show_frames(trace: &Trace, asks: Way, plain: bool) {
+    let frames = frames(&trace.frames(), asks, usize::MAX);
+    for entry in log(&frames, asks, ELEMENTS_SHOWN) {
         let frame = entry.frame;
         let arrow = if frame.way == Way::Sent { "-->" } else { "<--" };
         let (ms, connection) = (frame.at_us as f64 / 1000.0, frame.connection);

@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::cluster::{Cluster, Seen};
 use super::shim::{Shim, ShimCommand, Trouble};
-use crate::context::Checked;
+use crate::findings::{Asserts, Findings};
 use crate::verdict::{Stop, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The result of a scenario, and of its steps.
-pub type Step<T = ()> = Result<T, Stop>;
+pub use crate::context::Step;
 
 /// The topic of every scenario.
 pub const TOPIC: &str = "played";
@@ -26,9 +25,13 @@ pub struct Play<'a> {
     patience: Duration,
     /// Blamed where the shim dies, hangs, or does not tell what it has to.
     blamed: &'static str,
-    pub(crate) checked: Vec<Checked>,
-    pub(crate) lapses: Vec<Stop>,
-    pub(crate) notes: Vec<String>,
+    pub(crate) findings: Findings,
+}
+
+impl Asserts for Play<'_> {
+    fn findings(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
 }
 
 impl<'a> Play<'a> {
@@ -38,8 +41,7 @@ impl<'a> Play<'a> {
         patience: Duration,
         blamed: &'static str,
     ) -> Self {
-        let (checked, lapses, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shim, cluster, patience, blamed, checked, lapses, notes }
+        Self { shim, cluster, patience, blamed, findings: Findings::default() }
     }
 
     /// Blames this statement from now on where the client does not go on.
@@ -91,46 +93,6 @@ impl<'a> Play<'a> {
         };
         let shown = sent.iter().enumerate().find_map(failed);
         self.must(statement, shown.is_none(), || shown.unwrap_or_default())
-    }
-
-    /// A MUST: the scenario ends as FAIL where it does not hold.
-    ///
-    /// # Errors
-    ///
-    /// FAIL, with the message.
-    pub fn must(
-        &mut self,
-        statement: &'static str,
-        holds: bool,
-        otherwise: impl FnOnce() -> String,
-    ) -> Step {
-        self.checked.push(Checked { statement, held: holds });
-        if holds {
-            return Ok(());
-        }
-        let message = otherwise();
-        Err(Stop { verdict: Verdict::Fail, statement: Some(statement), message })
-    }
-
-    /// A SHOULD: the scenario goes on, and ends as NON-STRICT at best where it does not hold.
-    pub fn should(
-        &mut self,
-        statement: &'static str,
-        holds: bool,
-        otherwise: impl FnOnce() -> String,
-    ) {
-        self.checked.push(Checked { statement, held: holds });
-        if !holds {
-            let message = otherwise();
-            let verdict = Verdict::NonStrict;
-            self.lapses.push(Stop { verdict, statement: Some(statement), message });
-        }
-    }
-
-    /// What the client does where the protocol leaves it open.
-    pub fn note(&mut self, statement: &'static str, what: impl Into<String>) {
-        self.checked.push(Checked { statement, held: true });
-        self.notes.push(what.into());
     }
 
     /// Waits until the state holds a condition: FAIL of the statement where it never does.

@@ -3,6 +3,7 @@
 use super::common::metadata_of;
 use super::told::Told;
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::create_topics::{

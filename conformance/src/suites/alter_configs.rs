@@ -4,6 +4,7 @@ use super::admin::{INVALID_CONFIG, TOPIC, setting};
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::alter_configs::{AlterConfigsResource, AlterableConfig};
 use ottla_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse, ApiKey, Request};

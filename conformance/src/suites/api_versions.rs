@@ -5,6 +5,7 @@ use super::honesty;
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla_protocol::messages::{ApiKey, MetadataResponse, Request};

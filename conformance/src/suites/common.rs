@@ -2,6 +2,7 @@
 
 use super::told::Told;
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;

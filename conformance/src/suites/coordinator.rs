@@ -3,6 +3,7 @@
 use super::groups::{Group, Member};
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::messages::ApiKey;
 
 const INVALID_GROUP_ID: i16 = 24;

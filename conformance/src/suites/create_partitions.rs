@@ -9,6 +9,7 @@ use super::records::batch;
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,

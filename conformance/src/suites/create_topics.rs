@@ -7,6 +7,7 @@ use super::admin::{
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::ApiKey;
 use ottla_protocol::messages::create_topics::{

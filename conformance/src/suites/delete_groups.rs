@@ -5,6 +5,7 @@ use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
 use ottla_protocol::messages::{ApiKey, DeleteGroupsResponse, Request};
 

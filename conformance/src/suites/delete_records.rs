@@ -7,6 +7,7 @@ use super::offsets::{Committer, Topic, commit_is, mark};
 use super::records::batch;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,

@@ -9,6 +9,7 @@ use super::records::batch;
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name, resolve};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;

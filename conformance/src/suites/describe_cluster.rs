@@ -4,6 +4,7 @@ use super::admin::metadata;
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use ottla_protocol::messages::{ApiKey, Request};

@@ -4,6 +4,7 @@ use super::groups::Group;
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::describe_groups::{DescribeGroupsRequest, DescribedGroup};
 use ottla_protocol::messages::{ApiKey, DescribeGroupsResponse, Request};

@@ -5,6 +5,7 @@ use super::offsets::Topic;
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::describe_topic_partitions::{
     DescribeTopicPartitionsRequestCursor, TopicRequest,

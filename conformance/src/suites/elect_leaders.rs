@@ -3,6 +3,7 @@
 use super::admin::{TIMEOUT_MS, UNKNOWN_TOPIC_OR_PARTITION};
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::elect_leaders::TopicPartitions;
 use ottla_protocol::messages::{ApiKey, ElectLeadersRequest, ElectLeadersResponse, Request};

@@ -5,6 +5,7 @@ use super::records::{batch, compressed};
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::fetch::{

@@ -6,6 +6,7 @@ use super::records::batch;
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, PartitionData,

@@ -6,6 +6,7 @@ use super::offsets::{Committer, Topic, commit_is, mark};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name, resolve};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,

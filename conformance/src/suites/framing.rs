@@ -4,6 +4,7 @@ use super::common::{api_versions, is_alive, metadata_of};
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::{self, CLIENT_ID, NoAnswer, RawHeader, raw_frame};
 use ottla_protocol::Bytes;

@@ -2,10 +2,11 @@
 //! each, as most of the time goes by waiting.
 
 use super::admin::{BROKER, describe, resource};
-use super::groups::{FENCED_INSTANCE_ID, Group, Member, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID};
+use super::groups::{FENCED_INSTANCE_ID, Group, UNKNOWN_MEMBER_ID};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Bytes;
@@ -37,8 +38,6 @@ const SHORT_SESSION_MS: i32 = 6_000;
 /// A session that does not end while a test runs.
 const LONG_SESSION_MS: i32 = 60_000;
 const SHORT_REBALANCE_MS: i32 = 1_000;
-/// Between the heartbeats of a member that waits.
-const BEAT: Duration = Duration::from_millis(100);
 
 /// The versions from `since` on, or UNSUPPORTED.
 fn needs(context: &Context<'_>, api: ApiKey, since: i16) -> Step {
@@ -46,33 +45,6 @@ fn needs(context: &Context<'_>, api: ApiKey, since: i16) -> Step {
     if best < since {
         let name = api.name();
         return Err(Stop::unsupported(format!("{name} {since} is not listed, {best} is the last")));
-    }
-    Ok(())
-}
-
-/// Gives a member its id, where the version asks for that, and sends its JoinGroup.
-fn begin_to_join(
-    context: &mut Context<'_>,
-    member: &mut Member,
-    statement: &'static str,
-) -> Step<super::groups::Pending> {
-    let version = context.best(ApiKey::JoinGroup)?;
-    if version >= 4 && member.id.is_empty() {
-        member.id = member.join_once(context, statement)?.member_id;
-    }
-    member.send(version, &member.join_request(version))
-}
-
-/// Lets a member beat until it is told of a rebalance.
-fn until_rebalance(
-    context: &mut Context<'_>,
-    member: &mut Member,
-    statement: &'static str,
-) -> Step {
-    let until = context.deadline();
-    while member.heartbeat(context, statement)? != REBALANCE_IN_PROGRESS {
-        context.must_before(statement, until, || "no rebalance began".to_owned())?;
-        member.pause(BEAT)?;
     }
     Ok(())
 }
@@ -86,7 +58,7 @@ fn silence(context: &mut Context<'_>) -> Step {
     let settled = Instant::now();
     let mut other = group.member(context)?;
     other.rebalance_ms = LONG_SESSION_MS;
-    let pending = begin_to_join(context, &mut other, statement)?;
+    let pending = other.begin_to_join(context, statement)?;
     // It is answered when the first member is gone: long before the rebalance timeout is over.
     let answer: JoinGroupResponse = other.receive(context, statement, &pending)?;
     let (code, count) = (answer.error_code, answer.members.len());
@@ -175,7 +147,7 @@ fn votes(context: &mut Context<'_>) -> Step {
     for _ in 0..2 {
         let mut other = group.member(context)?;
         other.protocols = names(["ranked-by-two", "ranked-by-one"]);
-        let pending = begin_to_join(context, &mut other, statement)?;
+        let pending = other.begin_to_join(context, statement)?;
         others.push((other, pending));
     }
     let mut wire = group.connect(context)?;
@@ -183,7 +155,7 @@ fn votes(context: &mut Context<'_>) -> Step {
     while described(context, &mut wire, &group.id)?.members.len() < 3 {
         context.must_before(statement, until, || "two more members do not join".to_owned())?;
     }
-    until_rebalance(context, &mut first, statement)?;
+    first.until_rebalance(context, statement)?;
     let mut answers = vec![first.join(context, statement)?];
     for (mut other, pending) in others {
         answers.push(other.receive(context, statement, &pending)?);
@@ -206,7 +178,7 @@ fn too_late(context: &mut Context<'_>) -> Step {
     let mut other = group.member(context)?;
     (other.session_ms, other.rebalance_ms) = (LONG_SESSION_MS, SHORT_REBALANCE_MS);
     let began = Instant::now();
-    let pending = begin_to_join(context, &mut other, statement)?;
+    let pending = other.begin_to_join(context, statement)?;
     let answer: JoinGroupResponse = other.receive(context, statement, &pending)?;
     let waited = began.elapsed().as_millis();
     context.must(statement, waited >= SHORT_REBALANCE_MS as u128, || {
@@ -231,8 +203,8 @@ fn never_synced(context: &mut Context<'_>) -> Step {
     leader.settle(context)?;
     let mut silent = group.member(context)?;
     (silent.session_ms, silent.rebalance_ms) = (LONG_SESSION_MS, SHORT_REBALANCE_MS);
-    let pending = begin_to_join(context, &mut silent, statement)?;
-    until_rebalance(context, &mut leader, statement)?;
+    let pending = silent.begin_to_join(context, statement)?;
+    leader.until_rebalance(context, statement)?;
     let both = leader.join(context, statement)?;
     let _: JoinGroupResponse = silent.receive(context, statement, &pending)?;
     if both.leader != leader.id || both.members.len() != 2 {
@@ -241,7 +213,7 @@ fn never_synced(context: &mut Context<'_>) -> Step {
     }
     let own = leader.id.clone();
     leader.sync(context, statement, &[(&own, b"all")])?;
-    until_rebalance(context, &mut leader, statement)?;
+    leader.until_rebalance(context, statement)?;
     let after = leader.join(context, statement)?;
     let (members, generation) = (after.members.len(), after.generation_id);
     context.must(statement, members == 1 && generation > both.generation_id, || {
@@ -281,7 +253,7 @@ fn full(context: &mut Context<'_>) -> Step {
     let mut members = Vec::new();
     for _ in 0..limit {
         let mut member = group.member(context)?;
-        let pending = begin_to_join(context, &mut member, statement)?;
+        let pending = member.begin_to_join(context, statement)?;
         members.push((member, pending));
     }
     let code = group.member(context)?.join_once(context, statement)?.error_code;
@@ -336,8 +308,8 @@ fn first_generation(context: &mut Context<'_>) -> Step {
     }
     let group = Group::new(context)?;
     let (mut one, mut two) = (group.member(context)?, group.member(context)?);
-    let first = begin_to_join(context, &mut one, statement)?;
-    let second = begin_to_join(context, &mut two, statement)?;
+    let first = one.begin_to_join(context, statement)?;
+    let second = two.begin_to_join(context, statement)?;
     let one: JoinGroupResponse = one.receive(context, statement, &first)?;
     let two: JoinGroupResponse = two.receive(context, statement, &second)?;
     let generations = (one.generation_id, two.generation_id);

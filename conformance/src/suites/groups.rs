@@ -2,6 +2,7 @@
 
 use super::common::is_passing;
 use crate::context::{Context, Step, error_name, resolve};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::{self, Answer, Wire};
 use ottla_protocol::Bytes;
@@ -18,6 +19,7 @@ use ottla_protocol::messages::{
     ApiKey, FindCoordinatorResponse, HeartbeatResponse, LeaveGroupResponse, Request,
 };
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Session timeout of members: Apache Kafka's default limits are 6 s and 30 min.
 pub(crate) const SESSION_MS: i32 = 10_000;
@@ -148,6 +150,9 @@ pub(crate) struct Member {
     pub(crate) wire: Wire,
 }
 
+/// Between the heartbeats of a member that waits.
+pub(crate) const BEAT: Duration = Duration::from_millis(20);
+
 /// An answer that was asked for and has not been read.
 pub(crate) struct Pending {
     api: ApiKey,
@@ -215,7 +220,7 @@ impl Member {
         statement: &'static str,
         pending: &Pending,
     ) -> Step<A> {
-        let limit = context.patience() + std::time::Duration::from_millis(REBALANCE_MS as u64);
+        let limit = context.patience() + Duration::from_millis(REBALANCE_MS as u64);
         let frame = self.wire.receive_within(limit);
         let answer = frame
             .and_then(|frame| wire::response(pending.api, pending.version, pending.id, &frame));
@@ -227,7 +232,7 @@ impl Member {
     /// # Errors
     ///
     /// BLOCKED where something comes, or the connection ends.
-    pub(crate) fn pause(&mut self, limit: std::time::Duration) -> Step {
+    pub(crate) fn pause(&mut self, limit: Duration) -> Step {
         match self.wire.receive_within(limit) {
             Err(wire::NoAnswer::Silence(_)) => Ok(()),
             Err(why) => Err(Stop::blocked(why.to_string())),
@@ -237,7 +242,7 @@ impl Member {
 
     /// Whether an answer to what was sent is held back for at least this long.
     pub(crate) fn is_held(&mut self, for_ms: u64) -> bool {
-        let limit = std::time::Duration::from_millis(for_ms);
+        let limit = Duration::from_millis(for_ms);
         matches!(self.wire.receive_within(limit), Err(wire::NoAnswer::Silence(_)))
     }
 
@@ -346,6 +351,33 @@ impl Member {
         let answer = self.wire.call(version, &request);
         let answer: HeartbeatResponse = context.answer(statement, answer)?;
         Ok(answer.error_code)
+    }
+
+    /// Gets an id, where the version asks for that, and sends the JoinGroup that counts.
+    pub(crate) fn begin_to_join(
+        &mut self,
+        context: &mut Context<'_>,
+        statement: &'static str,
+    ) -> Step<Pending> {
+        let version = context.version_of(ApiKey::JoinGroup)?;
+        if version >= 4 && self.id.is_empty() {
+            self.id = self.join_once(context, statement)?.member_id;
+        }
+        self.send(version, &self.join_request(version))
+    }
+
+    /// Beats until it is told of a rebalance.
+    pub(crate) fn until_rebalance(
+        &mut self,
+        context: &mut Context<'_>,
+        statement: &'static str,
+    ) -> Step {
+        let until = context.deadline();
+        while self.heartbeat(context, statement)? != REBALANCE_IN_PROGRESS {
+            context.must_before(statement, until, || "no rebalance began".to_owned())?;
+            self.pause(BEAT)?;
+        }
+        Ok(())
     }
 
     /// Leaves by its member id: the error at the top, and those of the entries.

@@ -2,6 +2,7 @@
 //! answer must parse as that version.
 
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::init_producer_id::InitProducerIdRequest;

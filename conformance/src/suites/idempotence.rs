@@ -4,6 +4,7 @@ use super::common::{Partition, shaped};
 use super::records::{Plain, batch_with};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::messages::produce::PartitionProduceResponse;

@@ -7,6 +7,7 @@ use super::groups::{
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::ApiKey;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
@@ -180,17 +181,10 @@ fn join_second(
     first: &mut Member,
     second: &mut Member,
 ) -> Step<(JoinGroupResponse, JoinGroupResponse)> {
-    let version = context.version_of(ApiKey::JoinGroup)?;
     let statement = "K-JOIN-GROUP-015";
-    if version >= 4 && second.id.is_empty() {
-        second.id = second.join_once(context, statement)?.member_id;
-    }
-    let pending = second.send(version, &second.join_request(version))?;
+    let pending = second.begin_to_join(context, statement)?;
     // The first learns of it by its heartbeat.
-    let until = context.deadline();
-    while first.heartbeat(context, statement)? != REBALANCE_IN_PROGRESS {
-        context.must_before(statement, until, || "no rebalance began".to_owned())?;
-    }
+    first.until_rebalance(context, statement)?;
     let one = first.join(context, statement)?;
     let two: JoinGroupResponse = second.receive(context, statement, &pending)?;
     context.must(statement, two.error_code == 0, || {
@@ -292,14 +286,23 @@ fn protocol_type(context: &mut Context<'_>) -> Step {
     })
 }
 
-fn static_members(context: &mut Context<'_>) -> Step {
+/// A static member of a stable group, and what its instance is told that joins anew.
+fn comes_back(
+    context: &mut Context<'_>,
+    statement: &'static str,
+) -> Step<(Member, JoinGroupResponse)> {
     let group = Group::new(context)?;
     let mut old = group.member(context)?;
     old.instance = Some("instance-1".to_owned());
     old.settle(context)?;
     let mut new = group.member(context)?;
     new.instance.clone_from(&old.instance);
-    let answer = new.join_once(context, "K-JOIN-GROUP-025")?;
+    let answer = new.join_once(context, statement)?;
+    Ok((old, answer))
+}
+
+fn static_members(context: &mut Context<'_>) -> Step {
+    let (mut old, answer) = comes_back(context, "K-JOIN-GROUP-025")?;
     let (code, id) = (answer.error_code, &answer.member_id);
     context.must("K-JOIN-GROUP-025", code == 0 && !id.is_empty() && *id != old.id, || {
         format!("the instance came back: {}, member id {id:?}", error_name(code))
@@ -331,13 +334,7 @@ fn static_member_before_its_sync(context: &mut Context<'_>) -> Step {
 
 fn static_leader_comes_back(context: &mut Context<'_>) -> Step {
     let statement = "K-JOIN-GROUP-031";
-    let group = Group::new(context)?;
-    let mut old = group.member(context)?;
-    old.instance = Some("instance-1".to_owned());
-    old.settle(context)?;
-    let mut new = group.member(context)?;
-    new.instance.clone_from(&old.instance);
-    let answer = new.join_once(context, statement)?;
+    let (_, answer) = comes_back(context, statement)?;
     let told = (answer.error_code, answer.leader == answer.member_id, answer.skip_assignment);
     context.must(statement, told == (0, true, true), || {
         format!("error, whether it leads, SkipAssignment: {told:?}")

@@ -5,6 +5,7 @@ use super::offsets::{Committer, Topic, commit_is, mark};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListedGroup};
 use ottla_protocol::messages::{ApiKey, ListGroupsResponse, Request};

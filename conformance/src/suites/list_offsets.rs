@@ -4,6 +4,7 @@ use super::common::Partition;
 use super::records::{Plain, TIME_MS, batch, batch_with};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
 };

@@ -7,6 +7,7 @@ use super::malformed_requests::{Sent, examples};
 use super::told::Told;
 use crate::case::{Case, Profile::Robustness};
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::{self, NoAnswer, RawHeader, Wire, raw_frame};
 use ottla_protocol::Encoder;

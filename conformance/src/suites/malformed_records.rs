@@ -5,6 +5,7 @@ use super::groups::Group;
 use super::records::{batch, compressed, patched, put};
 use super::told::Told;
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::wire;
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::ApiKey;

@@ -4,6 +4,7 @@ use super::common::metadata_of;
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name, resolve};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;

@@ -7,6 +7,7 @@ use super::offsets::{Committer, Mark, Topic, commit_all, commit_is, fetch_one, m
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::ApiKey;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ use super::offsets::{Committer, Mark, Topic, commit_all, fetch_one, mark};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::wire::Wire;
 use ottla_protocol::messages::offset_delete::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,

@@ -8,6 +8,7 @@ use super::offsets::{
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::messages::ApiKey;

@@ -5,6 +5,7 @@ use super::common::is_passing;
 use super::groups::Member;
 use super::told::Told;
 use crate::context::{Context, Step, error_name, resolve};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::Wire;
 use ottla_protocol::Uuid;

@@ -5,6 +5,7 @@ use super::records::{Plain, TIME_MS, batch, batch_with};
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::NoAnswer;
 use ottla_protocol::Uuid;

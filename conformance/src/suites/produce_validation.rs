@@ -4,6 +4,7 @@ use super::common::Partition;
 use super::records::{Plain, TIME_MS, batch, batch_with, compressed, field, patched, put};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::messages::ApiKey;
 use ottla_protocol::records::header::{
     ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, MAGIC_AT,

@@ -6,6 +6,7 @@ use super::offsets::Topic;
 use super::told::Told;
 use crate::case::{Case, Profile::Admin};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use crate::wire::{CLIENT_ID, RawHeader, Wire, raw_frame};
 use ottla_protocol::Bytes;

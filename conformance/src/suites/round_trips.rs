@@ -5,6 +5,7 @@ use super::records::{Plain, TIME_MS, batch, batch_with};
 use super::told::Told;
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::ApiKey;
 use ottla_protocol::records::{BatchFields, Compression, Decompressor, Header, RecordBatch};

@@ -8,6 +8,7 @@ use super::offsets::{Committer, Topic, commit_is, fetch_one, mark};
 use super::told::Told;
 use crate::case::{Case, Profile::Groups};
 use crate::context::{Context, Step, error_name};
+use crate::findings::Asserts;
 use ottla_protocol::messages::{ApiKey, JoinGroupResponse, SyncGroupResponse};
 
 pub(crate) const CASES: &[Case] = &[
@@ -119,15 +120,8 @@ pub(crate) const CASES: &[Case] = &[
 fn pair(context: &mut Context<'_>) -> Step<(Member, Member)> {
     let (group, mut first) = Group::of_one(context)?;
     let mut second = group.member(context)?;
-    let version = context.best(ApiKey::JoinGroup)?;
-    if version >= 4 {
-        second.id = second.join_once(context, "K-JOIN-GROUP-001")?.member_id;
-    }
-    let pending = second.send(version, &second.join_request(version))?;
-    let until = context.deadline();
-    while first.heartbeat(context, "K-HEARTBEAT-003")? != REBALANCE_IN_PROGRESS {
-        context.must_before("K-HEARTBEAT-003", until, || "no rebalance began".to_owned())?;
-    }
+    let pending = second.begin_to_join(context, "K-JOIN-GROUP-001")?;
+    first.until_rebalance(context, "K-HEARTBEAT-003")?;
     let one = first.join(context, "K-JOIN-GROUP-015")?;
     let two: JoinGroupResponse = second.receive(context, "K-JOIN-GROUP-015", &pending)?;
     second.take(&two);
@@ -215,17 +209,8 @@ fn strangers(context: &mut Context<'_>) -> Step {
 fn waiting(context: &mut Context<'_>, statement: &'static str) -> Step<(Member, Member)> {
     let (group, mut first) = Group::of_one(context)?;
     let mut second = group.member(context)?;
-    let version = context.best(ApiKey::JoinGroup)?;
-    if version >= 4 {
-        second.id = second.join_once(context, statement)?.member_id;
-    }
-    second.send(version, &second.join_request(version))?;
-    let until = context.deadline();
-    while first.heartbeat(context, statement)? != REBALANCE_IN_PROGRESS {
-        context.must_before(statement, until, || {
-            "a heartbeat is never told of the rebalance".to_owned()
-        })?;
-    }
+    second.begin_to_join(context, statement)?;
+    first.until_rebalance(context, statement)?;
     Ok((first, second))
 }
 
@@ -235,13 +220,17 @@ fn in_a_rebalance(context: &mut Context<'_>) -> Step {
     sync_code(context, &mut first, "K-SYNC-GROUP-008", REBALANCE_IN_PROGRESS, what)
 }
 
-fn fenced_sync(context: &mut Context<'_>) -> Step {
-    let group = Group::new(context)?;
-    let mut member = group.member(context)?;
+/// A static member of a stable group, and what it is once it has another member id.
+fn fenced(context: &mut Context<'_>) -> Step<(Member, &'static str)> {
+    let mut member = Group::new(context)?.member(context)?;
     member.instance = Some("instance-1".to_owned());
     member.settle(context)?;
     member.id = "another-member".to_owned();
-    let what = "an instance id with another member id";
+    Ok((member, "an instance id with another member id"))
+}
+
+fn fenced_sync(context: &mut Context<'_>) -> Step {
+    let (mut member, what) = fenced(context)?;
     sync_code(context, &mut member, "K-SYNC-GROUP-011", FENCED_INSTANCE_ID, what)
 }
 
@@ -306,12 +295,7 @@ fn heartbeats(context: &mut Context<'_>) -> Step {
 }
 
 fn fenced_heartbeat(context: &mut Context<'_>) -> Step {
-    let group = Group::new(context)?;
-    let mut member = group.member(context)?;
-    member.instance = Some("instance-1".to_owned());
-    member.settle(context)?;
-    member.id = "another-member".to_owned();
-    let what = "an instance id with another member id";
+    let (mut member, what) = fenced(context)?;
     beat(context, &mut member, "K-HEARTBEAT-008", FENCED_INSTANCE_ID, what)
 }
 
@@ -358,12 +342,7 @@ fn rest_is_rebalanced(context: &mut Context<'_>) -> Step {
     }
     let id = follower.id.clone();
     follower.leave(context, "K-LEAVE-GROUP-007", &[(&id, None)])?;
-    let until = context.deadline();
-    while leader.heartbeat(context, "K-LEAVE-GROUP-007")? != REBALANCE_IN_PROGRESS {
-        context.must_before("K-LEAVE-GROUP-007", until, || {
-            "a member left, and no rebalance began".to_owned()
-        })?;
-    }
+    leader.until_rebalance(context, "K-LEAVE-GROUP-007")?;
     context.held("K-LEAVE-GROUP-007");
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Failure, Play, Step, TOPIC};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::{ApiKey, Request, Response};
 use serde_json::{Value, json};

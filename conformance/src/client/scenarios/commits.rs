@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Play, Step, TOPIC};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::offset_commit::OffsetCommitRequestPartition;
 use ottla_protocol::messages::{ApiKey, Request};

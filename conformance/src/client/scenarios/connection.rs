@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::cluster::Seen;
 use crate::client::play::{Play, Step, TOPIC, record};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::{ApiKey, Request};
 use serde_json::json;
@@ -138,7 +139,7 @@ fn highest(play: &mut Play<'_>) -> Step {
             None => format!("it asks {name} v{usual}, but not in 0 to {}", usual - 1),
         });
     }
-    if play.checked.is_empty() {
+    if play.findings.checked.is_empty() {
         return Err(Stop::unsupported("the client knows the lowest versions only"));
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::producer::sent_batches;
 use crate::client::Scenario;
 use crate::client::play::{Play, Step, keyed, record};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

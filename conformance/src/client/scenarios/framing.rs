@@ -6,6 +6,7 @@ use crate::client::act::Act;
 use crate::client::cluster::nobodys_address;
 use crate::client::log::batch;
 use crate::client::play::{Play, Sent, Step, record};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::header;
 use ottla_protocol::messages::{ApiKey, Response};

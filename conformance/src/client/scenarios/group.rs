@@ -5,6 +5,7 @@ use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Play, Step, TOPIC};
 use crate::client::state::State;
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::join_group::JoinGroupRequest;
 use ottla_protocol::messages::{ApiKey, Request, Response};

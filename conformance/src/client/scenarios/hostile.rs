@@ -4,6 +4,7 @@ use super::reframed;
 use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::play::{Play, Step, record};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::ApiKey;
 use serde_json::{Value, json};

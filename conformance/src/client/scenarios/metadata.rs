@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Play, Running, Step, TOPIC, record};
+use crate::findings::Asserts;
 use ottla_protocol::Uuid;
 use ottla_protocol::messages::fetch;
 use ottla_protocol::messages::produce;

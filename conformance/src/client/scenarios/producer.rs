@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::cluster::Seen;
 use crate::client::play::{Play, Sent, Step, TOPIC, record};
+use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::produce::BatchIndexAndErrorMessage;
 use ottla_protocol::messages::{ApiKey, Request, Response};
@@ -369,7 +370,7 @@ fn record_errors(play: &mut Play<'_>) -> Step {
     must_fail(play, RECORD_ERRORS, &sent[0], 87, "INVALID_RECORD").or_else(|stop| {
         let told = sent[0].end.as_ref().err().map(|failure| failure.shown());
         // The cause may also be told in the broker's words alone.
-        play.checked.pop();
+        play.findings.checked.pop();
         play.must(RECORD_ERRORS, told.is_some_and(|told| told.contains(text)), || stop.message)
     })?;
     let second = sent[1].end.clone();

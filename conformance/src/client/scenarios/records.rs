@@ -5,6 +5,7 @@ use crate::client::log::{
     TIMESTAMP, batch, batch_with, compressed, marker, seal, transactional, value,
 };
 use crate::client::play::{Play, Step, TOPIC};
+use crate::findings::Asserts;
 use ottla_protocol::records::{BatchFields, Compression, ControlType};
 use serde_json::json;
 
