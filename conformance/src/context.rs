@@ -234,12 +234,14 @@ impl<'a> Context<'a> {
     /// UNSUPPORTED, BLOCKED.
     pub fn prepare<A: Answer>(&mut self, wire: &mut Wire, request: &Request) -> Step<A> {
         let version = self.best(request.api_key())?;
-        let mut answer = wire.call(version, request);
+        // It is not what is tested: on a busy machine it may take its time.
+        let limit = self.target.patience * 3;
+        let mut answer = wire.call_within(version, request, limit);
         let is_newer = request.api_key() == ApiKey::Metadata && version > LAST_PLAIN_METADATA;
         if is_newer && !self.wants_ids() && matches!(answer, Err(NoAnswer::NotAFrame(_))) {
             // Other tests tell that it cannot be read; this one may do without topic ids.
             self.without_ids = true;
-            answer = wire.call(LAST_PLAIN_METADATA, request);
+            answer = wire.call_within(LAST_PLAIN_METADATA, request, limit);
         }
         typed(answer.map_err(|why| {
             Stop::blocked(format!("{} v{version}: {why}", request.api_key().name()))

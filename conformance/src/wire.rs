@@ -208,8 +208,22 @@ impl Wire {
     ///
     /// As [`receive`](Self::receive); `NotAFrame` where the answer is not one of this version.
     pub fn call(&mut self, version: i16, request: &Request) -> Result<Response, NoAnswer> {
+        self.call_within(version, request, self.patience)
+    }
+
+    /// As [`call`](Self::call) with a limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn call_within(
+        &mut self,
+        version: i16,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Response, NoAnswer> {
         let id = self.send(version, request)?;
-        let frame = self.receive()?;
+        let frame = self.receive_within(limit)?;
         response(request.api_key(), version, id, &frame)
     }
 
