@@ -5,11 +5,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use ottla_protocol::messages::ApiKey;
+
 #[allow(unreachable_pub, reason = "the fuzz crate's library has the same file")]
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 
-const MUTATIONS: usize = 60;
+const MUTATIONS: usize = 30;
 
 /// A small generator, so that every run is the same.
 struct Random(u64);
@@ -98,14 +100,24 @@ fn headers() {
     replay("header", 60, targets::header);
 }
 
+/// Of every API there is an input.
+fn all_apis(target: &str) {
+    let front = |seed: Vec<u8>| Some(i16::from_be_bytes(*seed.first_chunk()?));
+    let found: Vec<i16> = corpus(target).into_iter().filter_map(front).collect();
+    let missing: Vec<_> = ApiKey::ALL.iter().filter(|api| !found.contains(&api.code())).collect();
+    assert!(missing.is_empty(), "{target}: no seed of {missing:?}");
+}
+
 #[test]
 fn requests() {
-    replay("request", 60, targets::request);
+    all_apis("request");
+    replay("request", 200, targets::request);
 }
 
 #[test]
 fn responses() {
-    replay("response", 50, targets::response);
+    all_apis("response");
+    replay("response", 200, targets::response);
 }
 
 #[test]
