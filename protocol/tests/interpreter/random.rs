@@ -3,19 +3,28 @@
 use crate::codec::{Data, Field, Message, Struct, Type, zero};
 
 /// A small generator (xorshift).
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    /// Whether all is null that can be.
+    nulls: bool,
+}
 
 impl Random {
     /// One that begins with the seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, nulls: false }
+    }
+
+    /// The same, and all is null that can be.
+    pub(crate) fn with_nulls(seed: u64) -> Self {
+        Self { nulls: true, ..Self::new(seed) }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
     }
 
     /// A number below n.
@@ -42,11 +51,12 @@ impl Random {
         let mut value = Struct::default();
         for field in fields {
             let tagged = field.tag_in(version).is_some();
-            let absent = !field.versions.contains(version) || tagged && self.one_in(3);
-            value.fields.push(if absent {
-                field.default.clone()
-            } else if field.nullable.contains(version) && self.one_in(4) {
+            let absent = !field.versions.contains(version);
+            let nullable = !absent && field.nullable.contains(version);
+            value.fields.push(if nullable && (self.nulls || self.one_in(4)) {
                 Data::Null
+            } else if absent || tagged && self.one_in(3) {
+                field.default.clone()
             } else if self.one_in(8) && field.default != Data::Null {
                 field.default.clone()
             } else {
