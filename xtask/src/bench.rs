@@ -60,11 +60,16 @@ fn codec(filter: &[String]) -> Result<(), Failure> {
     let command = |task: &str| {
         let mut command = cargo();
         command.args([task, "--locked", "--manifest-path"]).arg(&manifest);
-        command.arg("--target-dir").arg(&target);
+        // Criterion writes its measurements there as well.
+        command.env("CARGO_TARGET_DIR", &target);
         command
     };
     task::run(command("bench").args(["--bench", "codec", "--"]).args(filter))?;
-    task::run(command("run").args(["--quiet", "--bin", "table"]).arg(target.join("criterion")))
+    task::run(
+        command("run")
+            .args(["--release", "--quiet", "--bin", "table"])
+            .arg(target.join("criterion")),
+    )
 }
 
 fn native_peers(peers: &Path) {

@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn tables_and_instructions_agree_at_every_length() {
-        let bytes: Vec<u8> = (0..600u32).map(|at| (at * at >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..600u32).map(|at| ((at * at) >> 3) as u8).collect();
         for start in 0..9 {
             for end in start..bytes.len() {
                 let part = &bytes[start..end];

@@ -12,7 +12,7 @@ use serde_json::Value;
 const OURS: &str = "ottla";
 const PEERS: [&str; 3] = ["cursor", "kafka-protocol", "crc-fast"];
 
-/// The median of one benchmark in nanoseconds, and its group's throughput.
+/// The median of one benchmark in nanoseconds.
 fn median(folder: &Path) -> io::Result<f64> {
     let text = fs::read_to_string(folder.join("new/estimates.json"))?;
     let json: Value = serde_json::from_str(&text).map_err(io::Error::other)?;
