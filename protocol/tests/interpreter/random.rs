@@ -55,9 +55,10 @@ impl Random {
             let nullable = !absent && field.nullable.contains(version);
             value.fields.push(if nullable && (self.nulls || self.one_in(4)) {
                 Data::Null
-            } else if absent || tagged && self.one_in(3) {
-                field.default.clone()
-            } else if self.one_in(8) && field.default != Data::Null {
+            } else if absent
+                || tagged && self.one_in(3)
+                || self.one_in(8) && field.default != Data::Null
+            {
                 field.default.clone()
             } else {
                 self.value(&field.ty, version, flexible)
