@@ -19,7 +19,7 @@ pub use diff::{Changed, Diff};
 pub use html::{to_html, to_matrix};
 pub use junit::to_junit;
 pub use markdown::to_markdown;
-pub use score::{badge, kept};
+pub use score::{badge, kept, standing};
 
 /// Whom a run was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

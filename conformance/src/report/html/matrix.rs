@@ -4,7 +4,7 @@ use super::page::{anchor, class, escape, legend, mark, page, sign, statement, wh
 use super::run::{again, newest_log};
 use crate::annotate::utc;
 use crate::report::cells::{Index, Told, by_case, case_of, ranges, rank, version_of};
-use crate::report::{Report, Side, kept};
+use crate::report::{Report, Side, kept, standing};
 use crate::runner::Outcome;
 use crate::statement::{self, Statement};
 use crate::verdict::Verdict;
@@ -83,9 +83,9 @@ fn scores(body: &mut String, reports: &[&Report], role: &str) {
         let scores = report.scores();
         let _ = write!(body, "<tr><th scope=\"row\">{}</th>", escape(&report.target));
         for profile in &profiles {
-            match scores.get(profile).map(kept) {
-                Some((kept, decided)) => {
-                    let verdict = if kept == decided { Verdict::Pass } else { Verdict::Fail };
+            match scores.get(profile) {
+                Some(counts) => {
+                    let ((kept, decided), verdict) = (kept(counts), standing(counts));
                     let (class, sign) = (class(verdict), sign(verdict));
                     let _ = write!(
                         body,
