@@ -31,6 +31,7 @@ usage: cargo xtask TASK
   conformance --target NAME                the suite against a target of conformance/targets
   conformance --client NAME|all            its scenarios against a client of conformance/shims
   conformance --pairs                      who reads what whom wrote, of the clients
+  models [MODEL] [--large] [--bug NAME]    the protocols, state by state (models/README.md)
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";
@@ -62,6 +63,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "asan" => asan::run(rest),
         "conformance" => conformance::run(rest),
+        "models" => programs::models(rest),
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => match rest {

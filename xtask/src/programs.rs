@@ -17,6 +17,13 @@ pub(crate) fn ci() -> Result<(), Failure> {
     task::run(Command::new("bash").arg(".ci/run").current_dir(root()))
 }
 
+/// The protocols as models, gone through state by state.
+pub(crate) fn models(arguments: &[String]) -> Result<(), Failure> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--release", "-p", "ottla-models", "--"]).args(arguments);
+    task::run(&mut command)
+}
+
 /// Writes the tables of settings and of errors into the documents, or fails if one is stale. The
 /// tables are in crates whose tests make the documents, so that xtask need not be built on them.
 pub(crate) fn documents(write: bool) -> Result<(), Failure> {
