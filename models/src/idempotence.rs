@@ -1,10 +1,10 @@
 //! An idempotent producer: one partition, two replicas, batches of one record.
 //!
 //! The judge is production code: [`ProducerState`] of `ottla-broker`, fed from batch headers. It is
-//! rebuilt from the leader's log before every append, as recovery and a new leader do, so the model's
-//! state holds the log alone. The producer and the replication are modelled by hand; the latter is
-//! reduced to a follower that copies one batch at a time, and a change of leader that keeps what the
-//! follower has (all that is committed).
+//! rebuilt from the leader's log before every append, as recovery and a new leader do, so the
+//! model's state holds the log alone. The producer and the replication are modelled by hand; the
+//! latter is reduced to a follower that copies one batch at a time, and a change of leader that
+//! keeps what the follower has (all that is committed).
 //!
 //! The network is a set of all requests that were ever sent, and one of all answers: each may
 //! arrive never, late, in any order, and again and again. A retry is thus a request that arrives
@@ -31,14 +31,14 @@ const RAISED: &str = "a value of a raised epoch is committed";
 pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: ORDER,
-        words: "The values in the leader's log rise strictly: no duplicate, and the order in which the \
-                user sent them.",
+        words: "The values in the leader's log rise strictly: no duplicate, and the order in \
+                which the user sent them.",
         sources: "KIP-98, KIP-360, K-IDEMPOTENCE-003, -015, K-REPLICATION-018",
     },
     Invariant {
         name: NO_GAP,
-        words: "Where a value is in the leader's log, all lower ones are, but those that the producer \
-                gave up and told the user so.",
+        words: "Where a value is in the leader's log, all lower ones are, but those that the \
+                producer gave up and told the user so.",
         sources: "KIP-98, K-IDEMPOTENCE-006, -009",
     },
     Invariant {
@@ -79,8 +79,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "reset-without-bump",
-        words: "After a timeout the next value gets the sequence of the one that was given up, in the \
-                same epoch.",
+        words: "After a timeout the next value gets the sequence of the one that was given up, \
+                in the same epoch.",
         sources: "KIP-360, K-CLIENT trap 2",
         breaks: ACKED,
     },

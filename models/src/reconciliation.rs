@@ -1,10 +1,10 @@
 //! Reconciliation of a KIP-848 group: members and a coordinator.
 //!
-//! Modelled by hand after the KIP: the broker of this repository has classic groups only. A member's
-//! heartbeat and its answer are two messages, of which each may be lost and the heartbeat may be
-//! processed again (a client that timed out sends the same once more on a new connection). What
-//! is excluded is that the coordinator processes an older heartbeat after a newer one of the same
-//! member: the protocol has no number against that, and relies on a connection being closed.
+//! Modelled by hand after the KIP: the broker of this repository has classic groups only. A
+//! member's heartbeat and its answer are two messages, of which each may be lost and the heartbeat
+//! may be processed again (a client that timed out sends the same once more on a new connection).
+//! What is excluded is that the coordinator processes an older heartbeat after a newer one of the
+//! same member: the protocol has no number against that, and relies on a connection being closed.
 //! Revoking and taking on partitions are steps of the member, as its callbacks are. A session
 //! may end while the member lives; it keeps what it has until it is told. The assignor deals
 //! partitions out in turn. No symmetry is used.
@@ -37,24 +37,24 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: PROMISED,
-        words: "In the coordinator's records, no partition is assigned to a member while it is assigned \
-                to another, or being revoked by it.",
+        words: "In the coordinator's records, no partition is assigned to a member while it is \
+                assigned to another, or being revoked by it.",
         sources: "KIP-848, CurrentAssignmentBuilder",
     },
     Invariant {
         name: KNOWN,
-        words: "What a member owns is assigned to it, or being revoked, in the coordinator's records.",
+        words: "What a member owns is assigned to it or being revoked, as the coordinator has it.",
         sources: "KIP-848",
     },
     Invariant {
         name: EPOCHS,
-        words: "A member's epoch is at most the assignment epoch, and that at most the group epoch.",
+        words: "A member's epoch is at most the assignment epoch, that at most the group epoch.",
         sources: "KIP-848, K-GROUPS-848",
     },
     Invariant {
         name: RECONCILES,
-        words: "From here, a fair schedule without faults leads to all members owning their target, all \
-                partitions owned, and every epoch the group's.",
+        words: "From here, a fair schedule without faults leads to all members owning their \
+                target, all partitions owned, and every epoch the group's.",
         sources: "KIP-848",
     },
 ];
@@ -93,8 +93,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "revocation-assumed",
-        words: "The coordinator takes partitions for revoked when it has asked, not when the member \
-                reports that it no longer owns them.",
+        words: "The coordinator takes partitions for revoked when it has asked, not when the \
+                member reports that it no longer owns them.",
         sources: "KIP-848, CurrentAssignmentBuilder.ownsRevokedPartitions",
         breaks: KNOWN,
     },

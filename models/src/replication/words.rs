@@ -17,8 +17,8 @@ pub(super) const REJOINED: &str = "a replica comes back into the ISR";
 pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: KEPT,
-        words: "The leader of the controller's epoch, once it knows, has every record below any high \
-                watermark that a leader ever had: all that was acknowledged with acks=all.",
+        words: "The leader of the controller's epoch, once it knows, has every record below any \
+                high watermark that a leader ever had: all that was acknowledged with acks=all.",
         sources: "KIP-101, KIP-966, M2, M11, M12, K-REPLICATION-001, -002, -025",
     },
     Invariant {
@@ -35,8 +35,8 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: LATEST,
-        words: "The answer to ListOffsets latest of a leader that may answer (its high watermark has \
-                reached its epoch's start) is not below an earlier one.",
+        words: "The answer to ListOffsets latest of a leader that may answer (its high watermark \
+                has reached its epoch's start) is not below an earlier one.",
         sources: "KIP-207, P4, K-REPLICATION-007",
     },
     Invariant {
@@ -85,14 +85,14 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "end-of-unknown-epoch",
-        words: "A leader that is asked for an epoch which it does not know answers with the start of \
-                the next higher one alone, and the follower keeps a tail that differs.",
+        words: "A leader that is asked for an epoch which it does not know answers with the \
+                start of the next higher one alone, and the follower keeps a tail that differs.",
         sources: "KIP-279, K-LEADER-EPOCHS-004",
         breaks: PREFIX,
     },
     Fault {
         name: "shrink-before-commit",
-        words: "A leader stops waiting for a follower before the controller took it out of the ISR.",
+        words: "A leader stops waiting for a follower before the controller took it from the ISR.",
         sources: "KIP-497, M3, scenario 3",
         breaks: KEPT,
     },
