@@ -81,7 +81,7 @@ pub const FAULTS: &[Fault] = &[
         name: "reset-without-bump",
         words: "After a timeout the next value gets the sequence of the one that was given up, \
                 in the same epoch.",
-        sources: "KIP-360, K-CLIENT trap 2",
+        sources: "KIP-360, trap 2 (a sequence is its batch's for ever)",
         breaks: ACKED,
     },
     Fault {

@@ -80,7 +80,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "late-sync-answer",
         words: "A member takes the answer to an earlier SyncGroup for that to its last.",
-        sources: "KIP-98 scenario 11 (late answers), K-SYNC-GROUP-003",
+        sources: "scenario 11 (late answers), K-SYNC-GROUP-003",
         breaks: AS_TOLD,
     },
 ];
