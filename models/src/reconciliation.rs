@@ -108,7 +108,7 @@ pub const FAULTS: &[Fault] = &[
         name: "report-before-taking-on",
         words: "A member reports what it owns while it takes on more: by the time its report is \
                 processed it owns what the coordinator then believes to be free.",
-        sources: "seen while this model was written; Kafka's client leaves the field out unless it has changed",
+        sources: "seen while this was written; Kafka's client omits an unchanged field",
         breaks: KNOWN,
     },
     Fault {
