@@ -101,6 +101,37 @@ pub enum Bound {
     UnstableUntil,
 }
 
+/// A name that was another before a release: `formerly ListClientMetricsResources 4.1`.
+pub type Former = (Spanned<String>, Spanned<Release>);
+
+/// What was otherwise in the releases before one, of a field: `before 4.1 Topics.Name key`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    /// The first release in which it is as the field's line says.
+    pub release: Spanned<Release>,
+    /// The field, with those around it: `Topics`, `Name`.
+    pub path: Spanned<Vec<String>>,
+    /// How it was.
+    pub was: Was,
+}
+
+/// How a field was.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Was {
+    /// It was not there, although the version was.
+    Absent,
+    /// Of another type.
+    Type(Type),
+    /// With another default.
+    Default(Literal),
+    /// Ignorable, or not.
+    Ignorable(bool),
+    /// A key of its array's elements, or not.
+    Key(bool),
+    /// It was said to identify something else, or nothing.
+    Entity(Option<String>),
+}
+
 /// What a version changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionNote {
@@ -119,9 +150,11 @@ pub struct Api {
     pub key: Spanned<i16>,
     /// The name, without `Request` and `Response`.
     pub name: Spanned<String>,
+    /// The name that it had, and the first release in which it has its present one.
+    pub former: Option<Former>,
     /// What it is for.
     pub prose: Vec<String>,
-    /// Where it is served: `broker`, `controller`.
+    /// Where it is served: `broker`, `controller`, `zk-broker`.
     pub listeners: Vec<Spanned<String>>,
     /// Who it goes to.
     pub route: Option<Spanned<Route>>,
@@ -181,12 +214,29 @@ pub struct Message {
     pub prose: Vec<String>,
     /// The versions that some releases do not have (of messages without an API).
     pub lifetimes: Vec<Lifetime>,
+    /// The name that it had (of messages without an API).
+    pub former: Option<Former>,
+    /// What was otherwise in earlier releases.
+    pub before: Vec<Before>,
     /// What each version changed (of messages without an API).
     pub notes: Vec<VersionNote>,
     /// The fields, in wire order.
     pub fields: Vec<Field>,
     /// Structs that several fields of this message use.
     pub structs: Vec<CommonStruct>,
+}
+
+impl Message {
+    /// The members of a field's struct, which stand below the field or are a struct of the message;
+    /// none where the field is no struct.
+    pub fn members<'a>(&'a self, field: &'a Field) -> &'a [Field] {
+        let Base::Struct(name) = &field.ty.value.base else { return &[] };
+        let common = self.structs.iter().find(|common| common.name.value == *name);
+        match common {
+            Some(common) if field.fields.is_empty() => &common.fields,
+            _ => &field.fields,
+        }
+    }
 }
 
 /// A struct that several fields of one message use.
@@ -224,7 +274,7 @@ pub struct Field {
     /// What it identifies, for example `topicName`.
     pub entity: Option<Spanned<String>>,
     /// The name that it had, and the first release in which it has its present one.
-    pub former: Option<(Spanned<String>, Spanned<Release>)>,
+    pub former: Option<Former>,
     /// Whether it keeps the classic length in flexible versions.
     pub inflexible: Option<Span>,
     /// Whether it must not be logged.

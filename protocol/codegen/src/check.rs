@@ -10,7 +10,10 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-use crate::ast::{Bound, Direction, HeaderCondition, Kind, Lifetime, Schema, Spanned, VersionNote};
+use crate::ast::{
+    Bound, Direction, Former, HeaderCondition, Kind, Lifetime, Message, Schema, Spanned,
+    VersionNote,
+};
 use crate::diagnostic::Diagnostic;
 use crate::library::{Library, snake_case};
 use crate::range::Range;
@@ -146,6 +149,39 @@ fn check_lifetimes(
             let message = "this version came with this release or a later one";
             findings.push(schema.finding("S28", lifetime.release.span, message));
         }
+    }
+}
+
+/// S35: `before` is of a field of the message; its release, and that of a former name, is after the
+/// first that is described.
+fn check_before(schema: &Schema, message: &Message, findings: &mut Vec<Diagnostic>) {
+    check_former(schema, message.former.as_ref(), findings);
+    for before in &message.before {
+        check_later(schema, &before.release, findings);
+        let mut fields = &*message.fields;
+        let is_there = before.path.value.iter().all(|name| {
+            let found = fields.iter().find(|field| field.name.value == *name);
+            fields = found.map_or(&[], |field| message.members(field));
+            found.is_some()
+        });
+        if !is_there {
+            let (path, of) = (before.path.value.join("."), &message.name.value);
+            let text = format!("`{of}` has no field `{path}`");
+            findings.push(schema.finding("S35", before.path.span, text));
+        }
+    }
+}
+
+fn check_former(schema: &Schema, former: Option<&Former>, findings: &mut Vec<Diagnostic>) {
+    if let Some((_, release)) = former {
+        check_later(schema, release, findings);
+    }
+}
+
+fn check_later(schema: &Schema, release: &Spanned<Release>, findings: &mut Vec<Diagnostic>) {
+    if release.value == Release::ALL[0] {
+        let text = format!("no release before {} is described", release.value);
+        findings.push(schema.finding("S35", release.span, text));
     }
 }
 

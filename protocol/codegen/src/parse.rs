@@ -4,6 +4,7 @@
 //! stops at the first line that it cannot read. The grammar is in `protocol/schemas/GRAMMAR.md`.
 
 mod api;
+mod before;
 mod line;
 mod message;
 

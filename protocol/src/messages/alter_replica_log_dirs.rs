@@ -4,6 +4,7 @@
 //!
 //! - API key 34, served by: broker.
 //! - Versions 0 are gone since Apache Kafka 4.0.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

@@ -388,6 +388,8 @@ pub const NAMES: &[&str] = &[
     #[cfg(feature = "all-messages")]
     "ShareGroupHeartbeatResponse",
     #[cfg(feature = "all-messages")]
+    "ShareGroupInitializedTopicsValue",
+    #[cfg(feature = "all-messages")]
     "ShareGroupMemberMetadataKey",
     #[cfg(feature = "all-messages")]
     "ShareGroupMemberMetadataValue",
@@ -1109,6 +1111,10 @@ macro_rules! by_name {
             #[cfg(feature = "all-messages")]
             "ShareGroupHeartbeatResponse" => {
                 $function::<ShareGroupHeartbeatResponse>($version, $value)
+            }
+            #[cfg(feature = "all-messages")]
+            "ShareGroupInitializedTopicsValue" => {
+                $function::<ShareGroupInitializedTopicsValue>($version, $value)
             }
             #[cfg(feature = "all-messages")]
             "ShareGroupMemberMetadataKey" => {

@@ -5,6 +5,7 @@
 //!
 //! - API key 32, served by: broker, controller.
 //! - Versions 0 are gone since Apache Kafka 4.0.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

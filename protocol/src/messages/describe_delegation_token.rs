@@ -4,6 +4,7 @@
 //!
 //! - API key 41, served by: broker, controller.
 //! - Versions 0 are gone since Apache Kafka 4.0.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

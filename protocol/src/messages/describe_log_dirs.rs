@@ -5,6 +5,7 @@
 //! - API key 35, served by: broker.
 //! - Versions 0 are gone since Apache Kafka 4.0.
 //! - Versions 5 are there since Apache Kafka 4.3.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

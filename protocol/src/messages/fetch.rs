@@ -9,6 +9,7 @@
 //! - API key 1, served by: broker, controller.
 //! - Versions 0-3 are gone since Apache Kafka 4.0.
 //! - Versions 18 are there since Apache Kafka 4.1.
+//! - Versions 0-3 are deprecated.
 //!
 //! # Versions
 //!

@@ -2,7 +2,7 @@
 
 //! Told brokers which partitions they lead or follow, in clusters with ZooKeeper.
 //!
-//! - API key 4, served by: broker.
+//! - API key 4, served by: zk-broker.
 //! - Versions 0-7 are gone since Apache Kafka 4.0.
 //!
 //! # Versions

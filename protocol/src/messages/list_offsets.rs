@@ -7,6 +7,7 @@
 //! - Versions 0 are gone since Apache Kafka 4.0.
 //! - Versions 10 are there since Apache Kafka 4.0.
 //! - Versions 11 are there since Apache Kafka 4.2.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

@@ -413,11 +413,12 @@ pub use share_group_heartbeat::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatR
 #[cfg(feature = "all-messages")]
 pub use share_group_records::{
     ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue,
-    ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey,
-    ShareGroupMetadataValue, ShareGroupPartitionMetadataKey, ShareGroupPartitionMetadataValue,
-    ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue,
-    ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
-    ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue,
+    ShareGroupInitializedTopicsValue, ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey, ShareGroupMetadataValue, ShareGroupPartitionMetadataKey,
+    ShareGroupPartitionMetadataValue, ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue, ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue, ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
 };
 #[cfg(feature = "all-messages")]
 pub use share_state::{ShareSnapshotKey, ShareSnapshotValue, ShareUpdateKey, ShareUpdateValue};

@@ -6,6 +6,7 @@
 //! - Versions 0 are gone since Apache Kafka 4.0.
 //! - Versions 10 are there since Apache Kafka 4.1.
 //! - Version 10 was not released before Apache Kafka 4.2.
+//! - Versions 0 are deprecated.
 //!
 //! # Versions
 //!

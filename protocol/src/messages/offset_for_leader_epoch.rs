@@ -5,6 +5,7 @@
 //!
 //! - API key 23, served by: broker.
 //! - Versions 0-1 are gone since Apache Kafka 4.0.
+//! - Versions 0-1 are deprecated.
 //!
 //! # Versions
 //!

@@ -9,6 +9,7 @@
 //! - Versions 0-2 are gone since Apache Kafka 4.0.
 //! - Versions 12 are there since Apache Kafka 4.0.
 //! - Versions 13 are there since Apache Kafka 4.1.
+//! - Versions 0-2 are deprecated.
 //!
 //! # Versions
 //!

@@ -212,13 +212,13 @@ pub struct ShareGroupStatePartitionMetadataKey {
 pub struct ShareGroupStatePartitionMetadataValue {
     /// The topics of which the state is being made.
     #[wire(versions = 0..)]
-    pub initializing_topics: Vec<TopicPartitionsInfo>,
+    pub initializing_topics: Vec<ShareGroupStatePartitionMetadataValueTopicPartitionsInfo>,
     /// The topics of which the state is there.
     #[wire(versions = 0..)]
-    pub initialized_topics: Vec<TopicPartitionsInfo>,
+    pub initialized_topics: Vec<ShareGroupStatePartitionMetadataValueTopicPartitionsInfo>,
     /// The topics of which the state is being deleted.
     #[wire(versions = 0..)]
-    pub deleting_topics: Vec<TopicInfo>,
+    pub deleting_topics: Vec<ShareGroupStatePartitionMetadataValueTopicInfo>,
     /// Tagged fields that the schema does not know, as they came.
     #[wire(unknown)]
     pub unknown_tagged_fields: UnknownTags,
@@ -227,7 +227,7 @@ pub struct ShareGroupStatePartitionMetadataValue {
 /// Used by [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Message)]
 #[wire(versions = 0..=0, flexible = 0..)]
-pub struct TopicPartitionsInfo {
+pub struct ShareGroupStatePartitionMetadataValueTopicPartitionsInfo {
     /// The topic's id.
     #[wire(versions = 0..)]
     pub topic_id: Uuid,
@@ -245,7 +245,7 @@ pub struct TopicPartitionsInfo {
 /// Used by [`ShareGroupStatePartitionMetadataValue`].
 #[derive(Debug, Clone, PartialEq, Message)]
 #[wire(versions = 0..=0, flexible = 0..)]
-pub struct TopicInfo {
+pub struct ShareGroupStatePartitionMetadataValueTopicInfo {
     /// The topic's id.
     #[wire(versions = 0..)]
     pub topic_id: Uuid,
@@ -266,6 +266,56 @@ pub struct ShareGroupPartitionMetadataKey {
     /// The group.
     #[wire(versions = 0..=0)]
     pub group_id: String,
+}
+
+/// The form of `ShareGroupPartitionMetadataValue` in Kafka 3.9, which never wrote it.
+///
+/// Versions 0, flexible from 0.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[wire(versions = 0..=0, flexible = 0..)]
+pub struct ShareGroupInitializedTopicsValue {
+    /// The topics whose state is initialized.
+    #[wire(versions = 0..)]
+    pub initialized_topics: Vec<ShareGroupInitializedTopicsValueTopicPartitionsInfo>,
+    /// The topics whose state is being deleted.
+    #[wire(versions = 0..)]
+    pub deleting_topics: Vec<ShareGroupInitializedTopicsValueTopicInfo>,
+    /// Tagged fields that the schema does not know, as they came.
+    #[wire(unknown)]
+    pub unknown_tagged_fields: UnknownTags,
+}
+
+/// An element of [`ShareGroupInitializedTopicsValue::initialized_topics`].
+#[derive(Debug, Clone, PartialEq, Message)]
+#[wire(versions = 0..=0, flexible = 0..)]
+pub struct ShareGroupInitializedTopicsValueTopicPartitionsInfo {
+    /// The topic's id.
+    #[wire(versions = 0..)]
+    pub topic_id: Uuid,
+    /// The topic's name.
+    #[wire(versions = 0..)]
+    pub topic_name: String,
+    /// Its partitions.
+    #[wire(versions = 0..)]
+    pub partitions: Vec<i32>,
+    /// Tagged fields that the schema does not know, as they came.
+    #[wire(unknown)]
+    pub unknown_tagged_fields: UnknownTags,
+}
+
+/// An element of [`ShareGroupInitializedTopicsValue::deleting_topics`].
+#[derive(Debug, Clone, PartialEq, Message)]
+#[wire(versions = 0..=0, flexible = 0..)]
+pub struct ShareGroupInitializedTopicsValueTopicInfo {
+    /// The topic's id.
+    #[wire(versions = 0..)]
+    pub topic_id: Uuid,
+    /// The topic's name.
+    #[wire(versions = 0..)]
+    pub topic_name: String,
+    /// Tagged fields that the schema does not know, as they came.
+    #[wire(unknown)]
+    pub unknown_tagged_fields: UnknownTags,
 }
 
 /// The partitions of a group. It was in two releases and never written.

@@ -3,7 +3,7 @@
 //! Told a broker to stop replicas, and to delete them where asked to, in clusters with
 //! ZooKeeper.
 //!
-//! - API key 5, served by: broker.
+//! - API key 5, served by: zk-broker.
 //! - Versions 0-4 are gone since Apache Kafka 4.0.
 //!
 //! # Versions

@@ -2,7 +2,7 @@
 
 //! Told brokers which brokers are alive and who leads what, in clusters with ZooKeeper.
 //!
-//! - API key 6, served by: broker.
+//! - API key 6, served by: zk-broker.
 //! - Versions 0-8 are gone since Apache Kafka 4.0.
 //!
 //! # Versions

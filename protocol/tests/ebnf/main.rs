@@ -37,6 +37,7 @@ api 3 Metadata
 
 # A comment.
 listeners broker controller
+formerly Metadatum 4.1
 route any-broker
 throttle ThrottleTimeMs after-response 6+
 no-response when there is none
@@ -73,6 +74,8 @@ request  versions 0-4  flexible 2+
 response flexible 2+ versions 0-4
 header RequestHeader  versions 0-2  flexible 2+
 until 4.0 0
+formerly AskHeader 4.0
+before 4.1 Key.Name not ignorable
 version 1
 error 5 AFTER_A_MESSAGE
 coordinator-key Key  type 1  versions 0

@@ -1,12 +1,10 @@
 //! Apache Kafka's vectors, and the export of our schemas.
 
-#[path = "exported.rs"]
-mod exported;
-
 use crate::codec::Schemas;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use ottla_codegen::Library;
+use ottla_codegen::export::export;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -127,7 +125,7 @@ pub(crate) fn odd() -> Vec<Odd> {
 pub(crate) fn schemas() -> Schemas {
     let library = Library::read(&folder().join("schemas")).expect("schemas are there");
     let library = library.unwrap_or_else(|findings| panic!("{}", findings[0]));
-    Schemas::of(&exported::export(&library))
+    Schemas::of(&export(&library, None))
 }
 
 /// Numbers compare by value: `0` and `0.0` are the same.

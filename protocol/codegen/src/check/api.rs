@@ -1,6 +1,6 @@
 //! Rules about an API: S20 to S29.
 
-use super::{check_lifetimes, check_notes};
+use super::{check_former, check_lifetimes, check_notes};
 use crate::ast::{Api, Base, Message, Schema, Type};
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
@@ -40,6 +40,7 @@ pub(super) fn check_api(
         }
     }
     check_lifetimes(schema, &api.lifetimes, request.versions.value, findings);
+    check_former(schema, api.former.as_ref(), findings);
     check_notes(schema, &api.name, &api.versions, request.versions.value, findings);
 }
 

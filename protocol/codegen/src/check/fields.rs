@@ -1,6 +1,6 @@
 //! Rules about one message and its fields: S1 to S19.
 
-use super::{check_lifetimes, check_notes, is_numbered};
+use super::{check_before, check_lifetimes, check_notes, is_numbered};
 use crate::ast::{Base, Field, Kind, Literal, Message, Schema, Spanned};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::range::Range;
@@ -27,6 +27,7 @@ pub(super) fn check_message(schema: &Schema, message: &Message, findings: &mut V
             context.find("S5", common.versions.span, text);
         }
     }
+    check_before(schema, message, context.findings);
     if !matches!(message.kind, Kind::Request | Kind::Response) {
         let versions = message.versions.value;
         check_lifetimes(schema, &message.lifetimes, versions, context.findings);

@@ -306,6 +306,27 @@ fn s28_lifetimes_are_of_versions_that_were_there() {
 }
 
 #[test]
+fn s35_what_was_otherwise_is_of_a_field_and_of_a_later_release() {
+    let at = "unstable 1\n";
+    let first = "no release before 3.9 is described";
+    one_api(at, "unstable 1\nformerly Watch 3.9\n", "S35", "3.9", first);
+    let message = |facts: &str| {
+        format!("data A  versions 0\n| P.\n{facts}  B  []C  0\n  | P.\n    D  int8  0\n    | P.\n")
+    };
+    for (facts, place, text) in [
+        ("before 3.9 B absent\n", "3.9", first),
+        ("formerly Z 3.9\n", "3.9", first),
+        ("before 4.1 C absent\n", "C", "`A` has no field `C`"),
+        ("before 4.1 B.E key\n", "B.E", "`A` has no field `B.E`"),
+        ("before 4.1 B.D.D key\n", "B.D.D", "`A` has no field `B.D.D`"),
+    ] {
+        one(&[("a.schema", &message(facts))], "S35", place, text);
+    }
+    let right = message("formerly Z 4.0\nbefore 4.1 B.D not key\nbefore 4.1 B absent\n");
+    assert!(Library::parse(&[("a.schema".to_owned(), right)]).is_ok());
+}
+
+#[test]
 fn s27_version_notes_ascend_and_are_complete() {
     let missing = "version 1 KIP-1\n| Adds nothing.\n";
     one_api(missing, "", "S27", "Look", "`Look` has no note on what version 1 changed");

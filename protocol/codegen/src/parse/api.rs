@@ -4,7 +4,7 @@ use super::line::{
     self, Line, Parsed, any_word, end, error_name, name, number, range, release, token,
 };
 use super::{Outcome, Parser, keyword};
-use crate::ast::{Api, Bound, ErrorUse, Kind, Lifetime, Route, Spanned, Throttle};
+use crate::ast::{Api, Bound, ErrorUse, Former, Kind, Lifetime, Route, Spanned, Throttle};
 use crate::range::Range;
 use crate::release::Release;
 
@@ -20,7 +20,7 @@ pub(crate) const ROUTES: &[(&str, Route)] = &[
 ];
 
 const FACTS: &str = "listeners, route, throttle, no-response, since, until, unstable, deprecated, \
-                     error, version, request or response";
+                     formerly, error, version, request or response";
 
 /// Facts that may come several times.
 const REPEATED: &[&str] = &["error", "version", "since", "until", "unstable"];
@@ -34,8 +34,8 @@ fn head<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<i16>, Spanned<String>)> {
 
 fn listeners<'a>(line: Line<'a>) -> Parsed<'a, Vec<Spanned<String>>> {
     let listener = |text: &str| match text {
-        "broker" | "controller" => any_word(text),
-        _ => Err(format!("unknown listener `{text}`: expected broker or controller")),
+        "broker" | "controller" | "zk-broker" => any_word(text),
+        _ => Err(format!("unknown listener `{text}`: expected broker, controller or zk-broker")),
     };
     let (mut rest, first) = token(line, keyword(line), "broker or controller", listener)?;
     let mut listeners = vec![first];
@@ -84,6 +84,14 @@ pub(super) fn lifetime<'a>(line: Line<'a>) -> Parsed<'a, Lifetime> {
     Ok((rest, Lifetime { bound, release, versions }))
 }
 
+/// `formerly ListClientMetricsResources 4.1`.
+pub(super) fn former<'a>(line: Line<'a>) -> Parsed<'a, Former> {
+    let (rest, name) = token(line, keyword(line), "the former name", name)?;
+    let (rest, release) = release(line, rest)?;
+    let (rest, ()) = end(rest)?;
+    Ok((rest, (name, release)))
+}
+
 /// `unstable 6`, or `unstable 10 until 4.2`.
 fn unstable<'a>(line: Line<'a>) -> Parsed<'a, (Spanned<i16>, Option<Spanned<Release>>)> {
     let (rest, version) = token(line, keyword(line), "a version", line::version)?;
@@ -126,6 +134,7 @@ impl<'a> Parser<'a> {
         let mut api = Api {
             key,
             name,
+            former: None,
             prose: self.prose(0),
             listeners: Vec::new(),
             route: None,
@@ -158,6 +167,7 @@ impl<'a> Parser<'a> {
     /// Reads one fact; false when the line begins the next definition.
     fn fact(&mut self, line: Line<'a>, api: &mut Api) -> Outcome<bool> {
         match line.keyword() {
+            "formerly" => api.former = Some(self.take(line, former(line))?),
             "listeners" => api.listeners = self.take(line, listeners(line))?,
             "route" => api.route = Some(self.take(line, route(line))?),
             "throttle" => api.throttle = Some(self.take(line, throttle(line))?),

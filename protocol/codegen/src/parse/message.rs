@@ -1,7 +1,7 @@
 //! Messages, structs and fields.
 
 use super::line::{self, Line, Parsed, end, field, literal, name, number, range, token};
-use super::{Outcome, Parser, keyword};
+use super::{Outcome, Parser, before, keyword};
 use crate::ast::{CommonStruct, Field, Kind, Literal, Message, Spanned, ValueNote};
 use crate::range::Range;
 
@@ -92,14 +92,26 @@ impl<'a> Parser<'a> {
 
     fn message_body(&mut self, kind: Kind, name: Spanned<String>, head: Head) -> Outcome<Message> {
         let prose = self.prose(0);
-        let (mut lifetimes, mut notes) = (Vec::new(), Vec::new());
-        if !matches!(kind, Kind::Request | Kind::Response) {
+        let (mut lifetimes, mut former, mut notes) = (Vec::new(), None, Vec::new());
+        let is_half = matches!(kind, Kind::Request | Kind::Response);
+        if !is_half {
             while let Some(line) =
                 self.peek_at(0).filter(|line| matches!(line.keyword(), "since" | "until"))
             {
                 lifetimes.push(self.take(line, super::api::lifetime(line))?);
                 self.advance();
             }
+            if let Some(line) = self.peek_at(0).filter(|line| line.keyword() == "formerly") {
+                former = Some(self.take(line, super::api::former(line))?);
+                self.advance();
+            }
+        }
+        let mut before = Vec::new();
+        while let Some(line) = self.peek_at(0).filter(|line| line.keyword() == "before") {
+            before.push(self.take(line, before::before(line))?);
+            self.advance();
+        }
+        if !is_half {
             notes = self.version_notes()?;
         }
         let fields = self.fields(2)?;
@@ -113,6 +125,8 @@ impl<'a> Parser<'a> {
             flexible,
             prose,
             lifetimes,
+            former,
+            before,
             notes,
             fields,
             structs,

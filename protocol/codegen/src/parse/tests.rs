@@ -1,7 +1,9 @@
 //! What the parser reads, and what it says of lines that it cannot read.
 
 use super::parse;
-use crate::ast::{Base, Bound, Direction, HeaderCondition, Item, Kind, Literal, Message, Route};
+use crate::ast::{
+    Base, Bound, Direction, HeaderCondition, Item, Kind, Literal, Message, Route, Type, Was,
+};
 use crate::range::Range;
 
 fn read(source: &str) -> Vec<Item> {
@@ -119,6 +121,18 @@ fn lifetimes_and_former_names_are_read() {
     let items = read("data A  versions 0-1\n| A.\nsince 4.1 1\nversion 1\n| More.\n");
     let Item::Message(message) = &items[0] else { panic!("a message") };
     assert_eq!((message.lifetimes.len(), message.notes.len()), (1, 1));
+    let items = read(
+        "data A  versions 0\n| A.\nformerly Z 4.1\nbefore 4.1 B.C type []uint16\nbefore 4.0 B not \
+         key\nbefore 4.2 B entity none\nbefore 4.2 B default null\n  B  int8  0\n",
+    );
+    let Item::Message(message) = &items[0] else { panic!("a message") };
+    assert_eq!(message.former.as_ref().map(|(name, _)| &*name.value), Some("Z"));
+    let was: Vec<&Was> = message.before.iter().map(|before| &before.was).collect();
+    let former = Type { array: true, base: Base::Uint16 };
+    let expected =
+        [Was::Type(former), Was::Key(false), Was::Entity(None), Was::Default(Literal::Null)];
+    assert_eq!(was, expected.iter().collect::<Vec<_>>());
+    assert_eq!(message.before[0].path.value, ["B", "C"]);
     let items = read("header-version request 0 Look 0-1\n| Why.\n");
     let Item::HeaderVersion(rule) = &items[0] else { panic!("a rule") };
     let look = HeaderCondition::Api("Look".into(), Some(Range::closed(0, 1)));
@@ -187,6 +201,9 @@ const REFUSED: &[Case] = &[
     ("data A\n", (1, 7, 1), "expected `versions` and a version range"),
     ("data\n", (1, 5, 1), "expected the message's name here, the line ends"),
     ("data A  version 0\n", (1, 9, 7), "expected type, versions or flexible, found `version`"),
+    ("data A  versions 0\nbefore 4.1 B lost\n", (2, 14, 4), "expected absent, type, default,"),
+    ("data A  versions 0\nbefore 4.1 B not lost\n", (2, 18, 4), "expected ignorable or key"),
+    ("data A  versions 0\nbefore 4.9 B absent\n", (2, 8, 3), "unknown release `4.9`"),
     ("data A  versions 0  versions 1\n", (1, 21, 8), "`versions` is written twice"),
     ("metadata A  type 1  type 2  versions 0\n", (1, 21, 4), "`type` is written twice"),
     (
@@ -236,7 +253,7 @@ fn api_facts_are_refused_with_the_place() {
         (
             "listeners broker brokr",
             (18, 5),
-            "unknown listener `brokr`: expected broker or controller",
+            "unknown listener `brokr`: expected broker, controller or zk-broker",
         ),
         (
             "route leader",
