@@ -9,6 +9,7 @@ mod dist;
 mod packages;
 mod parity;
 mod programs;
+mod protocol;
 mod quickstart;
 mod task;
 mod test;
@@ -28,6 +29,7 @@ usage: cargo xtask TASK
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
   book                                     the specification as a site with search
+  protocol export|diff|check               what Kafka's releases define, as JSON, and by its jars
   conformance --target NAME                the suite against a target of conformance/targets
   conformance --client NAME|all            its scenarios against a client of conformance/shims
   conformance --pairs                      who reads what whom wrote, of the clients
@@ -59,6 +61,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "quickstart" => quickstart::run(rest),
         "bench" => bench::run(rest),
         "book" => book::run(rest),
+        "protocol" => protocol::run(rest),
         "ci" => programs::ci(),
         "test" => test::run(rest),
         "asan" => asan::run(rest),

@@ -107,6 +107,22 @@ impl Run {
         command.env("OTTLA_BROKER_BIN", program("debug", "ottla-broker"));
         command.envs(tools::environment());
         self.suite("Rust tests", Runner::Libtest, &mut command);
+        self.definitions();
+    }
+
+    /// The schemas beside the definitions in Kafka's own jars; a test for each release.
+    fn definitions(&mut self) {
+        if !self.filter.is_empty() {
+            return;
+        }
+        for version in crate::protocol::CHECKED {
+            let what = format!("schemas of Apache Kafka {version}");
+            let why = "compared with the definitions in its jars";
+            if let Some(told) = self.step(&what, why, || crate::protocol::check(version)) {
+                println!("    {told}");
+                self.sum.passed += 1;
+            }
+        }
     }
 
     /// The suites of the packages, against brokers that they share.
