@@ -416,8 +416,8 @@ pub mod records {
         put_uvarint(out, zigzag(value) as usize);
     }
 
-    /// A batch of `capacity` bytes: records without keys, a millisecond apart. Each is first written
-    /// into memory of its own, since its length stands in front.
+    /// A batch of `capacity` bytes: records without keys, a millisecond apart. Each is first
+    /// written into memory of its own, since its length stands in front.
     pub fn write(
         capacity: usize,
         first: i64,

@@ -21,11 +21,12 @@ pub fn export(library: &Library, release: Option<Release>) -> Value {
         of_kind.filter_map(|message| record(message, release)).collect::<Vec<_>>()
     };
     let records = of_kind(|kind| !matches!(kind, Kind::Header | Kind::Request | Kind::Response));
+    let rules: Vec<Value> = library.header_versions().map(|(_, rule)| header(rule)).collect();
     json!({
         "kafka": release.map(|release| release.to_string()),
         "apis": apis.iter().filter_map(|api| self::api(api, release)).collect::<Vec<_>>(),
         "headers": of_kind(|kind| kind == Kind::Header),
-        "headerVersions": library.header_versions().map(|(_, rule)| header(rule)).collect::<Vec<_>>(),
+        "headerVersions": rules,
         "records": merged(records),
         "errors": library.errors().map(|(_, error)| json!({
             "code": error.code.value,

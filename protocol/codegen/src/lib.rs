@@ -2,7 +2,8 @@
 //!
 //! [`parse`] reads one schema file, [`check`] holds a [`Library`] of files against the static
 //! semantics of `protocol/schemas/GRAMMAR.md`, [`emit_rust`] writes the message modules, and
-//! [`export`] says the same as JSON, for any release of Apache Kafka. A schema that is not well formed gives [`Diagnostic`]s that show the line with a caret under the place.
+//! [`export`] says the same as JSON, for any release of Apache Kafka. A schema that is not well
+//! formed gives [`Diagnostic`]s that show the line with a caret under the place.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
