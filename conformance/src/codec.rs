@@ -100,7 +100,7 @@ impl Subject {
     fn check(&self) -> Result<(), CodecError> {
         if self.kind == Kind::Batch {
             return match self.version {
-                2 => Ok(()),
+                0..=2 => Ok(()),
                 magic => Err(CodecError::new(format!("batches of magic {magic} are not known"))),
             };
         }
@@ -287,7 +287,7 @@ mod tests {
             ("3\tMetadataRequest\trequest\t1\t00x0", "character 2 of the bytes is 'x'"),
             ("3\tMetadataRequest\trequest\t1\t000", "3 hexadecimal digits"),
             ("3\tMetadataRequest\trequest\t1\t0000000100", "Topics"),
-            ("-1\tbatch-none\tbatch\t0\t", "magic 0"),
+            ("-1\tbatch-none\tbatch\t3\t", "magic 3"),
         ] {
             let answer: Value = serde_json::from_str(&line(Direction::Decode, text)).expect("JSON");
             let error = answer["error"].as_str().expect("an error");

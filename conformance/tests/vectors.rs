@@ -97,9 +97,8 @@ fn every_message_is_encoded() {
 
 #[test]
 fn every_batch_is_decoded() {
-    let mut rows = rows("records.tsv.gz");
-    rows.retain(|row| row.subject.ends_with("\t2"));
-    assert!(rows.len() > 40, "{} rows", rows.len());
+    let rows = rows("records.tsv.gz");
+    assert!(rows.len() > 80, "{} rows", rows.len());
     for (row, line) in rows.iter().zip(table(Direction::Decode, &rows, |row| &row.hex)) {
         let ours: Value = serde_json::from_str(&line).expect("a line of JSON");
         let theirs: Value = serde_json::from_str(&row.json).expect("a row has JSON");

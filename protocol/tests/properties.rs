@@ -126,6 +126,11 @@ fn record_batches() {
 }
 
 #[test]
+fn legacy_sets() {
+    replay("legacy_set", 39, targets::legacy_set);
+}
+
+#[test]
 fn schemas() {
     replay("schema", 4, targets::schema);
 }

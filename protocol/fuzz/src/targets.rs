@@ -5,6 +5,10 @@ use ottla_codegen::Library;
 use ottla_protocol::frame::FrameDecoder;
 use ottla_protocol::header::{decode_request_header, decode_response_header};
 use ottla_protocol::messages::{ApiKey, Request, Response};
+use ottla_protocol::records::crc::crc32;
+use ottla_protocol::records::legacy::{
+    Codecs, Entries, Entry, LegacyMagic, down_convert, up_convert,
+};
 use ottla_protocol::records::{
     BatchBuilder, BatchFields, BatchIter, Compressor, Decompressor, Origin, RecordBatch,
     ValidateOptions, restamp, validate,
@@ -116,6 +120,41 @@ fn one_batch(batch: &RecordBatch, decompressor: &mut Decompressor) {
     let again = RecordBatch::parse(again).expect("what was written can be read");
     again.verify_crc().expect("the checksum was just made");
     assert_eq!(again.records(decompressor).expect("as before").data(), records.data());
+}
+
+/// A `records` field in which old formats may stand.
+pub fn legacy_set(data: &[u8]) {
+    let field = Bytes::copy_from_slice(data);
+    let decompressor = Decompressor::with_limit(RECORDS_MAX);
+    let mut codecs = Codecs { decompressor, compressor: Compressor::new() };
+    let mut repaired = Vec::new();
+    for entry in Entries::new(field.clone()).flatten() {
+        let Entry::Message(message) = entry else { continue };
+        if let Ok(records) = message.records(&mut codecs.decompressor) {
+            records.flatten().for_each(drop);
+        }
+        // With a right checksum, whatever else is wrong is met.
+        let mut bytes = message.bytes().to_vec();
+        let crc = crc32(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&crc.to_be_bytes());
+        repaired.extend(bytes);
+    }
+    let _ = up_convert(&field, &mut codecs);
+    let repaired = Bytes::from(repaired);
+    let Ok(up) = up_convert(&repaired, &mut codecs) else { return };
+    let up = Bytes::from(up);
+    for batch in BatchIter::new(up.clone()) {
+        batch.expect("what was written can be cut").verify_crc().expect("the checksum was made");
+    }
+    for magic in [LegacyMagic::V0, LegacyMagic::V1] {
+        let down = down_convert(&up, magic, &mut codecs).expect("what went up comes down");
+        for entry in Entries::new(down.into()) {
+            let Entry::Message(message) = entry.expect("a message") else { panic!("a batch") };
+            message.verify_crc().expect("the checksum was just made");
+            let mut records = message.records(&mut codecs.decompressor).expect("readable");
+            assert!(records.all(|record| record.is_ok()));
+        }
+    }
 }
 
 /// A schema file.

@@ -133,7 +133,7 @@ impl BatchIter {
         let Some(&magic) = self.rest.get(MAGIC_AT) else {
             return Ok(None);
         };
-        // Magic 0 and 1 have their magic byte in the same place. They would be cut here.
+        // Magic 0 and 1 have their magic byte in the same place: see `legacy::Entries`.
         check_magic(magic as i8)?;
         let size = length as usize + LENGTH_PREFIX_LEN;
         Ok((size <= self.rest.len()).then_some(size))

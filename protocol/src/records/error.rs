@@ -16,7 +16,7 @@ pub enum RecordErrorKind {
     Malformed,
     /// The checksum does not fit the bytes (`CORRUPT_MESSAGE`).
     Crc,
-    /// A magic other than 2: message sets of magic 0 and 1 are recognised, but not read.
+    /// A magic that is not read here: message sets have 0 and 1 ([`super::legacy`]), batches 2.
     UnsupportedMagic,
     /// A codec number that the protocol does not know, or a codec that this build leaves out.
     UnsupportedCompression,

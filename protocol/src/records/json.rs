@@ -1,6 +1,8 @@
-//! Record batches as JSON, for vectors and tools: what a `records` field holds, bytes in base64.
+//! Record batches, and message sets of magic 0 and 1, as JSON, for vectors and tools: what a
+//! `records` field holds, bytes in base64.
 
-use super::{BatchIter, Decompressor, RecordBatch, RecordError, RecordErrorKind};
+use super::legacy::{Entries, Entry, LegacyMessage};
+use super::{Compression, Decompressor, RecordBatch, RecordError, RecordErrorKind};
 use crate::Bytes;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -14,9 +16,13 @@ use serde_json::{Value, json};
 ///
 /// Keys, values and header values are in standard base64; null is null.
 pub fn records_to_json(field: &Bytes) -> Value {
-    let mut iter = BatchIter::new(field.clone());
+    let mut iter = Entries::new(field.clone());
+    let to_json = |entry| match entry {
+        Entry::Batch(batch) => batch_to_json(&batch),
+        Entry::Message(message) => message_to_json(&message),
+    };
     let batches: Result<Vec<Value>, RecordError> =
-        iter.by_ref().map(|batch| batch_to_json(&batch?)).collect();
+        iter.by_ref().map(|entry| to_json(entry?)).collect();
     match batches {
         Ok(batches) if iter.incomplete_tail() => {
             json!({"batches": batches, "incompleteTail": true})
@@ -63,6 +69,36 @@ pub fn batch_to_json(batch: &RecordBatch) -> Result<Value, RecordError> {
         "lastSequence": header.last_sequence(), "isTransactional": header.is_transactional(),
         "isControl": header.is_control(), "deleteHorizonMs": header.delete_horizon_ms(),
         "count": header.record_count, "records": records,
+    }))
+}
+
+/// One message of magic 0 or 1, checked and decompressed.
+///
+/// # Errors
+///
+/// As [`batch_to_json`].
+pub fn message_to_json(message: &LegacyMessage) -> Result<Value, RecordError> {
+    message.verify_crc()?;
+    let codec = message.compression()?;
+    let mut records = Vec::new();
+    let mut first = None;
+    for record in message.records(&mut Decompressor::new())? {
+        let record = record?;
+        first = first.or(Some(record.offset));
+        records.push(json!({
+            "offset": record.offset, "timestamp": record.timestamp,
+            "key": text(record.key.as_deref()), "value": text(record.value.as_deref()),
+        }));
+    }
+    let timestamp_type = message.timestamp_type();
+    let timestamp_type =
+        timestamp_type.map_or("NoTimestampType".to_string(), |of| format!("{of:?}"));
+    let is_wrapper = codec != Compression::None;
+    Ok(json!({
+        "magic": message.magic() as u8, "sizeInBytes": message.bytes().len(),
+        "baseOffset": if is_wrapper { first } else { None }.unwrap_or(message.offset()),
+        "lastOffset": message.offset(), "crc": message.crc(), "codec": codec.name(),
+        "timestampType": timestamp_type, "maxTimestamp": message.timestamp(), "records": records,
     }))
 }
 

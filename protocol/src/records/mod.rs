@@ -8,9 +8,9 @@
 //!
 //! The module never re-encodes a batch to change it: base offset and leader epoch lie outside the
 //! CRC and are patched in place, and [`restamp`] and [`set_max_timestamp`] patch the header and its
-//! CRC. Message sets of magic 0 and 1 are recognised and refused with
-//! [`RecordErrorKind::UnsupportedMagic`]; [`batch::BatchIter`] is the one place that looks at the
-//! magic byte, and so the one where they would be let in.
+//! CRC. Message sets of magic 0 and 1 are refused by [`BatchIter`] with
+//! [`RecordErrorKind::UnsupportedMagic`]; [`legacy`] reads and writes them, alone and mixed with
+//! batches.
 
 pub mod batch;
 pub mod builder;
@@ -22,6 +22,7 @@ mod front;
 pub mod header;
 #[cfg(feature = "json")]
 pub mod json;
+pub mod legacy;
 pub mod record;
 pub mod validate;
 

@@ -27,6 +27,31 @@ const STORED: u32 = 1 << 31;
 /// How far back a dependent block may reach.
 const HISTORY: usize = 64 << 10;
 
+/// Bytes of the frame's header that its checksum covers, from the flags on; the magic stands in
+/// front of them, the checksum behind.
+fn described(frame: &[u8]) -> Option<core::ops::Range<usize>> {
+    let flags = *frame.get(4)?;
+    let end = if flags & 0x08 != 0 { 14 } else { 6 };
+    (frame.len() > end && frame[..4] == MAGIC.to_le_bytes()).then_some(4..end)
+}
+
+/// A frame of a message set of magic 0 (KAFKA-3160), with the header's checksum that it should
+/// have: Kafka does not look at it there.
+pub(in super::super) fn with_right_header(frame: &[u8]) -> Vec<u8> {
+    let mut mended = frame.to_vec();
+    if let Some(range) = described(frame) {
+        mended[range.end] = (XxHash32::oneshot(0, &frame[range.clone()]) >> 8) as u8;
+    }
+    mended
+}
+
+/// Gives a frame the checksum that Kafka's producers wrote in magic 0: over the magic as well.
+pub(in super::super) fn break_header(frame: &mut [u8]) {
+    if let Some(range) = described(frame) {
+        frame[range.end] = (XxHash32::oneshot(0, &frame[..range.end]) >> 8) as u8;
+    }
+}
+
 /// The match table, kept between batches.
 pub(super) struct Table(CompressTable);
 

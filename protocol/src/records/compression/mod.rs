@@ -8,7 +8,7 @@
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(feature = "lz4")]
-mod lz4;
+pub(super) mod lz4;
 #[cfg(feature = "snappy")]
 mod snappy;
 #[cfg(feature = "zstd")]
