@@ -90,8 +90,10 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
         tell(path, "entity type", &text(mine), &text(other));
     }
     let order = |of: &Definition, other: &Definition| {
+        let has_place = |row: &Row| row.tagged != row.versions;
         let is_shared = |row: &&Row| {
-            row.tagged != row.versions && other.fields.iter().any(|other| same(row, other))
+            let there = other.fields.iter().find(|other| same(row, other));
+            has_place(row) && there.is_some_and(has_place)
         };
         of.fields.iter().filter(is_shared).map(|row| normal(&row.path)).collect::<Vec<_>>()
     };
