@@ -78,7 +78,7 @@ enum Kind {
 /// What the statements refer to.
 struct World {
     /// The versions of each API: those of its schema, and those that no schema describes yet.
-    apis: BTreeMap<String, Vec<Range>>,
+    apis: BTreeMap<String, Range>,
     errors: BTreeMap<String, i16>,
     behaviours: BTreeSet<String>,
     retired: BTreeSet<String>,
@@ -113,14 +113,10 @@ fn range(text: &str) -> Option<Range> {
 fn world() -> World {
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let library = Library::read(&schemas).expect("the schemas are there").expect("and are schemas");
-    let mut apis = BTreeMap::<String, Vec<Range>>::new();
+    let mut apis = BTreeMap::<String, Range>::new();
     for (_, api) in library.apis() {
         let request = api.request.as_ref().expect("an API has a request");
-        apis.entry(api.name.value.clone()).or_default().push(request.versions.value);
-    }
-    for line in list("undescribed.txt") {
-        let (name, versions) = line.split_once(' ').expect("a name and its versions");
-        apis.entry(name.to_owned()).or_default().push(range(versions).expect("versions"));
+        apis.insert(api.name.value.clone(), request.versions.value);
     }
     let errors = library.errors().map(|(_, error)| (error.name.value.clone(), error.code.value));
     let retired = list("retired.txt");
@@ -213,10 +209,10 @@ fn check_versions(statement: &Statement, world: &World) -> Option<String> {
         (text, None) => return Some(format!("`{text}` is not 4, 3-13, 9+ or all")),
     };
     for name in api {
-        let Some(ranges) = world.apis.get(name) else {
-            return Some(format!("no schema describes {name}, nor does undescribed.txt list it"));
+        let Some(range) = world.apis.get(name) else {
+            return Some(format!("no schema describes {name}"));
         };
-        let has = |version| ranges.iter().any(|range| range.contains(version));
+        let has = |version| range.contains(version);
         let ends = versions.map(|range| (range.first, range.last.unwrap_or(range.first)));
         if ends.is_some_and(|(first, last)| !has(first) || !has(last)) {
             return Some(format!("{name} has no versions {}", statement.versions));
