@@ -77,7 +77,7 @@ enum Kind {
 
 /// What the statements refer to.
 struct World {
-    /// The versions of each API: those of its schema, and those that no schema describes yet.
+    /// The versions of each API.
     apis: BTreeMap<String, Range>,
     errors: BTreeMap<String, i16>,
     behaviours: BTreeSet<String>,

@@ -1,6 +1,6 @@
 //! What differs between two sets of definitions.
 
-use super::definition::{Definition, Definitions, Row};
+use super::definition::{Definition, Definitions, Row, Versions};
 use std::fmt;
 
 /// One difference: a message, where in it, what of it, and both sides. A side is none where it
@@ -33,21 +33,24 @@ impl Difference {
     }
 }
 
-/// What differs, in the order of kinds and names, then of the fields.
+/// What differs: messages that one side lacks, then the others, in the order of kinds and names,
+/// then of the fields. Of versions that one side lacks, it is told once that it does.
 pub(super) fn compare(left: &Definitions, right: &Definitions) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let without = |here: &Definitions, there: &Definitions, is_left| {
+        let alone = here.iter().filter(|(place, _)| !there.contains_key(*place));
+        alone.map(|(_, one)| lone(one, is_left)).collect::<Vec<_>>()
+    };
+    let mut found = without(left, right, true);
+    found.extend(without(right, left, false));
     for (place, mine) in left {
-        match right.get(place) {
-            Some(other) => messages(mine, other, &mut found),
-            None => found.push(lone(mine, true)),
+        if let Some(other) = right.get(place) {
+            messages(mine, other, &mut found);
         }
     }
-    let missing = right.iter().filter(|(place, _)| !left.contains_key(*place));
-    found.extend(missing.map(|(_, other)| lone(other, false)));
     found
 }
 
-/// A message that one side lacks. Where the other says that it has no versions, both say the same.
+/// A message that one side lacks.
 fn lone(definition: &Definition, is_left: bool) -> Difference {
     let told = Some(format!("{} {}", definition.kind, definition.valid));
     let (left, right) = if is_left { (told, None) } else { (None, told) };
@@ -71,19 +74,26 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
     tell(None, "kind", &left.kind, &right.kind);
     tell(None, "key", &number(left.key), &number(right.key));
     tell(None, "valid versions", &left.valid, &right.valid);
-    tell(None, "flexible versions", &left.flexible, &right.flexible);
-    tell(None, "deprecated versions", &left.deprecated, &right.deprecated);
+    let valid = left.valid.and(right.valid);
+    let both = |mine: Versions, other: Versions| (mine.and(valid), other.and(valid));
+    let (mine, other) = both(left.flexible, right.flexible);
+    tell(None, "flexible versions", &mine, &other);
+    let (mine, other) = both(left.deprecated, right.deprecated);
+    tell(None, "deprecated versions", &mine, &other);
     tell(None, "latest version unstable", &left.latest_unstable, &right.latest_unstable);
     tell(None, "listeners", &left.listeners.join(" "), &right.listeners.join(" "));
     for mine in &left.fields {
         let Some(other) = right.fields.iter().find(|other| same(mine, other)) else { continue };
         let path = Some(&*mine.path);
         tell(path, "type", &mine.ty, &other.ty);
-        tell(path, "versions", &mine.versions, &other.versions);
-        tell(path, "nullable versions", &mine.nullable, &other.nullable);
+        let (versions, of_other) = both(mine.versions, other.versions);
+        tell(path, "versions", &versions, &of_other);
+        let (nullable, of_other) = both(mine.nullable, other.nullable);
+        tell(path, "nullable versions", &nullable, &of_other);
         tell(path, "default", &mine.default, &other.default);
         tell(path, "tag", &number(mine.tag), &number(other.tag));
-        tell(path, "tagged versions", &mine.tagged, &other.tagged);
+        let (tagged, of_other) = both(mine.tagged, other.tagged);
+        tell(path, "tagged versions", &tagged, &of_other);
         tell(path, "classic length", &mine.inflexible, &other.inflexible);
         tell(path, "ignorable", &mine.ignorable, &other.ignorable);
         tell(path, "map key", &mine.map_key, &other.map_key);
@@ -97,8 +107,18 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
         };
         of.fields.iter().filter(is_shared).map(|row| normal(&row.path)).collect::<Vec<_>>()
     };
-    tell(None, "order", &order(left, right).join(" "), &order(right, left).join(" "));
+    let (mine, other) = moved(&order(left, right), &order(right, left));
+    tell(None, "order", &mine, &other);
     lone_fields(left, right, found);
+}
+
+/// What is left of two orders without the front and the end that they share.
+fn moved(left: &[String], right: &[String]) -> (String, String) {
+    let front = left.iter().zip(right).take_while(|(mine, other)| mine == other).count();
+    let (left, right) = (&left[front..], &right[front..]);
+    let ends = left.iter().rev().zip(right.iter().rev());
+    let end = ends.take_while(|(mine, other)| mine == other).count();
+    (left[..left.len() - end].join(" "), right[..right.len() - end].join(" "))
 }
 
 fn lone_fields(left: &Definition, right: &Definition, found: &mut Vec<Difference>) {
@@ -191,6 +211,15 @@ mod tests {
         assert_eq!(told(&left, &one("0-2", json!([c, a, b]))), [] as [&str; 0]);
         let swapped = told(&left, &one("0-2", json!([b, a, c])));
         assert_eq!(swapped, ["A: order a b in a, b a in b"]);
+    }
+
+    #[test]
+    fn a_new_version_is_told_once() {
+        let a = json!({"path": "A", "type": "int8", "versions": "0+", "nullable": "1+"});
+        let b = json!({"path": "B", "type": "int8", "versions": "3+"});
+        let (before, after) = (one("0-2", json!([a])), one("0-3", json!([a, b])));
+        let expected = ["A: valid versions 0-2 in a, 0-3 in b", "A B: only in b: int8 3"];
+        assert_eq!(told(&before, &after), expected);
     }
 
     #[test]

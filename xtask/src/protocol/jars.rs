@@ -106,10 +106,15 @@ fn definition(text: &str) -> Result<Definition, String> {
         valid,
         flexible: Versions::parse(json.get("flexibleVersions"))?.and(valid),
         deprecated: Versions::parse(json.get("deprecatedVersions"))?.and(valid),
-        latest_unstable: json["latestVersionUnstable"] == true,
+        latest_unstable: flag(&json["latestVersionUnstable"]),
         listeners: strings(&json["listeners"]),
         fields,
     })
+}
+
+/// True, which may be written as a text.
+fn flag(value: &Value) -> bool {
+    *value == true || *value == "true"
 }
 
 /// A number, which may be written as a text.
@@ -152,8 +157,8 @@ fn rows(
             tag: number(&field["tag"]),
             tagged: Versions::parse(field.get("taggedVersions"))?.and(versions),
             inflexible: field["flexibleVersions"] == "none",
-            ignorable: field["ignorable"] == true,
-            map_key: field["mapKey"] == true,
+            ignorable: flag(&field["ignorable"]),
+            map_key: flag(&field["mapKey"]),
             entity: field["entityType"].as_str().map(str::to_owned),
         });
         if is_struct {
@@ -184,6 +189,7 @@ mod tests {
           "validVersions": "1-4", "flexibleVersions": "3+",
           "fields": [
             { "name": "Old", "type": "int32", "versions": "0" },
+            { "name": "Late", "type": "int8", "versions": "1+", "ignorable": "true" },
             { "name": "Topics", "type": "[]Topic", "versions": "2+", "nullableVersions": "0+",
               "fields": [{ "name": "Name", "type": "string", "versions": "0+", "mapKey": true }] },
             { "name": "Epoch", "type": "int64", "versions": "0+", "default": "0x7f",
@@ -191,11 +197,12 @@ mod tests {
           ] }"#;
         let found = definition(text).expect("a definition");
         let paths: Vec<&str> = found.fields.iter().map(|row| &*row.path).collect();
-        assert_eq!(paths, ["Topics", "Topics[].Name", "Epoch"]);
-        assert_eq!(found.fields[0].nullable.to_string(), "2-4");
-        assert_eq!(found.fields[1].versions.to_string(), "2-4");
-        assert_eq!(found.fields[2].default, 127);
-        assert_eq!(found.fields[2].tagged.to_string(), "3-4");
+        assert_eq!(paths, ["Late", "Topics", "Topics[].Name", "Epoch"]);
+        assert_eq!((found.fields[0].ignorable, found.fields[1].ignorable), (true, false));
+        assert_eq!(found.fields[1].nullable.to_string(), "2-4");
+        assert_eq!(found.fields[2].versions.to_string(), "2-4");
+        assert_eq!(found.fields[3].default, 127);
+        assert_eq!(found.fields[3].tagged.to_string(), "3-4");
         assert_eq!(
             (found.flexible.to_string(), &*found.listeners),
             ("3-4".into(), &["broker".to_owned()][..])

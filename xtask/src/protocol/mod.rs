@@ -12,6 +12,7 @@ use ottla_codegen::Library;
 use ottla_codegen::export::export;
 use ottla_codegen::release::Release;
 use serde_json::Value;
+use std::io::{self, Write};
 
 const USAGE: &str = "\
 usage: cargo xtask protocol COMMAND
@@ -56,8 +57,15 @@ fn library() -> Result<Library, Failure> {
 fn print_export(release: Option<Release>) -> Result<(), Failure> {
     let document = export(&library()?, release);
     let text = serde_json::to_string_pretty(&document);
-    println!("{}", text.map_err(|error| Failure::new(error.to_string()))?);
-    Ok(())
+    print(&text.map_err(|error| Failure::new(error.to_string()))?)
+}
+
+/// Prints, and is content with a reader that has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 fn defined(library: &Library, release: Release) -> Result<Definitions, Failure> {
@@ -69,19 +77,15 @@ fn print_diff(from: Release, to: Release) -> Result<(), Failure> {
     let library = library()?;
     let (before, after) = (defined(&library, from)?, defined(&library, to)?);
     let found = compare(&before, &after);
-    for difference in &found {
-        println!("{}", change(difference));
-    }
+    let mut lines: Vec<String> = found.iter().map(change).collect();
     let messages: std::collections::BTreeSet<&str> =
         found.iter().map(|difference| &*difference.message).collect();
-    match found.len() {
-        0 => println!("Apache Kafka {from} and {to} define the same"),
-        count => println!(
-            "{count} changes in {} messages from Apache Kafka {from} to {to}",
-            messages.len()
-        ),
-    }
-    Ok(())
+    let messages = messages.len();
+    lines.push(match found.len() {
+        0 => format!("Apache Kafka {from} and {to} define the same"),
+        count => format!("{count} changes in {messages} messages, Apache Kafka {from} to {to}"),
+    });
+    print(&lines.join("\n"))
 }
 
 /// A difference between two releases, in a line that begins with +, - or ~.

@@ -1,7 +1,7 @@
 //! Rules about one message and its fields: S1 to S19.
 
 use super::{check_before, check_lifetimes, check_notes, is_numbered};
-use crate::ast::{Base, Field, Kind, Literal, Message, Schema, Spanned};
+use crate::ast::{Base, CommonStruct, Field, Kind, Literal, Message, Schema, Spanned};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::range::Range;
 
@@ -95,7 +95,7 @@ impl Context<'_> {
             if !lists.any(|fields| uses(fields, name)) {
                 self.find("S3", *span, format!("struct `{name}` is used by no field"));
             }
-            if uses(&common.fields, name) {
+            if reaches(structs, &common.fields, name, &mut Vec::new()) {
                 self.find("S3", *span, format!("struct `{name}` contains itself"));
             }
         }
@@ -281,6 +281,26 @@ fn uses(fields: &[Field], name: &str) -> bool {
     fields.iter().any(|field| {
         matches!(&field.ty.value.base, Base::Struct(other) if other == name)
             || uses(&field.fields, name)
+    })
+}
+
+/// Whether the fields use a struct by name, or one that does.
+fn reaches<'a>(
+    structs: &'a [CommonStruct],
+    fields: &[Field],
+    name: &str,
+    seen: &mut Vec<&'a str>,
+) -> bool {
+    if uses(fields, name) {
+        return true;
+    }
+    structs.iter().any(|common| {
+        let other = &*common.name.value;
+        if seen.contains(&other) || !uses(fields, other) {
+            return false;
+        }
+        seen.push(other);
+        reaches(structs, &common.fields, name, seen)
     })
 }
 

@@ -108,6 +108,12 @@ fn s3_common_structs_are_defined_once_and_used() {
     one(&[("a.schema", &unused)], "S3", "E", "struct `E` is used by no field");
     let recursive = source("    E  []C  0\n    | P.\n");
     one(&[("a.schema", &recursive)], "S3", "C", "struct `C` contains itself");
+    let mutual = source("    E  []F  0\n    | P.\n  struct F  0\n    G  []C  0\n    | P.\n");
+    let found = Library::parse(&[("a.schema".to_owned(), mutual)]).expect_err("recursive");
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("struct `C` contains itself"), "{told:?}");
+    assert!(told[1].contains("struct `F` contains itself"), "{told:?}");
 }
 
 #[test]
