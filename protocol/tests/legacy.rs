@@ -168,7 +168,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_kafka_refuses_is_refused_with_the_reason() {
+fn wrappers_that_brokers_refuse_are_refused_with_the_reason() {
     use RecordErrorKind::{Crc, Decompress, Invalid, Malformed, UnsupportedCompression};
     let inner = |magic, offset| message(magic, offset, 0, Some(b"v"));
     let wrapper = |magic, offset, inside: &[u8]| message(magic, offset, 1, Some(&gzip(inside)));
@@ -306,6 +306,28 @@ fn batches_become_messages_and_messages_batches() {
     let zstd = down_convert(&batch(Compression::Zstd, None), LegacyMagic::V1, codecs);
     let error = zstd.expect_err("unknown there");
     assert_eq!(error.kind(), RecordErrorKind::UnsupportedCompression);
+}
+
+#[test]
+fn negative_offsets_are_read_and_not_converted() {
+    // Some producers left -1 there: it is the broker that gives offsets.
+    let codecs = &mut Codecs::default();
+    for bytes in [
+        message(0, -1, 0, Some(b"v")),
+        message(0, -1, 1, Some(&gzip(&message(0, -5, 0, Some(b"v"))))),
+        message(1, -1, 0, Some(b"v")),
+    ] {
+        let bytes = Bytes::from(bytes);
+        assert!(records(&messages(&bytes)[0])[0].offset < 0);
+        let up = up_convert(&bytes, codecs).expect_err("no place for it");
+        assert_eq!(up.kind(), RecordErrorKind::Encode);
+    }
+    let down = message(1, -1, 0, Some(b"v")).into();
+    let down = down_convert(&down, LegacyMagic::V0, codecs).expect_err("no place for it");
+    assert_eq!(down.kind(), RecordErrorKind::Encode);
+    let mut set = MessageSetBuilder::new(MessageSetFields::new(LegacyMagic::V1));
+    assert!(set.append(-1, 0, None, None).is_err());
+    assert!(set.is_empty());
 }
 
 #[test]

@@ -52,8 +52,8 @@ impl MessageSetBuilder {
     ///
     /// # Errors
     ///
-    /// `Encode` for an offset that does not ascend, and for a record above 2 GiB. The set is as
-    /// before then.
+    /// `Encode` for an offset below 0 or that does not ascend, and for a record above 2 GiB. The set
+    /// is as before then.
     pub fn append(
         &mut self,
         offset: i64,
@@ -61,6 +61,11 @@ impl MessageSetBuilder {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<(), RecordError> {
+        if offset < 0 {
+            // A reader of magic 1 could not tell them from those inside the set.
+            let what = format!("offset {offset}, offsets of a set are not negative");
+            return Err(RecordError::new(RecordErrorKind::Encode, 0, what));
+        }
         let first = self.first_offset.unwrap_or(offset);
         if self.first_offset.is_some() && offset <= self.last_offset {
             let what = format!("offset {offset} after {}, offsets ascend", self.last_offset);

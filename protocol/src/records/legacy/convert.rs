@@ -1,6 +1,7 @@
 //! Between magic 0 or 1 and 2, as Kafka's brokers converted for clients and segments of the other
 //! format. Offsets and codec stay.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -20,8 +21,8 @@ use super::records::LegacyRecord;
 ///
 /// # Errors
 ///
-/// Those of reading the messages, their checksums among them, and `Encode` where offsets do not
-/// ascend within a message.
+/// Those of reading the messages, their checksums among them, and `Encode` where offsets are
+/// negative or do not ascend within a message.
 pub fn up_convert(records: &Bytes, codecs: &mut Codecs) -> Result<Vec<u8>, RecordError> {
     let mut out = Vec::new();
     let mut run = Run::default();
@@ -48,8 +49,8 @@ pub fn up_convert(records: &Bytes, codecs: &mut Codecs) -> Result<Vec<u8>, Recor
 ///
 /// # Errors
 ///
-/// Those of reading, and `UnsupportedCompression` for batches that are compressed with zstd, which
-/// those readers do not know.
+/// Those of reading, `UnsupportedCompression` for batches that are compressed with zstd, which
+/// those readers do not know, and `Encode` for negative offsets.
 pub fn down_convert(
     records: &Bytes,
     magic: LegacyMagic,
@@ -155,6 +156,10 @@ impl Run {
 
     fn finish(&mut self, out: &mut Vec<u8>, codecs: &mut Codecs) -> Result<(), RecordError> {
         let Some(first) = self.records.first() else { return Ok(()) };
+        if first.offset < 0 {
+            let what = format!("offset {}, offsets of a batch are not negative", first.offset);
+            return Err(RecordError::new(RecordErrorKind::Encode, 0, what));
+        }
         let fields = BatchFields {
             compression: self.compression,
             base_offset: first.offset,
