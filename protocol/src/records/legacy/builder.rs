@@ -52,8 +52,8 @@ impl MessageSetBuilder {
     ///
     /// # Errors
     ///
-    /// `Encode` for an offset below 0 or that does not ascend, and for a record above 2 GiB. The set
-    /// is as before then.
+    /// `Encode` for an offset below 0 or that does not ascend, and for a record above 2 GiB. The
+    /// set is as before then.
     pub fn append(
         &mut self,
         offset: i64,

@@ -43,10 +43,10 @@ impl LegacyMessage {
     /// # Errors
     ///
     /// `Decompress` and `TooLarge` from the codec, `UnsupportedCompression`, and `Invalid` for a
-    /// wrapper that Kafka's brokers refuse: without a value, without records, of messages of another
-    /// magic or that are compressed themselves, or with an offset below that of its last record;
-    /// `Malformed` for one whose last message is cut. The checksum of a record inside is compared
-    /// when the record is given.
+    /// wrapper that Kafka's brokers refuse: without a value, without records, of messages of
+    /// another magic or that are compressed themselves, or with an offset below that of its last
+    /// record; `Malformed` for one whose last message is cut. The checksum of a record inside is
+    /// compared when the record is given.
     pub fn records(&self, decompressor: &mut Decompressor) -> Result<LegacyRecords, RecordError> {
         let magic = self.magic();
         let codec = self.compression()?;
