@@ -36,6 +36,12 @@ mod _native {
     #[pymodule_export]
     use crate::settings::_settings;
 
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        ottla_bindings::runtime::prepare_for_forks();
+        Ok(())
+    }
+
     /// The clients for event loops.
     #[pymodule]
     mod aio {

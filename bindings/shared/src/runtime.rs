@@ -23,7 +23,7 @@ static STARTING: Mutex<()> = Mutex::new(());
 impl Generation {
     /// That of this process.
     pub fn current() -> Self {
-        watch_forks();
+        prepare_for_forks();
         Self(GENERATION.load(Ordering::Relaxed))
     }
 
@@ -55,7 +55,7 @@ impl Generation {
 ///
 /// `Full` where the operating system gives no threads or file descriptors.
 pub fn runtime() -> Result<&'static Runtime, Failure> {
-    watch_forks();
+    prepare_for_forks();
     if let Some(runtime) = running() {
         return Ok(runtime);
     }
@@ -93,8 +93,15 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     Ok(runtime()?.block_on(future))
 }
 
+/// Makes a child of this process able to have clients of its own, whenever the `fork` comes. Every
+/// client calls it before it starts; a language in which programs fork calls it when its module is
+/// loaded, where no other thread of this library runs yet. Calling it again costs nothing.
+///
+/// A thread that holds a lock at a `fork` never gives it back in the child. So what the clients'
+/// threads would initialise under a lock, once a process, is initialised here: the choice of the
+/// machine's instructions for checksums, for which the first batch of a child waited for ever.
 #[cfg(unix)]
-fn watch_forks() {
+pub fn prepare_for_forks() {
     static WATCHING: Once = Once::new();
 
     extern "C" fn in_child() {
@@ -105,14 +112,16 @@ fn watch_forks() {
     }
 
     WATCHING.call_once(|| {
+        ottla_protocol::records::crc::crc32c(b"");
         // SAFETY: the handler is a function of this library, which is never unloaded, and does
         // nothing but store to atomics.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
 
+/// There is no `fork` here.
 #[cfg(not(unix))]
-fn watch_forks() {}
+pub fn prepare_for_forks() {}
 
 #[cfg(test)]
 mod tests {
