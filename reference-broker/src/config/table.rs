@@ -3,6 +3,12 @@
 
 use super::property::{Kind, Property};
 
+mod ignored;
+mod topics;
+
+pub use ignored::{BROKER_IGNORED, TOPIC_IGNORED};
+pub use topics::TOPIC;
+
 const I32_MAX: i64 = i32::MAX as i64;
 const BOOL: Kind = Kind::Bool;
 const LONG_FROM_0: Kind = Kind::Long { min: 0, max: i64::MAX };
@@ -33,7 +39,25 @@ pub static BROKER: &[Property] = &[
         "true",
         "Create a topic when a client asks for its metadata or produces to it.",
     ),
+    Property::new(
+        "auto.leader.rebalance.enable",
+        BOOL,
+        "true",
+        "Give leadership back to the preferred leader where it is in sync.",
+    ),
+    Property::new(
+        "broker.heartbeat.interval.ms",
+        INT_FROM_1,
+        "2000",
+        "How often a broker tells the voters that it is alive.",
+    ),
     Property::new("broker.rack", Kind::Text, "", "The rack of this broker, reported in metadata."),
+    Property::new(
+        "broker.session.timeout.ms",
+        INT_FROM_1,
+        "9000",
+        "How long a broker may be silent before it is fenced.",
+    ),
     Property::new(
         "cluster.id",
         Kind::Text,
@@ -51,6 +75,48 @@ pub static BROKER: &[Property] = &[
         LONG_FROM_1,
         "600000",
         "Close a connection that sent nothing for this long.",
+    ),
+    Property::new(
+        "controlled.shutdown.enable",
+        BOOL,
+        "true",
+        "Hand leaderships over before the broker ends.",
+    ),
+    Property::new(
+        "controller.listener.names",
+        Kind::Text,
+        "INTERNAL",
+        "The quorum's listener; the same as inter.broker.listener.name.",
+    ),
+    Property::new(
+        "controller.quorum.auto.join.enable",
+        BOOL,
+        "false",
+        "Become a voter again at start when the data folder was lost.",
+    ),
+    Property::new(
+        "controller.quorum.bootstrap.servers",
+        Kind::Text,
+        "",
+        "Listeners between nodes of a running cluster to join, as host:port.",
+    ),
+    Property::new(
+        "controller.quorum.election.timeout.ms",
+        Kind::Int { min: 30, max: I32_MAX },
+        "1000",
+        "Silence of the leader before a voter stands for election: at least this, at most twice.",
+    ),
+    Property::new(
+        "controller.quorum.request.timeout.ms",
+        INT_FROM_1,
+        "2000",
+        "How long to wait for the controller to answer one request.",
+    ),
+    Property::new(
+        "controller.quorum.voters",
+        Kind::Text,
+        "",
+        "The quorum's first voters, as id@host:port; a cluster of one when unset.",
     ),
     Property::new(
         "default.replication.factor",
@@ -83,6 +149,18 @@ pub static BROKER: &[Property] = &[
         INT_FROM_1,
         "6000",
         "The shortest session timeout that a group member may ask for.",
+    ),
+    Property::new(
+        "inter.broker.listener.name",
+        Kind::Text,
+        "INTERNAL",
+        "The listener for the other nodes.",
+    ),
+    Property::new(
+        "leader.imbalance.check.interval.seconds",
+        LONG_FROM_1,
+        "300",
+        "How often to look for partitions that their preferred leader does not lead.",
     ),
     Property::new(
         "listeners",
@@ -280,194 +358,59 @@ pub static BROKER: &[Property] = &[
         "Bytes of large requests held in memory at once, over all connections; -1 is unlimited.",
     ),
     Property::new(
+        "replica.fetch.backoff.ms",
+        INT_FROM_0,
+        "1000",
+        "How long a follower waits after a failed fetch.",
+    ),
+    Property::new(
+        "replica.fetch.max.bytes",
+        INT_FROM_0,
+        "1048576",
+        "Bytes that a follower asks for of one partition; one batch always fits.",
+    ),
+    Property::new(
+        "replica.fetch.min.bytes",
+        INT_FROM_0,
+        "1",
+        "How many bytes a follower's fetch waits for.",
+    ),
+    Property::new(
+        "replica.fetch.response.max.bytes",
+        INT_FROM_0,
+        "10485760",
+        "The most bytes that a follower asks for at once.",
+    ),
+    Property::new(
+        "replica.fetch.wait.max.ms",
+        INT_FROM_0,
+        "500",
+        "How long a follower's fetch waits for replica.fetch.min.bytes.",
+    ),
+    Property::new(
+        "replica.lag.time.max.ms",
+        LONG_FROM_1,
+        "30000",
+        "How far behind in time a follower is still in sync.",
+    ),
+    Property::new(
+        "replica.selector.class",
+        Kind::Text,
+        "",
+        "RackAwareReplicaSelector lets consumers fetch in their own rack (KIP-392).",
+    ),
+    Property::new(
         "socket.request.max.bytes",
         INT_FROM_1,
         "104857600",
         "The largest request; a longer frame closes the connection.",
     ),
-];
-
-/// The topics' properties, sorted by name.
-pub static TOPIC: &[Property] = &[
-    Property::topic(
-        "cleanup.policy",
-        CLEANUP,
-        "delete",
-        "log.cleanup.policy",
-        "What becomes of old records: delete them, or compact by key.",
+    Property::new(
+        "unclean.leader.election.enable",
+        BOOL,
+        "false",
+        "Elect a leader that was not in sync when no other is left: records are lost.",
     ),
-    Property::topic(
-        "compression.type",
-        COMPRESSION,
-        "producer",
-        "compression.type",
-        "Batches are stored as the producer compressed them; no other value is supported.",
-    ),
-    Property::topic(
-        "flush.messages",
-        LONG_FROM_1,
-        FOREVER,
-        "log.flush.interval.messages",
-        "Records after which the partition is synced to disk; 1 acknowledges only what is on disk.",
-    ),
-    Property::topic(
-        "flush.ms",
-        LONG_FROM_0,
-        FOREVER,
-        "log.flush.interval.ms",
-        "How long records may stay unsynced.",
-    ),
-    Property::topic(
-        "index.interval.bytes",
-        INT_FROM_1,
-        "4096",
-        "log.index.interval.bytes",
-        "Bytes of records between two entries of the offset index.",
-    ),
-    Property::topic(
-        "max.message.bytes",
-        INT_FROM_0,
-        "1048588",
-        "message.max.bytes",
-        "The largest record batch, as it is stored.",
-    ),
-    Property::topic(
-        "message.timestamp.after.max.ms",
-        LONG_FROM_0,
-        "3600000",
-        "log.message.timestamp.after.max.ms",
-        "How far ahead of the broker's clock a record's timestamp may be.",
-    ),
-    Property::topic(
-        "message.timestamp.before.max.ms",
-        LONG_FROM_0,
-        FOREVER,
-        "log.message.timestamp.before.max.ms",
-        "How far behind the broker's clock a record's timestamp may be.",
-    ),
-    Property::topic(
-        "message.timestamp.type",
-        TIMESTAMP_TYPE,
-        "CreateTime",
-        "log.message.timestamp.type",
-        "Whose clock gives a record its timestamp.",
-    ),
-    Property::topic(
-        "min.insync.replicas",
-        INT_FROM_1,
-        "1",
-        "min.insync.replicas",
-        "Replicas that must have a record before it is committed.",
-    ),
-    Property::topic(
-        "retention.bytes",
-        LONG_OR_UNLIMITED,
-        "-1",
-        "log.retention.bytes",
-        "Delete old segments of a partition above this size; -1 is unlimited.",
-    ),
-    Property::topic(
-        "retention.ms",
-        LONG_OR_UNLIMITED,
-        "604800000",
-        "log.retention.ms",
-        "Age at which segments are deleted; -1 is unlimited.",
-    ),
-    Property::topic(
-        "segment.bytes",
-        SEGMENT_BYTES,
-        "1073741824",
-        "log.segment.bytes",
-        "The size at which a segment is rolled.",
-    ),
-    Property::topic(
-        "segment.index.bytes",
-        Kind::Int { min: 64, max: I32_MAX },
-        "10485760",
-        "log.index.size.max.bytes",
-        "The largest size of an index file.",
-    ),
-    Property::topic(
-        "segment.ms",
-        LONG_FROM_1,
-        "604800000",
-        "log.roll.ms",
-        "Age at which a segment is rolled.",
-    ),
-];
-
-/// Topic properties of Apache Kafka that are accepted and have no effect (each with a warning in
-/// the log).
-pub static TOPIC_IGNORED: &[&str] = &[
-    "delete.retention.ms",
-    "file.delete.delay.ms",
-    "max.compaction.lag.ms",
-    "min.cleanable.dirty.ratio",
-    "min.compaction.lag.ms",
-    "preallocate",
-    "segment.jitter.ms",
-    "unclean.leader.election.enable",
-];
-
-/// Broker properties of Apache Kafka that are accepted and have no effect (each with a warning in
-/// the log): they belong to parts that this broker has not or needs not.
-pub static BROKER_IGNORED: &[&str] = &[
-    "background.threads",
-    "broker.id",
-    "broker.heartbeat.interval.ms",
-    "broker.session.timeout.ms",
-    "controlled.shutdown.enable",
-    "controlled.shutdown.max.retries",
-    "controller.listener.names",
-    "controller.quorum.bootstrap.servers",
-    "controller.quorum.voters",
-    "controller.quorum.election.timeout.ms",
-    "controller.quorum.fetch.timeout.ms",
-    "early.start.listeners",
-    "group.consumer.heartbeat.interval.ms",
-    "group.consumer.session.timeout.ms",
-    "group.coordinator.rebalance.protocols",
-    "group.coordinator.threads",
-    "inter.broker.listener.name",
-    "listener.security.protocol.map",
-    "log.cleaner.enable",
-    "log.cleaner.threads",
-    "log.cleaner.backoff.ms",
-    "log.cleaner.dedupe.buffer.size",
-    "log.cleaner.delete.retention.ms",
-    "log.cleaner.min.cleanable.ratio",
-    "log.flush.offset.checkpoint.interval.ms",
-    "log.flush.start.offset.checkpoint.interval.ms",
-    "log.preallocate",
-    "log.roll.jitter.hours",
-    "log.roll.jitter.ms",
-    "log4j.configuration",
-    "max.connections.per.ip",
-    "metadata.log.dir",
-    "metric.reporters",
-    "num.io.threads",
-    "num.network.threads",
-    "num.recovery.threads.per.data.dir",
-    "num.replica.fetchers",
-    "offsets.commit.timeout.ms",
-    "offsets.load.buffer.size",
-    "offsets.topic.compression.codec",
-    "process.roles",
-    "queued.max.requests",
-    "replica.fetch.max.bytes",
-    "replica.lag.time.max.ms",
-    "request.timeout.ms",
-    "share.coordinator.state.topic.num.partitions",
-    "share.coordinator.state.topic.replication.factor",
-    "share.coordinator.state.topic.min.isr",
-    "socket.receive.buffer.bytes",
-    "socket.send.buffer.bytes",
-    "transaction.state.log.min.isr",
-    "transaction.state.log.num.partitions",
-    "transaction.state.log.replication.factor",
-    "unclean.leader.election.enable",
-    "zookeeper.connect",
-    "zookeeper.connection.timeout.ms",
 ];
 
 /// The broker's property of this name.
