@@ -15,6 +15,7 @@ pub mod api;
 pub mod broker;
 pub mod config;
 pub mod coordinator;
+pub mod internal;
 pub mod log;
 pub mod partition;
 pub mod quorum;

@@ -10,12 +10,14 @@ use std::time::Duration;
 mod file;
 mod listener;
 mod property;
+mod quorum;
 pub mod table;
 mod topic;
 
 pub use listener::Listener;
 pub use property::{ConfigError, Kind, Property};
 pub(crate) use property::{nearest, split_list};
+pub use quorum::QuorumConfig;
 pub(crate) use topic::broker_value;
 pub use topic::{TopicConfig, check_topic_config, retention_ms, roll_ms};
 
@@ -40,13 +42,19 @@ impl Config {
         Self::default()
     }
 
-    /// The settings of `ottla-broker dev`: fast groups, few offsets partitions.
+    /// The settings of `ottla-broker dev`: fast groups, few offsets partitions, quick failover.
     pub fn dev() -> Self {
         let mut config = Self::new();
         for (name, value) in [
             ("group.initial.rebalance.delay.ms", "0"),
             ("group.min.session.timeout.ms", "100"),
             ("offsets.topic.num.partitions", "5"),
+            ("broker.session.timeout.ms", "500"),
+            ("broker.heartbeat.interval.ms", "100"),
+            ("controller.quorum.auto.join.enable", "true"),
+            ("controller.quorum.election.timeout.ms", "150"),
+            ("controller.quorum.request.timeout.ms", "500"),
+            ("replica.fetch.backoff.ms", "50"),
         ] {
             config = config.set(name, value).expect("the dev settings pass the table's checks");
         }
@@ -65,15 +73,15 @@ impl Config {
         };
         property.check(value)?;
         match name {
-            "listeners" => drop(Listener::parse(name, value)?),
-            "advertised.listeners" if !value.is_empty() => drop(Listener::parse(name, value)?),
+            "listeners" => drop(Listener::parse_list(name, value)?),
+            "advertised.listeners" if !value.is_empty() => drop(Listener::parse_list(name, value)?),
             "log.dirs" if value.contains(',') => {
                 return Err(ConfigError(format!(
                     "invalid value '{value}' for log.dirs: this broker has one data \
                      folder, name one"
                 )));
             }
-            _ => {}
+            _ => quorum::check(name, value)?,
         }
         self.values.insert(property.name, value.trim().to_owned());
         Ok(self)
@@ -128,16 +136,24 @@ impl Config {
         Duration::from_millis(u64::try_from(self.long(name)).unwrap_or(0))
     }
 
-    /// Where to listen.
+    /// Where to listen for clients.
     pub fn listener(&self) -> Listener {
-        Listener::parse("listeners", self.text("listeners")).expect("checked when it was set")
+        self.listener_named("listeners", listener::CLIENTS).expect("checked when it was set")
     }
 
     /// Where clients are told to connect; unset stands for the bound address.
     pub fn advertised_listener(&self) -> Option<Listener> {
-        let text = self.text("advertised.listeners");
-        (!text.is_empty())
-            .then(|| Listener::parse("advertised.listeners", text).expect("checked when set"))
+        self.listener_named("advertised.listeners", listener::CLIENTS)
+    }
+
+    fn listener_named(&self, property: &str, wanted: &str) -> Option<Listener> {
+        let text = self.text(property);
+        if text.is_empty() {
+            return None;
+        }
+        let mut listeners =
+            Listener::parse_list(property, text).expect("checked when set").into_iter();
+        listeners.find(|(name, _)| *name == wanted).map(|(_, listener)| listener)
     }
 
     /// The data folder.
