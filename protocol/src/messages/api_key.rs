@@ -130,7 +130,6 @@ pub enum ApiKey {
     #[cfg(feature = "all-messages")]
     AlterReplicaLogDirs = 34,
     /// [`super::DescribeLogDirsRequest`] and [`super::DescribeLogDirsResponse`].
-    #[cfg(feature = "all-messages")]
     DescribeLogDirs = 35,
     /// [`super::SaslAuthenticateRequest`] and [`super::SaslAuthenticateResponse`].
     SaslAuthenticate = 36,
@@ -156,11 +155,9 @@ pub enum ApiKey {
     IncrementalAlterConfigs = 44,
     /// [`super::AlterPartitionReassignmentsRequest`] and
     /// [`super::AlterPartitionReassignmentsResponse`].
-    #[cfg(feature = "all-messages")]
     AlterPartitionReassignments = 45,
     /// [`super::ListPartitionReassignmentsRequest`] and
     /// [`super::ListPartitionReassignmentsResponse`].
-    #[cfg(feature = "all-messages")]
     ListPartitionReassignments = 46,
     /// [`super::OffsetDeleteRequest`] and [`super::OffsetDeleteResponse`].
     OffsetDelete = 47,
@@ -188,13 +185,11 @@ pub enum ApiKey {
     #[cfg(feature = "all-messages")]
     EndQuorumEpoch = 54,
     /// [`super::DescribeQuorumRequest`] and [`super::DescribeQuorumResponse`].
-    #[cfg(feature = "all-messages")]
     DescribeQuorum = 55,
     /// [`super::AlterPartitionRequest`] and [`super::AlterPartitionResponse`].
     #[cfg(feature = "all-messages")]
     AlterPartition = 56,
     /// [`super::UpdateFeaturesRequest`] and [`super::UpdateFeaturesResponse`].
-    #[cfg(feature = "all-messages")]
     UpdateFeatures = 57,
     /// [`super::EnvelopeRequest`] and [`super::EnvelopeResponse`].
     #[cfg(feature = "all-messages")]
@@ -214,7 +209,6 @@ pub enum ApiKey {
     #[cfg(feature = "all-messages")]
     BrokerHeartbeat = 63,
     /// [`super::UnregisterBrokerRequest`] and [`super::UnregisterBrokerResponse`].
-    #[cfg(feature = "all-messages")]
     UnregisterBroker = 64,
     /// [`super::DescribeTransactionsRequest`] and [`super::DescribeTransactionsResponse`].
     #[cfg(feature = "all-messages")]
@@ -262,10 +256,8 @@ pub enum ApiKey {
     #[cfg(feature = "all-messages")]
     ShareAcknowledge = 79,
     /// [`super::AddRaftVoterRequest`] and [`super::AddRaftVoterResponse`].
-    #[cfg(feature = "all-messages")]
     AddRaftVoter = 80,
     /// [`super::RemoveRaftVoterRequest`] and [`super::RemoveRaftVoterResponse`].
-    #[cfg(feature = "all-messages")]
     RemoveRaftVoter = 81,
     /// [`super::UpdateRaftVoterRequest`] and [`super::UpdateRaftVoterResponse`].
     #[cfg(feature = "all-messages")]
@@ -363,7 +355,6 @@ impl ApiKey {
         Self::AlterConfigs,
         #[cfg(feature = "all-messages")]
         Self::AlterReplicaLogDirs,
-        #[cfg(feature = "all-messages")]
         Self::DescribeLogDirs,
         Self::SaslAuthenticate,
         Self::CreatePartitions,
@@ -378,9 +369,7 @@ impl ApiKey {
         Self::DeleteGroups,
         Self::ElectLeaders,
         Self::IncrementalAlterConfigs,
-        #[cfg(feature = "all-messages")]
         Self::AlterPartitionReassignments,
-        #[cfg(feature = "all-messages")]
         Self::ListPartitionReassignments,
         Self::OffsetDelete,
         #[cfg(feature = "all-messages")]
@@ -397,11 +386,9 @@ impl ApiKey {
         Self::BeginQuorumEpoch,
         #[cfg(feature = "all-messages")]
         Self::EndQuorumEpoch,
-        #[cfg(feature = "all-messages")]
         Self::DescribeQuorum,
         #[cfg(feature = "all-messages")]
         Self::AlterPartition,
-        #[cfg(feature = "all-messages")]
         Self::UpdateFeatures,
         #[cfg(feature = "all-messages")]
         Self::Envelope,
@@ -414,7 +401,6 @@ impl ApiKey {
         Self::BrokerRegistration,
         #[cfg(feature = "all-messages")]
         Self::BrokerHeartbeat,
-        #[cfg(feature = "all-messages")]
         Self::UnregisterBroker,
         #[cfg(feature = "all-messages")]
         Self::DescribeTransactions,
@@ -445,9 +431,7 @@ impl ApiKey {
         Self::ShareFetch,
         #[cfg(feature = "all-messages")]
         Self::ShareAcknowledge,
-        #[cfg(feature = "all-messages")]
         Self::AddRaftVoter,
-        #[cfg(feature = "all-messages")]
         Self::RemoveRaftVoter,
         #[cfg(feature = "all-messages")]
         Self::UpdateRaftVoter,
@@ -528,7 +512,6 @@ impl ApiKey {
             33 => Self::AlterConfigs,
             #[cfg(feature = "all-messages")]
             34 => Self::AlterReplicaLogDirs,
-            #[cfg(feature = "all-messages")]
             35 => Self::DescribeLogDirs,
             36 => Self::SaslAuthenticate,
             37 => Self::CreatePartitions,
@@ -543,9 +526,7 @@ impl ApiKey {
             42 => Self::DeleteGroups,
             43 => Self::ElectLeaders,
             44 => Self::IncrementalAlterConfigs,
-            #[cfg(feature = "all-messages")]
             45 => Self::AlterPartitionReassignments,
-            #[cfg(feature = "all-messages")]
             46 => Self::ListPartitionReassignments,
             47 => Self::OffsetDelete,
             #[cfg(feature = "all-messages")]
@@ -562,11 +543,9 @@ impl ApiKey {
             53 => Self::BeginQuorumEpoch,
             #[cfg(feature = "all-messages")]
             54 => Self::EndQuorumEpoch,
-            #[cfg(feature = "all-messages")]
             55 => Self::DescribeQuorum,
             #[cfg(feature = "all-messages")]
             56 => Self::AlterPartition,
-            #[cfg(feature = "all-messages")]
             57 => Self::UpdateFeatures,
             #[cfg(feature = "all-messages")]
             58 => Self::Envelope,
@@ -579,7 +558,6 @@ impl ApiKey {
             62 => Self::BrokerRegistration,
             #[cfg(feature = "all-messages")]
             63 => Self::BrokerHeartbeat,
-            #[cfg(feature = "all-messages")]
             64 => Self::UnregisterBroker,
             #[cfg(feature = "all-messages")]
             65 => Self::DescribeTransactions,
@@ -610,9 +588,7 @@ impl ApiKey {
             78 => Self::ShareFetch,
             #[cfg(feature = "all-messages")]
             79 => Self::ShareAcknowledge,
-            #[cfg(feature = "all-messages")]
             80 => Self::AddRaftVoter,
-            #[cfg(feature = "all-messages")]
             81 => Self::RemoveRaftVoter,
             #[cfg(feature = "all-messages")]
             82 => Self::UpdateRaftVoter,
@@ -700,7 +676,6 @@ impl ApiKey {
             Self::AlterConfigs => "AlterConfigs",
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => "AlterReplicaLogDirs",
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => "DescribeLogDirs",
             Self::SaslAuthenticate => "SaslAuthenticate",
             Self::CreatePartitions => "CreatePartitions",
@@ -715,9 +690,7 @@ impl ApiKey {
             Self::DeleteGroups => "DeleteGroups",
             Self::ElectLeaders => "ElectLeaders",
             Self::IncrementalAlterConfigs => "IncrementalAlterConfigs",
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => "AlterPartitionReassignments",
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => "ListPartitionReassignments",
             Self::OffsetDelete => "OffsetDelete",
             #[cfg(feature = "all-messages")]
@@ -734,11 +707,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => "BeginQuorumEpoch",
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => "EndQuorumEpoch",
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => "DescribeQuorum",
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => "AlterPartition",
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => "UpdateFeatures",
             #[cfg(feature = "all-messages")]
             Self::Envelope => "Envelope",
@@ -751,7 +722,6 @@ impl ApiKey {
             Self::BrokerRegistration => "BrokerRegistration",
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => "BrokerHeartbeat",
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => "UnregisterBroker",
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => "DescribeTransactions",
@@ -782,9 +752,7 @@ impl ApiKey {
             Self::ShareFetch => "ShareFetch",
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => "ShareAcknowledge",
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => "AddRaftVoter",
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => "RemoveRaftVoter",
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => "UpdateRaftVoter",
@@ -866,7 +834,6 @@ impl ApiKey {
             Self::AlterConfigs => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => 0..=2,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => 0..=5,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
@@ -881,9 +848,7 @@ impl ApiKey {
             Self::DeleteGroups => 0..=3,
             Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => 0..=0,
             Self::OffsetDelete => 0..=0,
             #[cfg(feature = "all-messages")]
@@ -900,11 +865,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => 0..=1,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => 0..=3,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::Envelope => 0..=0,
@@ -917,7 +880,6 @@ impl ApiKey {
             Self::BrokerRegistration => 0..=4,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => 0..=2,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => 0..=0,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => 0..=0,
@@ -948,9 +910,7 @@ impl ApiKey {
             Self::ShareFetch => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => 0..=2,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => 0..=0,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => 0..=0,
@@ -1033,7 +993,6 @@ impl ApiKey {
             Self::AlterConfigs => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => 1..=2,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => 1..=5,
             Self::SaslAuthenticate => 0..=2,
             Self::CreatePartitions => 0..=3,
@@ -1048,9 +1007,7 @@ impl ApiKey {
             Self::DeleteGroups => 0..=2,
             Self::ElectLeaders => 0..=2,
             Self::IncrementalAlterConfigs => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => 0..=0,
             Self::OffsetDelete => 0..=0,
             #[cfg(feature = "all-messages")]
@@ -1067,11 +1024,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => 0..=1,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => 2..=3,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => 0..=2,
             #[cfg(feature = "all-messages")]
             Self::Envelope => 0..=0,
@@ -1084,7 +1039,6 @@ impl ApiKey {
             Self::BrokerRegistration => 0..=4,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => 0..=2,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => 0..=0,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => 0..=0,
@@ -1115,9 +1069,7 @@ impl ApiKey {
             Self::ShareFetch => 1..=2,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => 1..=2,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => 0..=1,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => 0..=0,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => 0..=0,
@@ -1292,7 +1244,6 @@ impl ApiKey {
             Self::AlterReplicaLogDirs => {
                 [Some((0, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
             }
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => {
                 [Some((0, 4)), Some((1, 4)), Some((1, 4)), Some((1, 4)), Some((1, 5)), Some((1, 5))]
             }
@@ -1327,11 +1278,9 @@ impl ApiKey {
             Self::IncrementalAlterConfigs => {
                 [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
             }
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => {
                 [Some((0, 0)), Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
             }
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => {
                 [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
             }
@@ -1366,7 +1315,6 @@ impl ApiKey {
             Self::EndQuorumEpoch => {
                 [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
             }
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => {
                 [Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
             }
@@ -1374,7 +1322,6 @@ impl ApiKey {
             Self::AlterPartition => {
                 [Some((0, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3)), Some((2, 3))]
             }
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => {
                 [Some((0, 1)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2)), Some((0, 2))]
             }
@@ -1401,7 +1348,6 @@ impl ApiKey {
             Self::BrokerHeartbeat => {
                 [Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 1)), Some((0, 2)), Some((0, 2))]
             }
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => {
                 [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
             }
@@ -1464,11 +1410,9 @@ impl ApiKey {
             Self::ShareAcknowledge => {
                 [None, None, Some((1, 1)), Some((1, 2)), Some((1, 2)), Some((1, 2))]
             }
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => {
                 [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((0, 1))]
             }
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => {
                 [Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0)), Some((0, 0))]
             }
@@ -1577,7 +1521,6 @@ impl ApiKey {
             Self::AlterConfigs => Some(2),
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => Some(2),
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => Some(2),
             Self::SaslAuthenticate => Some(2),
             Self::CreatePartitions => Some(2),
@@ -1592,9 +1535,7 @@ impl ApiKey {
             Self::DeleteGroups => Some(2),
             Self::ElectLeaders => Some(2),
             Self::IncrementalAlterConfigs => Some(1),
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => Some(0),
             Self::OffsetDelete => None,
             #[cfg(feature = "all-messages")]
@@ -1611,11 +1552,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => Some(1),
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => Some(1),
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => Some(0),
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => Some(0),
             #[cfg(feature = "all-messages")]
             Self::Envelope => Some(0),
@@ -1628,7 +1567,6 @@ impl ApiKey {
             Self::BrokerRegistration => Some(0),
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => Some(0),
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => Some(0),
@@ -1659,9 +1597,7 @@ impl ApiKey {
             Self::ShareFetch => Some(0),
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => Some(0),
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => Some(0),
@@ -1753,7 +1689,6 @@ impl ApiKey {
             Self::AlterConfigs => Route::ResourceBroker,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => Route::ResourceBroker,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => Route::ResourceBroker,
             Self::SaslAuthenticate => Route::Connection,
             Self::CreatePartitions => Route::Controller,
@@ -1768,9 +1703,7 @@ impl ApiKey {
             Self::DeleteGroups => Route::GroupCoordinator,
             Self::ElectLeaders => Route::Controller,
             Self::IncrementalAlterConfigs => Route::ResourceBroker,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => Route::Controller,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => Route::Controller,
             Self::OffsetDelete => Route::GroupCoordinator,
             #[cfg(feature = "all-messages")]
@@ -1787,11 +1720,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => Route::Controller,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => Route::Controller,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::Envelope => Route::Controller,
@@ -1804,7 +1735,6 @@ impl ApiKey {
             Self::BrokerRegistration => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => Route::Controller,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => Route::TransactionCoordinator,
@@ -1835,9 +1765,7 @@ impl ApiKey {
             Self::ShareFetch => Route::PartitionLeader,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => Route::PartitionLeader,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => Route::Controller,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => Route::Controller,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => Route::Controller,
@@ -1920,7 +1848,6 @@ impl ApiKey {
             Self::AlterConfigs => Some(1),
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs => Some(1),
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs => Some(1),
             Self::SaslAuthenticate => None,
             Self::CreatePartitions => Some(1),
@@ -1935,9 +1862,7 @@ impl ApiKey {
             Self::DeleteGroups => Some(1),
             Self::ElectLeaders => Some(0),
             Self::IncrementalAlterConfigs => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments => Some(0),
             Self::OffsetDelete => Some(0),
             #[cfg(feature = "all-messages")]
@@ -1954,11 +1879,9 @@ impl ApiKey {
             Self::BeginQuorumEpoch => None,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch => None,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum => None,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition => None,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures => Some(0),
             #[cfg(feature = "all-messages")]
             Self::Envelope => None,
@@ -1971,7 +1894,6 @@ impl ApiKey {
             Self::BrokerRegistration => None,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat => None,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker => Some(0),
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions => Some(0),
@@ -2002,9 +1924,7 @@ impl ApiKey {
             Self::ShareFetch => Some(0),
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter => Some(0),
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter => Some(0),
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter => Some(0),

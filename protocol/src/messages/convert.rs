@@ -26,9 +26,7 @@ pub const NAMES: &[&str] = &[
     "AddPartitionsToTxnRequest",
     #[cfg(feature = "all-messages")]
     "AddPartitionsToTxnResponse",
-    #[cfg(feature = "all-messages")]
     "AddRaftVoterRequest",
-    #[cfg(feature = "all-messages")]
     "AddRaftVoterResponse",
     #[cfg(feature = "all-messages")]
     "AllocateProducerIdsRequest",
@@ -40,9 +38,7 @@ pub const NAMES: &[&str] = &[
     "AlterClientQuotasResponse",
     "AlterConfigsRequest",
     "AlterConfigsResponse",
-    #[cfg(feature = "all-messages")]
     "AlterPartitionReassignmentsRequest",
-    #[cfg(feature = "all-messages")]
     "AlterPartitionReassignmentsResponse",
     #[cfg(feature = "all-messages")]
     "AlterPartitionRequest",
@@ -188,17 +184,13 @@ pub const NAMES: &[&str] = &[
     "DescribeDelegationTokenResponse",
     "DescribeGroupsRequest",
     "DescribeGroupsResponse",
-    #[cfg(feature = "all-messages")]
     "DescribeLogDirsRequest",
-    #[cfg(feature = "all-messages")]
     "DescribeLogDirsResponse",
     #[cfg(feature = "all-messages")]
     "DescribeProducersRequest",
     #[cfg(feature = "all-messages")]
     "DescribeProducersResponse",
-    #[cfg(feature = "all-messages")]
     "DescribeQuorumRequest",
-    #[cfg(feature = "all-messages")]
     "DescribeQuorumResponse",
     #[cfg(feature = "all-messages")]
     "DescribeShareGroupOffsetsRequest",
@@ -288,9 +280,7 @@ pub const NAMES: &[&str] = &[
     "ListGroupsResponse",
     "ListOffsetsRequest",
     "ListOffsetsResponse",
-    #[cfg(feature = "all-messages")]
     "ListPartitionReassignmentsRequest",
-    #[cfg(feature = "all-messages")]
     "ListPartitionReassignmentsResponse",
     #[cfg(feature = "all-messages")]
     "ListTransactionsRequest",
@@ -349,9 +339,7 @@ pub const NAMES: &[&str] = &[
     "RemoveAccessControlEntryRecord",
     #[cfg(feature = "all-messages")]
     "RemoveDelegationTokenRecord",
-    #[cfg(feature = "all-messages")]
     "RemoveRaftVoterRequest",
-    #[cfg(feature = "all-messages")]
     "RemoveRaftVoterResponse",
     #[cfg(feature = "all-messages")]
     "RemoveTopicRecord",
@@ -481,9 +469,7 @@ pub const NAMES: &[&str] = &[
     "UnfenceBrokerRecord",
     #[cfg(feature = "all-messages")]
     "UnregisterBrokerRecord",
-    #[cfg(feature = "all-messages")]
     "UnregisterBrokerRequest",
-    #[cfg(feature = "all-messages")]
     "UnregisterBrokerResponse",
     #[cfg(feature = "all-messages")]
     "UnregisterControllerRecord",
@@ -491,9 +477,7 @@ pub const NAMES: &[&str] = &[
     "UnregisterControllerRequest",
     #[cfg(feature = "all-messages")]
     "UnregisterControllerResponse",
-    #[cfg(feature = "all-messages")]
     "UpdateFeaturesRequest",
-    #[cfg(feature = "all-messages")]
     "UpdateFeaturesResponse",
     #[cfg(feature = "all-messages")]
     "UpdateMetadataRequest",
@@ -579,9 +563,7 @@ macro_rules! by_name {
             "AddPartitionsToTxnResponse" => {
                 $function::<AddPartitionsToTxnResponse>($version, $value)
             }
-            #[cfg(feature = "all-messages")]
             "AddRaftVoterRequest" => $function::<AddRaftVoterRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "AddRaftVoterResponse" => $function::<AddRaftVoterResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "AllocateProducerIdsRequest" => {
@@ -597,11 +579,9 @@ macro_rules! by_name {
             "AlterClientQuotasResponse" => $function::<AlterClientQuotasResponse>($version, $value),
             "AlterConfigsRequest" => $function::<AlterConfigsRequest>($version, $value),
             "AlterConfigsResponse" => $function::<AlterConfigsResponse>($version, $value),
-            #[cfg(feature = "all-messages")]
             "AlterPartitionReassignmentsRequest" => {
                 $function::<AlterPartitionReassignmentsRequest>($version, $value)
             }
-            #[cfg(feature = "all-messages")]
             "AlterPartitionReassignmentsResponse" => {
                 $function::<AlterPartitionReassignmentsResponse>($version, $value)
             }
@@ -833,17 +813,13 @@ macro_rules! by_name {
             }
             "DescribeGroupsRequest" => $function::<DescribeGroupsRequest>($version, $value),
             "DescribeGroupsResponse" => $function::<DescribeGroupsResponse>($version, $value),
-            #[cfg(feature = "all-messages")]
             "DescribeLogDirsRequest" => $function::<DescribeLogDirsRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "DescribeLogDirsResponse" => $function::<DescribeLogDirsResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "DescribeProducersRequest" => $function::<DescribeProducersRequest>($version, $value),
             #[cfg(feature = "all-messages")]
             "DescribeProducersResponse" => $function::<DescribeProducersResponse>($version, $value),
-            #[cfg(feature = "all-messages")]
             "DescribeQuorumRequest" => $function::<DescribeQuorumRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "DescribeQuorumResponse" => $function::<DescribeQuorumResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "DescribeShareGroupOffsetsRequest" => {
@@ -969,11 +945,9 @@ macro_rules! by_name {
             "ListGroupsResponse" => $function::<ListGroupsResponse>($version, $value),
             "ListOffsetsRequest" => $function::<ListOffsetsRequest>($version, $value),
             "ListOffsetsResponse" => $function::<ListOffsetsResponse>($version, $value),
-            #[cfg(feature = "all-messages")]
             "ListPartitionReassignmentsRequest" => {
                 $function::<ListPartitionReassignmentsRequest>($version, $value)
             }
-            #[cfg(feature = "all-messages")]
             "ListPartitionReassignmentsResponse" => {
                 $function::<ListPartitionReassignmentsResponse>($version, $value)
             }
@@ -1058,9 +1032,7 @@ macro_rules! by_name {
             "RemoveDelegationTokenRecord" => {
                 $function::<RemoveDelegationTokenRecord>($version, $value)
             }
-            #[cfg(feature = "all-messages")]
             "RemoveRaftVoterRequest" => $function::<RemoveRaftVoterRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "RemoveRaftVoterResponse" => $function::<RemoveRaftVoterResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "RemoveTopicRecord" => $function::<RemoveTopicRecord>($version, $value),
@@ -1256,9 +1228,7 @@ macro_rules! by_name {
             "UnfenceBrokerRecord" => $function::<UnfenceBrokerRecord>($version, $value),
             #[cfg(feature = "all-messages")]
             "UnregisterBrokerRecord" => $function::<UnregisterBrokerRecord>($version, $value),
-            #[cfg(feature = "all-messages")]
             "UnregisterBrokerRequest" => $function::<UnregisterBrokerRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "UnregisterBrokerResponse" => $function::<UnregisterBrokerResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "UnregisterControllerRecord" => {
@@ -1272,9 +1242,7 @@ macro_rules! by_name {
             "UnregisterControllerResponse" => {
                 $function::<UnregisterControllerResponse>($version, $value)
             }
-            #[cfg(feature = "all-messages")]
             "UpdateFeaturesRequest" => $function::<UpdateFeaturesRequest>($version, $value),
-            #[cfg(feature = "all-messages")]
             "UpdateFeaturesResponse" => $function::<UpdateFeaturesResponse>($version, $value),
             #[cfg(feature = "all-messages")]
             "UpdateMetadataRequest" => $function::<UpdateMetadataRequest>($version, $value),

@@ -61,7 +61,6 @@ macro_rules! each {
             Self::AlterConfigs($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs($message) => $body,
             Self::SaslAuthenticate($message) => $body,
             Self::CreatePartitions($message) => $body,
@@ -76,9 +75,7 @@ macro_rules! each {
             Self::DeleteGroups($message) => $body,
             Self::ElectLeaders($message) => $body,
             Self::IncrementalAlterConfigs($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments($message) => $body,
             Self::OffsetDelete($message) => $body,
             #[cfg(feature = "all-messages")]
@@ -95,11 +92,9 @@ macro_rules! each {
             Self::BeginQuorumEpoch($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::Envelope($message) => $body,
@@ -112,7 +107,6 @@ macro_rules! each {
             Self::BrokerRegistration($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions($message) => $body,
@@ -143,9 +137,7 @@ macro_rules! each {
             Self::ShareFetch($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter($message) => $body,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter($message) => $body,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter($message) => $body,
@@ -229,7 +221,6 @@ macro_rules! read {
             ApiKey::AlterConfigs => Self::AlterConfigs(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::AlterReplicaLogDirs => Self::AlterReplicaLogDirs(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::DescribeLogDirs => Self::DescribeLogDirs(Box::new($read)),
             ApiKey::SaslAuthenticate => Self::SaslAuthenticate(Box::new($read)),
             ApiKey::CreatePartitions => Self::CreatePartitions(Box::new($read)),
@@ -244,11 +235,9 @@ macro_rules! read {
             ApiKey::DeleteGroups => Self::DeleteGroups(Box::new($read)),
             ApiKey::ElectLeaders => Self::ElectLeaders(Box::new($read)),
             ApiKey::IncrementalAlterConfigs => Self::IncrementalAlterConfigs(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::AlterPartitionReassignments => {
                 Self::AlterPartitionReassignments(Box::new($read))
             }
-            #[cfg(feature = "all-messages")]
             ApiKey::ListPartitionReassignments => Self::ListPartitionReassignments(Box::new($read)),
             ApiKey::OffsetDelete => Self::OffsetDelete(Box::new($read)),
             #[cfg(feature = "all-messages")]
@@ -267,11 +256,9 @@ macro_rules! read {
             ApiKey::BeginQuorumEpoch => Self::BeginQuorumEpoch(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::EndQuorumEpoch => Self::EndQuorumEpoch(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::DescribeQuorum => Self::DescribeQuorum(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::AlterPartition => Self::AlterPartition(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::UpdateFeatures => Self::UpdateFeatures(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::Envelope => Self::Envelope(Box::new($read)),
@@ -284,7 +271,6 @@ macro_rules! read {
             ApiKey::BrokerRegistration => Self::BrokerRegistration(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::BrokerHeartbeat => Self::BrokerHeartbeat(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::UnregisterBroker => Self::UnregisterBroker(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::DescribeTransactions => Self::DescribeTransactions(Box::new($read)),
@@ -315,9 +301,7 @@ macro_rules! read {
             ApiKey::ShareFetch => Self::ShareFetch(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::ShareAcknowledge => Self::ShareAcknowledge(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::AddRaftVoter => Self::AddRaftVoter(Box::new($read)),
-            #[cfg(feature = "all-messages")]
             ApiKey::RemoveRaftVoter => Self::RemoveRaftVoter(Box::new($read)),
             #[cfg(feature = "all-messages")]
             ApiKey::UpdateRaftVoter => Self::UpdateRaftVoter(Box::new($read)),
@@ -403,7 +387,6 @@ macro_rules! key {
             Self::AlterConfigs(_) => ApiKey::AlterConfigs,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs(_) => ApiKey::AlterReplicaLogDirs,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,
             Self::SaslAuthenticate(_) => ApiKey::SaslAuthenticate,
             Self::CreatePartitions(_) => ApiKey::CreatePartitions,
@@ -418,9 +401,7 @@ macro_rules! key {
             Self::DeleteGroups(_) => ApiKey::DeleteGroups,
             Self::ElectLeaders(_) => ApiKey::ElectLeaders,
             Self::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments(_) => ApiKey::AlterPartitionReassignments,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments(_) => ApiKey::ListPartitionReassignments,
             Self::OffsetDelete(_) => ApiKey::OffsetDelete,
             #[cfg(feature = "all-messages")]
@@ -437,11 +418,9 @@ macro_rules! key {
             Self::BeginQuorumEpoch(_) => ApiKey::BeginQuorumEpoch,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch(_) => ApiKey::EndQuorumEpoch,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum(_) => ApiKey::DescribeQuorum,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition(_) => ApiKey::AlterPartition,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures(_) => ApiKey::UpdateFeatures,
             #[cfg(feature = "all-messages")]
             Self::Envelope(_) => ApiKey::Envelope,
@@ -454,7 +433,6 @@ macro_rules! key {
             Self::BrokerRegistration(_) => ApiKey::BrokerRegistration,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat(_) => ApiKey::BrokerHeartbeat,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker(_) => ApiKey::UnregisterBroker,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions(_) => ApiKey::DescribeTransactions,
@@ -485,9 +463,7 @@ macro_rules! key {
             Self::ShareFetch(_) => ApiKey::ShareFetch,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge(_) => ApiKey::ShareAcknowledge,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter(_) => ApiKey::AddRaftVoter,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter(_) => ApiKey::RemoveRaftVoter,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter(_) => ApiKey::UpdateRaftVoter,
@@ -608,7 +584,6 @@ pub enum Request {
     #[cfg(feature = "all-messages")]
     /// [`AlterReplicaLogDirsRequest`].
     AlterReplicaLogDirs(Box<AlterReplicaLogDirsRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`DescribeLogDirsRequest`].
     DescribeLogDirs(Box<DescribeLogDirsRequest>),
     /// [`SaslAuthenticateRequest`].
@@ -633,10 +608,8 @@ pub enum Request {
     ElectLeaders(Box<ElectLeadersRequest>),
     /// [`IncrementalAlterConfigsRequest`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`AlterPartitionReassignmentsRequest`].
     AlterPartitionReassignments(Box<AlterPartitionReassignmentsRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`ListPartitionReassignmentsRequest`].
     ListPartitionReassignments(Box<ListPartitionReassignmentsRequest>),
     /// [`OffsetDeleteRequest`].
@@ -662,13 +635,11 @@ pub enum Request {
     #[cfg(feature = "all-messages")]
     /// [`EndQuorumEpochRequest`].
     EndQuorumEpoch(Box<EndQuorumEpochRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`DescribeQuorumRequest`].
     DescribeQuorum(Box<DescribeQuorumRequest>),
     #[cfg(feature = "all-messages")]
     /// [`AlterPartitionRequest`].
     AlterPartition(Box<AlterPartitionRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`UpdateFeaturesRequest`].
     UpdateFeatures(Box<UpdateFeaturesRequest>),
     #[cfg(feature = "all-messages")]
@@ -688,7 +659,6 @@ pub enum Request {
     #[cfg(feature = "all-messages")]
     /// [`BrokerHeartbeatRequest`].
     BrokerHeartbeat(Box<BrokerHeartbeatRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`UnregisterBrokerRequest`].
     UnregisterBroker(Box<UnregisterBrokerRequest>),
     #[cfg(feature = "all-messages")]
@@ -735,10 +705,8 @@ pub enum Request {
     #[cfg(feature = "all-messages")]
     /// [`ShareAcknowledgeRequest`].
     ShareAcknowledge(Box<ShareAcknowledgeRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`AddRaftVoterRequest`].
     AddRaftVoter(Box<AddRaftVoterRequest>),
-    #[cfg(feature = "all-messages")]
     /// [`RemoveRaftVoterRequest`].
     RemoveRaftVoter(Box<RemoveRaftVoterRequest>),
     #[cfg(feature = "all-messages")]
@@ -912,7 +880,6 @@ pub enum Response {
     #[cfg(feature = "all-messages")]
     /// [`AlterReplicaLogDirsResponse`].
     AlterReplicaLogDirs(Box<AlterReplicaLogDirsResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`DescribeLogDirsResponse`].
     DescribeLogDirs(Box<DescribeLogDirsResponse>),
     /// [`SaslAuthenticateResponse`].
@@ -937,10 +904,8 @@ pub enum Response {
     ElectLeaders(Box<ElectLeadersResponse>),
     /// [`IncrementalAlterConfigsResponse`].
     IncrementalAlterConfigs(Box<IncrementalAlterConfigsResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`AlterPartitionReassignmentsResponse`].
     AlterPartitionReassignments(Box<AlterPartitionReassignmentsResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`ListPartitionReassignmentsResponse`].
     ListPartitionReassignments(Box<ListPartitionReassignmentsResponse>),
     /// [`OffsetDeleteResponse`].
@@ -966,13 +931,11 @@ pub enum Response {
     #[cfg(feature = "all-messages")]
     /// [`EndQuorumEpochResponse`].
     EndQuorumEpoch(Box<EndQuorumEpochResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`DescribeQuorumResponse`].
     DescribeQuorum(Box<DescribeQuorumResponse>),
     #[cfg(feature = "all-messages")]
     /// [`AlterPartitionResponse`].
     AlterPartition(Box<AlterPartitionResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`UpdateFeaturesResponse`].
     UpdateFeatures(Box<UpdateFeaturesResponse>),
     #[cfg(feature = "all-messages")]
@@ -992,7 +955,6 @@ pub enum Response {
     #[cfg(feature = "all-messages")]
     /// [`BrokerHeartbeatResponse`].
     BrokerHeartbeat(Box<BrokerHeartbeatResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`UnregisterBrokerResponse`].
     UnregisterBroker(Box<UnregisterBrokerResponse>),
     #[cfg(feature = "all-messages")]
@@ -1039,10 +1001,8 @@ pub enum Response {
     #[cfg(feature = "all-messages")]
     /// [`ShareAcknowledgeResponse`].
     ShareAcknowledge(Box<ShareAcknowledgeResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`AddRaftVoterResponse`].
     AddRaftVoter(Box<AddRaftVoterResponse>),
-    #[cfg(feature = "all-messages")]
     /// [`RemoveRaftVoterResponse`].
     RemoveRaftVoter(Box<RemoveRaftVoterResponse>),
     #[cfg(feature = "all-messages")]
@@ -1182,7 +1142,6 @@ impl Response {
             Self::AlterConfigs(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::AlterReplicaLogDirs(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::DescribeLogDirs(message) => message.throttle_time_ms,
             Self::SaslAuthenticate(_) => 0,
             Self::CreatePartitions(message) => message.throttle_time_ms,
@@ -1197,9 +1156,7 @@ impl Response {
             Self::DeleteGroups(message) => message.throttle_time_ms,
             Self::ElectLeaders(message) => message.throttle_time_ms,
             Self::IncrementalAlterConfigs(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::AlterPartitionReassignments(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::ListPartitionReassignments(message) => message.throttle_time_ms,
             Self::OffsetDelete(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
@@ -1216,11 +1173,9 @@ impl Response {
             Self::BeginQuorumEpoch(_) => 0,
             #[cfg(feature = "all-messages")]
             Self::EndQuorumEpoch(_) => 0,
-            #[cfg(feature = "all-messages")]
             Self::DescribeQuorum(_) => 0,
             #[cfg(feature = "all-messages")]
             Self::AlterPartition(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::UpdateFeatures(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::Envelope(_) => 0,
@@ -1233,7 +1188,6 @@ impl Response {
             Self::BrokerRegistration(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::BrokerHeartbeat(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::UnregisterBroker(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::DescribeTransactions(message) => message.throttle_time_ms,
@@ -1264,9 +1218,7 @@ impl Response {
             Self::ShareFetch(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::ShareAcknowledge(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::AddRaftVoter(message) => message.throttle_time_ms,
-            #[cfg(feature = "all-messages")]
             Self::RemoveRaftVoter(message) => message.throttle_time_ms,
             #[cfg(feature = "all-messages")]
             Self::UpdateRaftVoter(message) => message.throttle_time_ms,
@@ -1361,7 +1313,6 @@ from!(Request:
     AlterConfigs(AlterConfigsRequest),
 #[cfg(feature = "all-messages")]
     AlterReplicaLogDirs(AlterReplicaLogDirsRequest),
-#[cfg(feature = "all-messages")]
     DescribeLogDirs(DescribeLogDirsRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     CreatePartitions(CreatePartitionsRequest),
@@ -1376,9 +1327,7 @@ from!(Request:
     DeleteGroups(DeleteGroupsRequest),
     ElectLeaders(ElectLeadersRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
-#[cfg(feature = "all-messages")]
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
-#[cfg(feature = "all-messages")]
     ListPartitionReassignments(ListPartitionReassignmentsRequest),
     OffsetDelete(OffsetDeleteRequest),
 #[cfg(feature = "all-messages")]
@@ -1395,11 +1344,9 @@ from!(Request:
     BeginQuorumEpoch(BeginQuorumEpochRequest),
 #[cfg(feature = "all-messages")]
     EndQuorumEpoch(EndQuorumEpochRequest),
-#[cfg(feature = "all-messages")]
     DescribeQuorum(DescribeQuorumRequest),
 #[cfg(feature = "all-messages")]
     AlterPartition(AlterPartitionRequest),
-#[cfg(feature = "all-messages")]
     UpdateFeatures(UpdateFeaturesRequest),
 #[cfg(feature = "all-messages")]
     Envelope(EnvelopeRequest),
@@ -1412,7 +1359,6 @@ from!(Request:
     BrokerRegistration(BrokerRegistrationRequest),
 #[cfg(feature = "all-messages")]
     BrokerHeartbeat(BrokerHeartbeatRequest),
-#[cfg(feature = "all-messages")]
     UnregisterBroker(UnregisterBrokerRequest),
 #[cfg(feature = "all-messages")]
     DescribeTransactions(DescribeTransactionsRequest),
@@ -1443,9 +1389,7 @@ from!(Request:
     ShareFetch(ShareFetchRequest),
 #[cfg(feature = "all-messages")]
     ShareAcknowledge(ShareAcknowledgeRequest),
-#[cfg(feature = "all-messages")]
     AddRaftVoter(AddRaftVoterRequest),
-#[cfg(feature = "all-messages")]
     RemoveRaftVoter(RemoveRaftVoterRequest),
 #[cfg(feature = "all-messages")]
     UpdateRaftVoter(UpdateRaftVoterRequest),
@@ -1523,7 +1467,6 @@ from!(Response:
     AlterConfigs(AlterConfigsResponse),
 #[cfg(feature = "all-messages")]
     AlterReplicaLogDirs(AlterReplicaLogDirsResponse),
-#[cfg(feature = "all-messages")]
     DescribeLogDirs(DescribeLogDirsResponse),
     SaslAuthenticate(SaslAuthenticateResponse),
     CreatePartitions(CreatePartitionsResponse),
@@ -1538,9 +1481,7 @@ from!(Response:
     DeleteGroups(DeleteGroupsResponse),
     ElectLeaders(ElectLeadersResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
-#[cfg(feature = "all-messages")]
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
-#[cfg(feature = "all-messages")]
     ListPartitionReassignments(ListPartitionReassignmentsResponse),
     OffsetDelete(OffsetDeleteResponse),
 #[cfg(feature = "all-messages")]
@@ -1557,11 +1498,9 @@ from!(Response:
     BeginQuorumEpoch(BeginQuorumEpochResponse),
 #[cfg(feature = "all-messages")]
     EndQuorumEpoch(EndQuorumEpochResponse),
-#[cfg(feature = "all-messages")]
     DescribeQuorum(DescribeQuorumResponse),
 #[cfg(feature = "all-messages")]
     AlterPartition(AlterPartitionResponse),
-#[cfg(feature = "all-messages")]
     UpdateFeatures(UpdateFeaturesResponse),
 #[cfg(feature = "all-messages")]
     Envelope(EnvelopeResponse),
@@ -1574,7 +1513,6 @@ from!(Response:
     BrokerRegistration(BrokerRegistrationResponse),
 #[cfg(feature = "all-messages")]
     BrokerHeartbeat(BrokerHeartbeatResponse),
-#[cfg(feature = "all-messages")]
     UnregisterBroker(UnregisterBrokerResponse),
 #[cfg(feature = "all-messages")]
     DescribeTransactions(DescribeTransactionsResponse),
@@ -1605,9 +1543,7 @@ from!(Response:
     ShareFetch(ShareFetchResponse),
 #[cfg(feature = "all-messages")]
     ShareAcknowledge(ShareAcknowledgeResponse),
-#[cfg(feature = "all-messages")]
     AddRaftVoter(AddRaftVoterResponse),
-#[cfg(feature = "all-messages")]
     RemoveRaftVoter(RemoveRaftVoterResponse),
 #[cfg(feature = "all-messages")]
     UpdateRaftVoter(UpdateRaftVoterResponse),

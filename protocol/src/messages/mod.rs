@@ -12,7 +12,6 @@ mod dispatch;
 pub mod add_offsets_to_txn;
 #[cfg(feature = "all-messages")]
 pub mod add_partitions_to_txn;
-#[cfg(feature = "all-messages")]
 pub mod add_raft_voter;
 #[cfg(feature = "all-messages")]
 pub mod allocate_producer_ids;
@@ -21,7 +20,6 @@ pub mod alter_client_quotas;
 pub mod alter_configs;
 #[cfg(feature = "all-messages")]
 pub mod alter_partition;
-#[cfg(feature = "all-messages")]
 pub mod alter_partition_reassignments;
 #[cfg(feature = "all-messages")]
 pub mod alter_replica_log_dirs;
@@ -84,11 +82,9 @@ pub mod describe_configs;
 #[cfg(feature = "all-messages")]
 pub mod describe_delegation_token;
 pub mod describe_groups;
-#[cfg(feature = "all-messages")]
 pub mod describe_log_dirs;
 #[cfg(feature = "all-messages")]
 pub mod describe_producers;
-#[cfg(feature = "all-messages")]
 pub mod describe_quorum;
 #[cfg(feature = "all-messages")]
 pub mod describe_share_group_offsets;
@@ -126,7 +122,6 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
-#[cfg(feature = "all-messages")]
 pub mod list_partition_reassignments;
 #[cfg(feature = "all-messages")]
 pub mod list_transactions;
@@ -149,7 +144,6 @@ pub mod read_share_group_state;
 pub mod read_share_group_state_summary;
 #[cfg(feature = "all-messages")]
 pub mod remote_log_metadata;
-#[cfg(feature = "all-messages")]
 pub mod remove_raft_voter;
 #[cfg(feature = "all-messages")]
 pub mod renew_delegation_token;
@@ -182,11 +176,9 @@ pub mod sync_group;
 pub mod transaction_state;
 #[cfg(feature = "all-messages")]
 pub mod txn_offset_commit;
-#[cfg(feature = "all-messages")]
 pub mod unregister_broker;
 #[cfg(feature = "all-messages")]
 pub mod unregister_controller;
-#[cfg(feature = "all-messages")]
 pub mod update_features;
 #[cfg(feature = "all-messages")]
 pub mod update_metadata;
@@ -206,7 +198,6 @@ pub use dispatch::{Request, Response};
 pub use add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 #[cfg(feature = "all-messages")]
 pub use add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
-#[cfg(feature = "all-messages")]
 pub use add_raft_voter::{AddRaftVoterRequest, AddRaftVoterResponse};
 #[cfg(feature = "all-messages")]
 pub use allocate_producer_ids::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
@@ -215,7 +206,6 @@ pub use alter_client_quotas::{AlterClientQuotasRequest, AlterClientQuotasRespons
 pub use alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 #[cfg(feature = "all-messages")]
 pub use alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
-#[cfg(feature = "all-messages")]
 pub use alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
 };
@@ -312,11 +302,9 @@ pub use describe_delegation_token::{
     DescribeDelegationTokenRequest, DescribeDelegationTokenResponse,
 };
 pub use describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
-#[cfg(feature = "all-messages")]
 pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 #[cfg(feature = "all-messages")]
 pub use describe_producers::{DescribeProducersRequest, DescribeProducersResponse};
-#[cfg(feature = "all-messages")]
 pub use describe_quorum::{DescribeQuorumRequest, DescribeQuorumResponse};
 #[cfg(feature = "all-messages")]
 pub use describe_share_group_offsets::{
@@ -366,7 +354,6 @@ pub use leave_group::{LeaveGroupRequest, LeaveGroupResponse};
 pub use list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 pub use list_groups::{ListGroupsRequest, ListGroupsResponse};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
-#[cfg(feature = "all-messages")]
 pub use list_partition_reassignments::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
@@ -396,7 +383,6 @@ pub use remote_log_metadata::{
     RemoteLogSegmentMetadataRecord, RemoteLogSegmentMetadataSnapshotRecord,
     RemoteLogSegmentMetadataUpdateRecord, RemotePartitionDeleteMetadataRecord,
 };
-#[cfg(feature = "all-messages")]
 pub use remove_raft_voter::{RemoveRaftVoterRequest, RemoveRaftVoterResponse};
 #[cfg(feature = "all-messages")]
 pub use renew_delegation_token::{RenewDelegationTokenRequest, RenewDelegationTokenResponse};
@@ -445,11 +431,9 @@ pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 pub use transaction_state::{TransactionLogKey, TransactionLogValue};
 #[cfg(feature = "all-messages")]
 pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
-#[cfg(feature = "all-messages")]
 pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 #[cfg(feature = "all-messages")]
 pub use unregister_controller::{UnregisterControllerRequest, UnregisterControllerResponse};
-#[cfg(feature = "all-messages")]
 pub use update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 #[cfg(feature = "all-messages")]
 pub use update_metadata::{UpdateMetadataRequest, UpdateMetadataResponse};
