@@ -1,4 +1,4 @@
-//! The state that the commands make: topics, brokers, settings, producer ids.
+//! The state that the commands make: brokers, topics, settings, producer ids.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,11 +6,22 @@ use std::sync::Arc;
 use ottla_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
+use super::command::PartitionId;
+
 /// The cluster's metadata after some command. A clone is cheap: topics are shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Index of the last applied command; the first command has index 1.
     pub applied: u64,
+    /// The cluster's id; empty before the first broker has told it.
+    #[serde(default)]
+    pub cluster_id: String,
+    /// The active controller, as the metadata knows it.
+    #[serde(default)]
+    pub controller: Option<ControllerImage>,
+    /// Finalised features and their levels, which are above 0.
+    #[serde(default)]
+    pub features: BTreeMap<String, i16>,
     /// Topics by name.
     pub topics: BTreeMap<String, Arc<TopicImage>>,
     /// Names by topic id; made from `topics`.
@@ -24,6 +35,16 @@ pub struct Image {
     pub broker_configs: BTreeMap<i32, BTreeMap<String, String>>,
     /// The first producer id that no block has taken.
     pub next_producer_id: i64,
+}
+
+/// An active controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerImage {
+    /// Its node.
+    pub node_id: i32,
+    /// Index of its `ControllerElected`: a term of the quorum may have two leaders, one after the
+    /// other.
+    pub epoch: u64,
 }
 
 /// One incarnation of a broker.
@@ -40,6 +61,32 @@ pub struct BrokerImage {
     pub port: u16,
     /// Its rack.
     pub rack: Option<String>,
+    /// Where other nodes reach it.
+    #[serde(default)]
+    pub internal_host: String,
+    /// Where other nodes reach it.
+    #[serde(default)]
+    pub internal_port: u16,
+    /// Its data folder's id (M15).
+    #[serde(default, with = "uuid_text")]
+    pub directory: Uuid,
+    /// Ids of its log directories that have not failed.
+    #[serde(default, with = "uuid_list")]
+    pub log_dirs: Vec<Uuid>,
+    /// It is in no ISR and leads nothing, until the controller has heard that it has caught up
+    /// (M13).
+    #[serde(default)]
+    pub fenced: bool,
+    /// It has begun a controlled shutdown.
+    #[serde(default)]
+    pub shutting_down: bool,
+}
+
+impl BrokerImage {
+    /// It may lead partitions and be in sync.
+    pub fn is_active(&self) -> bool {
+        !self.fenced && !self.shutting_down
+    }
 }
 
 /// A topic.
@@ -56,19 +103,40 @@ pub struct TopicImage {
     pub configs: BTreeMap<String, String>,
 }
 
-/// A partition.
+/// A partition. Its ISR holds active brokers only, and is empty exactly when there is no leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionImage {
-    /// Brokers that hold it, the preferred leader first.
+    /// Brokers that hold it, the preferred leader first; while it is reassigned, the target ones
+    /// and behind them those that will go.
     pub replicas: Vec<i32>,
     /// Brokers that are in sync.
     pub isr: Vec<i32>,
-    /// The leader.
+    /// The leader; -1 is none.
     pub leader: i32,
-    /// +1 on each change of leader and on each restart of the leader (M5).
+    /// +1 on each election, of the same leader as well, on each loss of the leader, and when a
+    /// replica goes (M5).
     pub leader_epoch: i32,
     /// +1 on each change.
     pub partition_epoch: i32,
+    /// Replicas that a reassignment adds; a part of `replicas`.
+    #[serde(default)]
+    pub adding: Vec<i32>,
+    /// Replicas that a reassignment removes; a part of `replicas`.
+    #[serde(default)]
+    pub removing: Vec<i32>,
+    /// Eligible leader replicas: they left the ISR when it was below `min.insync.replicas`, so
+    /// nothing was committed without them (KIP-966).
+    #[serde(default)]
+    pub elr: Vec<i32>,
+    /// The last leader, once neither ISR nor ELR have a member (KIP-966).
+    #[serde(default)]
+    pub last_known_elr: Vec<i32>,
+    /// The leader was elected although it may lack acknowledged records; until it changes its ISR.
+    #[serde(default)]
+    pub recovering: bool,
+    /// Replicas that their brokers cannot serve (M19).
+    #[serde(default)]
+    pub offline: Vec<i32>,
 }
 
 impl Image {
@@ -82,6 +150,16 @@ impl Image {
     pub fn colliding_topic(&self, name: &str) -> Option<&str> {
         let wanted = collision_name(name);
         self.topics.keys().find(|other| collision_name(other) == wanted).map(String::as_str)
+    }
+
+    /// A partition by its topic's id.
+    pub fn partition(&self, of: PartitionId) -> Option<&PartitionImage> {
+        self.topic_by_id(of.topic_id)?.partitions.get(usize::try_from(of.index).ok()?)
+    }
+
+    /// Whether a broker is registered, not fenced and not shutting down.
+    pub fn is_active(&self, node_id: i32) -> bool {
+        self.brokers.get(&node_id).is_some_and(BrokerImage::is_active)
     }
 
     pub(super) fn insert_topic(&mut self, topic: TopicImage) {
@@ -105,7 +183,7 @@ pub fn collision_name(name: &str) -> String {
     name.replace('.', "_")
 }
 
-/// Topic ids as text, as Kafka prints them.
+/// Ids as text, as Kafka prints them.
 pub(super) mod uuid_text {
     use ottla_protocol::Uuid;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -121,6 +199,29 @@ pub(super) mod uuid_text {
         deserializer: D,
     ) -> Result<Uuid, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| Error::custom(format!("'{text}' is not a topic id")))
+        text.parse().map_err(|_| Error::custom(format!("'{text}' is not an id")))
+    }
+}
+
+/// Several of them.
+pub(super) mod uuid_list {
+    use ottla_protocol::Uuid;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(in crate::quorum) fn serialize<S: Serializer>(
+        ids: &[Uuid],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(ids.iter().map(ToString::to_string))
+    }
+
+    pub(in crate::quorum) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Uuid>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let parse = |text: String| {
+            text.parse().map_err(|_| Error::custom(format!("'{text}' is not an id")))
+        };
+        texts.into_iter().map(parse).collect()
     }
 }

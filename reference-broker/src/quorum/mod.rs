@@ -13,15 +13,25 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 mod apply;
 mod command;
+mod controller;
 mod image;
 mod local;
+mod placement;
 
 pub use apply::apply;
-pub use command::{Command, ConfigResource, Outcome, Rejection};
-pub use image::{BrokerImage, Image, PartitionImage, TopicImage, collision_name};
+pub use command::{
+    Command, ConfigResource, Election, Outcome, PartitionId, Reassignment, Rejection,
+};
+pub use controller::{Controller, Heartbeat, HeartbeatAnswer};
+pub use image::{
+    BrokerImage, ControllerImage, Image, PartitionImage, TopicImage, collision_name,
+};
 pub use local::LocalLog;
+pub use placement::{PlacementError, place};
 
 /// How many producer ids one command hands out (M10, KIP-730).
 pub const PRODUCER_ID_BLOCK_LEN: i64 = 1000;
@@ -36,6 +46,12 @@ pub trait MetadataLog: Send + Sync + fmt::Debug {
 
     /// The state after every command that was applied so far.
     fn image(&self) -> Arc<Image>;
+
+    /// The index of the last applied command, as it moves.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// The active controller, if there is one and this node knows it.
+    fn controller(&self) -> Option<i32>;
 
     /// Writes a snapshot, so that the next start need not replay the log.
     fn snapshot(&self) -> Result<(), MetadataError>;
@@ -66,6 +82,15 @@ pub enum MetadataError {
         /// Where in the file.
         offset: u64,
         /// What is wrong there.
+        reason: String,
+    },
+    /// The quorum did not answer: the command may be applied or not.
+    #[error(
+        "the metadata quorum does not answer: {reason}; the command may have been applied, look \
+         at the metadata"
+    )]
+    Unavailable {
+        /// What was tried last.
         reason: String,
     },
     /// An earlier write failed, so nothing further is accepted before a restart.
