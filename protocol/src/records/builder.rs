@@ -15,7 +15,7 @@ use super::front;
 use super::header::{
     Attributes, BATCH_HEADER_LEN, BatchHeader, MAGIC, TimestampType, write_header,
 };
-use super::record::{Cursor, RawRecord};
+use super::record::{Cursor, Headers, RawRecord, Record};
 use crate::varint::{put_varint, varint_len, varlong_len};
 
 /// A header to be written with a record.
@@ -181,12 +181,29 @@ impl BatchBuilder {
         headers: &[Header<'_>],
     ) -> Result<u32, RecordError> {
         if offset_delta <= self.last_offset_delta {
-            let what =
-                format!("offset delta {offset_delta} does not follow {}", self.last_offset_delta);
-            return Err(encode_error(what).at_record(self.count));
+            return Err(self.not_after(offset_delta));
         }
         let sizes = self.sizes(offset_delta, timestamp, key, value, headers_len(headers))?;
         Ok(self.write(&sizes, timestamp, key, value, |out| put_headers(out, headers)))
+    }
+
+    /// Appends a record that was read from another batch, headers and all as they stand there, at
+    /// `offset_delta` after the base: for compaction. Deltas must grow.
+    pub fn append_record(
+        &mut self,
+        offset_delta: i32,
+        record: &Record<'_>,
+    ) -> Result<u32, RecordError> {
+        if offset_delta <= self.last_offset_delta {
+            return Err(self.not_after(offset_delta));
+        }
+        self.append_as_read(
+            offset_delta,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        )
     }
 
     /// Bytes that the record would add to the batch, were it appended next.
@@ -250,6 +267,13 @@ impl BatchBuilder {
             return Err(self.too_large(total));
         }
         Ok(Sizes { timestamp_delta, offset_delta, body: body as i32, total })
+    }
+
+    #[cold]
+    fn not_after(&self, offset_delta: i32) -> RecordError {
+        let what =
+            format!("offset delta {offset_delta} does not follow {}", self.last_offset_delta);
+        encode_error(what).at_record(self.count)
     }
 
     #[cold]
@@ -419,15 +443,25 @@ impl BatchBuilder {
     /// Appends a record read from another batch, its headers as they stand.
     fn append_raw(&mut self, base: i64, record: &RawRecord<'_>) -> Result<(), RecordError> {
         let timestamp = base.wrapping_add(record.timestamp_delta);
-        let (count, raw) = (record.headers.len() as i32, record.headers.raw());
+        let RawRecord { key, value, headers, .. } = *record;
+        self.append_as_read(self.next_delta(), timestamp, key, value, headers).map(|_| ())
+    }
+
+    fn append_as_read(
+        &mut self,
+        offset_delta: i32,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Headers<'_>,
+    ) -> Result<u32, RecordError> {
+        let (count, raw) = (headers.len() as i32, headers.raw());
         let headers_len = varint_len(count) + raw.len();
-        let RawRecord { key, value, .. } = *record;
-        let sizes = self.sizes(self.next_delta(), timestamp, key, value, headers_len)?;
-        self.write(&sizes, timestamp, key, value, |out| {
+        let sizes = self.sizes(offset_delta, timestamp, key, value, headers_len)?;
+        Ok(self.write(&sizes, timestamp, key, value, |out| {
             put_varint(out, count);
             out.extend_from_slice(raw);
-        });
-        Ok(())
+        }))
     }
 }
 

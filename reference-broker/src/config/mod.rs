@@ -75,10 +75,9 @@ impl Config {
         match name {
             "listeners" => drop(Listener::parse_list(name, value)?),
             "advertised.listeners" if !value.is_empty() => drop(Listener::parse_list(name, value)?),
-            "log.dirs" if value.contains(',') => {
+            "log.dirs" if split_list(value).next().is_none() => {
                 return Err(ConfigError(format!(
-                    "invalid value '{value}' for log.dirs: this broker has one data \
-                     folder, name one"
+                    "invalid value '{value}' for log.dirs: name one folder at least"
                 )));
             }
             _ => quorum::check(name, value)?,
@@ -156,9 +155,14 @@ impl Config {
         listeners.find(|(name, _)| *name == wanted).map(|(_, listener)| listener)
     }
 
-    /// The data folder.
+    /// The data folders; the first one has the metadata.
+    pub fn data_dirs(&self) -> Vec<PathBuf> {
+        split_list(self.text("log.dirs")).map(PathBuf::from).collect()
+    }
+
+    /// The first data folder.
     pub fn data_dir(&self) -> PathBuf {
-        PathBuf::from(self.text("log.dirs"))
+        self.data_dirs().swap_remove(0)
     }
 
     /// This broker's id.
@@ -200,6 +204,8 @@ mod tests {
     #[test]
     fn log_dir_is_another_name_of_log_dirs() {
         assert_eq!(Config::new().set("log.dir", "/d").unwrap().data_dir(), PathBuf::from("/d"));
-        assert!(Config::new().set("log.dirs", "/a,/b").is_err());
+        let two = Config::new().set("log.dirs", "/a, /b").unwrap();
+        assert_eq!(two.data_dirs(), [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert!(Config::new().set("log.dirs", " , ").is_err());
     }
 }

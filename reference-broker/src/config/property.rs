@@ -14,6 +14,8 @@ pub enum Kind {
     Int { min: i64, max: i64 },
     /// A 64-bit number.
     Long { min: i64, max: i64 },
+    /// A number with a fraction.
+    Double { min: i64, max: i64 },
     /// Any text.
     Text,
     /// Texts separated by commas, each of them one of these (any, where the list is empty).
@@ -75,6 +77,10 @@ impl Property {
                     Err(_) => fail(format!("expected a whole number between {min} and {max}")),
                 }
             }
+            Kind::Double { min, max } => match value.parse::<f64>() {
+                Ok(number) if (min as f64..=max as f64).contains(&number) => Ok(()),
+                _ => fail(format!("expected a number between {min} and {max}")),
+            },
             Kind::Text => Ok(()),
             Kind::List(words) => {
                 let bad = split_list(value).find(|word| !words.is_empty() && !words.contains(word));
@@ -96,6 +102,7 @@ impl Property {
             Kind::Int { .. } => 3,
             Kind::Short { .. } => 4,
             Kind::Long { .. } => 5,
+            Kind::Double { .. } => 6,
             Kind::List(_) => 7,
         }
     }

@@ -16,6 +16,7 @@ const LONG_FROM_1: Kind = Kind::Long { min: 1, max: i64::MAX };
 const LONG_OR_UNLIMITED: Kind = Kind::Long { min: -1, max: i64::MAX };
 const INT_FROM_0: Kind = Kind::Int { min: 0, max: I32_MAX };
 const INT_FROM_1: Kind = Kind::Int { min: 1, max: I32_MAX };
+const RATIO: Kind = Kind::Double { min: 0, max: 1 };
 const CLEANUP: Kind = Kind::List(&["delete", "compact"]);
 const TIMESTAMP_TYPE: Kind = Kind::Choice(&["CreateTime", "LogAppendTime"]);
 /// P7: another codec than the producer's would mean to decode and encode every batch again.
@@ -168,12 +169,54 @@ pub static BROKER: &[Property] = &[
         "PLAINTEXT://127.0.0.1:9092",
         "Where to listen, as PLAINTEXT://host:port; port 0 takes a free one.",
     ),
+    Property::new(
+        "log.cleaner.backoff.ms",
+        LONG_FROM_0,
+        "15000",
+        "How often compacted partitions are looked at for work.",
+    ),
+    Property::new(
+        "log.cleaner.dedupe.buffer.size",
+        LONG_FROM_1,
+        "134217728",
+        "Bytes of memory for the keys of one partition that is compacted.",
+    ),
+    Property::new(
+        "log.cleaner.delete.retention.ms",
+        LONG_FROM_0,
+        "86400000",
+        "How long a tombstone of a compacted topic stays after it was first compacted.",
+    ),
+    Property::new(
+        "log.cleaner.enable",
+        BOOL,
+        "true",
+        "Whether topics whose cleanup.policy is compact are compacted.",
+    ),
+    Property::new(
+        "log.cleaner.max.compaction.lag.ms",
+        LONG_FROM_1,
+        FOREVER,
+        "How long a record may wait to be compacted, whatever the ratio is.",
+    ),
+    Property::new(
+        "log.cleaner.min.cleanable.ratio",
+        RATIO,
+        "0.5",
+        "Compact when more than this part of the log came since the last time.",
+    ),
+    Property::new(
+        "log.cleaner.min.compaction.lag.ms",
+        LONG_FROM_0,
+        "0",
+        "How long a record stays uncompacted at least.",
+    ),
     Property::new("log.cleanup.policy", CLEANUP, "delete", "What becomes of old records."),
     Property::new(
         "log.dirs",
         Kind::Text,
         "ottla-data",
-        "The data folder (exactly one); made when it does not exist.",
+        "The data folders, separated by commas; made when missing. The first one has the metadata.",
     ),
     Property::new(
         "log.flush.interval.messages",
@@ -260,6 +303,18 @@ pub static BROKER: &[Property] = &[
         "Age in hours at which a segment is rolled, unless ms are set.",
     ),
     Property::new("log.roll.ms", LONG_FROM_1, "", "Age at which a segment is rolled."),
+    Property::new(
+        "log.scrub.interval.ms",
+        LONG_FROM_1,
+        "86400000",
+        "How often all of a partition's log is read again to find damage; this broker's own.",
+    ),
+    Property::new(
+        "log.scrub.max.bytes.per.second",
+        LONG_FROM_1,
+        "16777216",
+        "How fast logs are read to find damage; this broker's own.",
+    ),
     Property::new(
         "log.segment.bytes",
         SEGMENT_BYTES,

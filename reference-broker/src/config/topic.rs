@@ -15,6 +15,14 @@ pub struct TopicConfig {
     pub compacted: bool,
     /// Whether old segments are deleted.
     pub deletes: bool,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ppm: u32,
+    /// How long a record stays uncompacted at least, in milliseconds.
+    pub min_compaction_lag_ms: i64,
+    /// How long a record may wait to be compacted, in milliseconds.
+    pub max_compaction_lag_ms: i64,
+    /// How long a compacted tombstone stays, in milliseconds.
+    pub delete_retention_ms: i64,
     /// Records after which the log is synced; 1 holds the high watermark at what is on disk (M12).
     pub flush_messages: i64,
     /// Milliseconds after which the log is synced.
@@ -51,10 +59,18 @@ impl TopicConfig {
         };
         let int = |name: &str| i32::try_from(long(name)).expect("the table bounds 32-bit numbers");
         let unlimited = |value: i64| u64::try_from(value).ok();
+        let ppm = |name: &str| {
+            let ratio: f64 = effective(name, own, broker).parse().unwrap_or(0.5);
+            (ratio * 1e6) as u32
+        };
         let policy = effective("cleanup.policy", own, broker);
         Self {
             compacted: split_list(&policy).any(|word| word == "compact"),
             deletes: split_list(&policy).any(|word| word == "delete"),
+            min_cleanable_dirty_ppm: ppm("min.cleanable.dirty.ratio"),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
+            delete_retention_ms: long("delete.retention.ms"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             index_interval_bytes: int("index.interval.bytes"),
@@ -85,7 +101,11 @@ impl TopicConfig {
         let bytes = |value: i32| u32::try_from(value).expect("the table bounds sizes");
         LogConfig {
             segment_bytes: bytes(self.segment_bytes),
-            segment_ms: self.segment_ms,
+            // Only sealed segments are compacted.
+            segment_ms: match self.compacted {
+                true => self.segment_ms.min(self.max_compaction_lag_ms),
+                false => self.segment_ms,
+            },
             index_interval_bytes: bytes(self.index_interval_bytes),
             segment_index_bytes: bytes(self.segment_index_bytes),
             retention_ms: or_unlimited(self.retention_ms),
@@ -94,6 +114,10 @@ impl TopicConfig {
             flush_ms: self.flush_ms,
             cleanup_delete: self.deletes,
             cleanup_compact: self.compacted,
+            min_cleanable_dirty_ppm: self.min_cleanable_dirty_ppm,
+            min_compaction_lag_ms: self.min_compaction_lag_ms,
+            max_compaction_lag_ms: self.max_compaction_lag_ms,
+            delete_retention_ms: self.delete_retention_ms,
             timestamp_type: match self.log_append_time {
                 true => TimestampType::LogAppendTime,
                 false => TimestampType::CreateTime,

@@ -25,6 +25,14 @@ pub struct LogConfig {
     pub cleanup_delete: bool,
     /// `cleanup.policy` holds `compact`: recovery accepts gaps between offsets.
     pub cleanup_compact: bool,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ppm: u32,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: for how long a compacted tombstone stays.
+    pub delete_retention_ms: i64,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `producer.id.expiration.ms`.
@@ -44,6 +52,10 @@ impl Default for LogConfig {
             flush_ms: i64::MAX,
             cleanup_delete: true,
             cleanup_compact: false,
+            min_cleanable_dirty_ppm: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 3_600_000,
             timestamp_type: TimestampType::CreateTime,
             producer_id_expiration_ms: 24 * 3_600_000,
         }

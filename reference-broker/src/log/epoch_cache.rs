@@ -109,6 +109,12 @@ impl LeaderEpochCache {
         self.write()
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) -> Result<()> {
+        self.entries.clear();
+        self.write()
+    }
+
     /// Forgets epochs that ended at or before `start_offset`, the log's new start; the one it falls
     /// into now starts there.
     pub fn truncate_from_start(&mut self, start_offset: i64) -> Result<()> {

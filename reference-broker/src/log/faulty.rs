@@ -466,6 +466,12 @@ impl Storage for FaultyStorage {
         }
     }
 
+    fn space(&self, _: &Path) -> io::Result<(u64, u64)> {
+        let disk = lock(&self.disk);
+        let total = disk.capacity.map_or(i64::MAX as u64, |capacity| capacity as u64);
+        Ok((total, total.saturating_sub(disk.used() as u64)))
+    }
+
     fn now_ms(&self) -> i64 {
         lock(&self.disk).now_ms
     }

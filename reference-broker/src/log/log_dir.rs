@@ -16,6 +16,9 @@ pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// File name of the log start offsets.
 pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// File name of the first offsets that were not compacted yet. A log that has an entry may have
+/// gaps between its offsets.
+pub const CLEANED: &str = "cleaner-offset-checkpoint";
 
 /// Offsets by partition, and the file that they are kept in.
 #[derive(Debug)]
@@ -39,6 +42,15 @@ impl Offsets {
             None => _ = self.values.insert(of.clone(), offset),
         }
         self.changed = true;
+    }
+
+    /// Lowers an offset, durably.
+    fn lower(&mut self, of: &TopicPartition, offset: i64) -> Result<()> {
+        if self.values.get(of).is_none_or(|known| *known <= offset) {
+            return Ok(());
+        }
+        self.set(of, offset);
+        self.write()
     }
 
     /// Forgets a partition; durably, unless the file can say nothing of it but 0.
@@ -67,12 +79,13 @@ pub struct LogDir {
     dir: PathBuf,
     storage: Arc<dyn Storage>,
     failure: OnceLock<String>,
-    /// Which [`super::Log`] stands for a partition now, by a number of its own.
-    logs: Mutex<BTreeMap<TopicPartition, u64>>,
+    /// Which [`super::Log`] stands for a partition now, by a number of its own, and its bytes.
+    logs: Mutex<BTreeMap<TopicPartition, (u64, Arc<AtomicU64>)>>,
     logs_opened: AtomicU64,
     recovery_points: Mutex<Offsets>,
     high_watermarks: Mutex<Offsets>,
     log_starts: Mutex<Offsets>,
+    cleaned: Mutex<Offsets>,
 }
 
 impl LogDir {
@@ -86,6 +99,7 @@ impl LogDir {
             recovery_points: Mutex::new(Offsets::load(&storage, dir, RECOVERY_POINTS)?),
             high_watermarks: Mutex::new(Offsets::load(&storage, dir, HIGH_WATERMARKS)?),
             log_starts: Mutex::new(Offsets::load(&storage, dir, LOG_STARTS)?),
+            cleaned: Mutex::new(Offsets::load(&storage, dir, CLEANED)?),
             dir: dir.to_path_buf(),
             storage,
         }))
@@ -140,11 +154,24 @@ impl LogDir {
         lock(&self.recovery_points).values.get(of).copied().unwrap_or(0)
     }
 
-    /// Enters a log that was opened, in the place of an older one; gives it its number.
-    pub(super) fn enter(&self, of: &TopicPartition) -> u64 {
+    /// Enters a log that was opened, in the place of an older one; gives it its number, and the
+    /// account of its bytes, which it keeps up to date.
+    pub(super) fn enter(&self, of: &TopicPartition) -> (u64, Arc<AtomicU64>) {
         let number = self.logs_opened.fetch_add(1, Ordering::Relaxed);
-        lock(&self.logs).insert(of.clone(), number);
-        number
+        let size = Arc::default();
+        lock(&self.logs).insert(of.clone(), (number, Arc::clone(&size)));
+        (number, size)
+    }
+
+    /// Whether the partition's log was opened here.
+    pub(super) fn holds(&self, of: &TopicPartition) -> bool {
+        lock(&self.logs).contains_key(of)
+    }
+
+    /// The open logs and the bytes of their segments, by partition.
+    pub fn sizes(&self) -> Vec<(TopicPartition, u64)> {
+        let logs = lock(&self.logs);
+        logs.iter().map(|(of, (_, size))| (of.clone(), size.load(Ordering::Relaxed))).collect()
     }
 
     /// Notes a log's recovery point in memory; [`Self::write_checkpoints`] writes it. Nothing
@@ -152,7 +179,7 @@ impl LogDir {
     /// for another topic of that name.
     pub(super) fn set_recovery_point(&self, of: &TopicPartition, log: u64, offset: i64) {
         let logs = lock(&self.logs);
-        if logs.get(of) == Some(&log) {
+        if logs.get(of).is_some_and(|(number, _)| *number == log) {
             lock(&self.recovery_points).set(of, offset);
         }
     }
@@ -161,12 +188,21 @@ impl LogDir {
     /// after a truncation, new and unflushed batches would lie below an old recovery point, and be
     /// believed.
     pub(super) fn lower_recovery_point(&self, of: &TopicPartition, offset: i64) -> Result<()> {
-        let mut points = lock(&self.recovery_points);
-        if points.values.get(of).is_none_or(|point| *point <= offset) {
-            return Ok(());
-        }
-        points.set(of, offset);
-        points.write()
+        lock(&self.recovery_points).lower(of, offset)
+    }
+
+    /// Lowers what the checkpoints say of a log before it is cut at `end`, durably: the recovery
+    /// point to `recovery_point`, and to `end` the high watermark, which must not vouch for the
+    /// batches that come in the place of those that go, and what was compacted.
+    pub(super) fn lower_checkpoints(
+        &self,
+        of: &TopicPartition,
+        recovery_point: i64,
+        end: i64,
+    ) -> Result<()> {
+        self.lower_recovery_point(of, recovery_point)?;
+        lock(&self.high_watermarks).lower(of, end)?;
+        lock(&self.cleaned).lower(of, end)
     }
 
     /// The partition's checkpointed high watermark; 0 when unknown.
@@ -184,11 +220,37 @@ impl LogDir {
         lock(&self.log_starts).values.get(of).copied().unwrap_or(0)
     }
 
-    /// Advances a log start offset durably, before segments go (M17).
-    pub(super) fn advance_log_start(&self, of: &TopicPartition, offset: i64) -> Result<()> {
+    /// Sets a log start offset durably, before segments go (M17).
+    pub(super) fn set_log_start(&self, of: &TopicPartition, offset: i64) -> Result<()> {
         let mut starts = lock(&self.log_starts);
         starts.set(of, offset);
         starts.write()
+    }
+
+    /// The first offset that was not compacted yet; `None`: nothing ever was, and the log has no
+    /// gaps.
+    pub fn cleaned(&self, of: &TopicPartition) -> Option<i64> {
+        lock(&self.cleaned).values.get(of).copied()
+    }
+
+    /// Notes, durably, up to where a log was compacted.
+    pub(super) fn set_cleaned(&self, of: &TopicPartition, offset: i64) -> Result<()> {
+        let mut cleaned = lock(&self.cleaned);
+        cleaned.set(of, offset);
+        cleaned.write()
+    }
+
+    /// Notes, durably, that a log is going to have gaps between its offsets.
+    pub(super) fn note_gaps(&self, of: &TopicPartition) -> Result<()> {
+        match self.cleaned(of) {
+            Some(_) => Ok(()),
+            None => self.set_cleaned(of, 0),
+        }
+    }
+
+    /// Writes the recovery points if they have changed.
+    pub(super) fn write_recovery_points(&self) -> Result<()> {
+        lock(&self.recovery_points).write()
     }
 
     /// Writes the checkpoints that have changed: on a timer and at shutdown.
@@ -196,7 +258,8 @@ impl LogDir {
         self.check()?;
         lock(&self.recovery_points).write()?;
         lock(&self.high_watermarks).write()?;
-        lock(&self.log_starts).write()
+        lock(&self.log_starts).write()?;
+        lock(&self.cleaned).write()
     }
 
     /// Forgets a partition that was deleted, durably: a new one of that name starts from 0.
@@ -205,7 +268,8 @@ impl LogDir {
         lock(&self.logs).remove(of);
         lock(&self.recovery_points).forget(of)?;
         lock(&self.high_watermarks).forget(of)?;
-        lock(&self.log_starts).forget(of)
+        lock(&self.log_starts).forget(of)?;
+        lock(&self.cleaned).forget(of)
     }
 }
 

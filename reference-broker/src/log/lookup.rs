@@ -23,7 +23,7 @@ impl Log {
     /// The first record whose timestamp is `timestamp` or later; `None` when there is none. The
     /// answer may lie above the high watermark: what may be told is the caller's affair.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<FoundOffset>> {
-        self.log_dir.check()?;
+        self.check()?;
         for segment in &self.segments {
             let candidate = segment.next_offset > self.log_start_offset
                 && segment.largest.timestamp >= timestamp;
@@ -39,7 +39,7 @@ impl Log {
     /// The first record with the largest timestamp (ListOffsets -3, KIP-734); `None` when the log
     /// is empty.
     pub fn max_timestamp(&self) -> Result<Option<FoundOffset>> {
-        self.log_dir.check()?;
+        self.check()?;
         let in_log =
             self.segments.iter().filter(|segment| segment.next_offset > self.log_start_offset);
         let Some(largest) = in_log.map(|segment| segment.largest.timestamp).max() else {

@@ -3,18 +3,21 @@
 //! In reading order: [`storage`] (the file system as a trait), `walk` (batches of a file), `index`,
 //! `offset_index`, `time_index`, `segment`, [`epoch_cache`], [`producer_state`],
 //! [`producer_snapshot`], [`checkpoint`], [`log_dir`] (what the partitions of a folder share),
-//! `recovery`, `partition_log` (the [`Log`]), `read`, `flush`, `lookup` (by timestamp),
-//! `retention`, [`manager`] (all logs of a folder). [`faulty`] is a file system for tests that
-//! loses things.
+//! `recovery`, `partition_log` (the [`Log`]), `follower`, `truncate`, `read`, `flush`, `lookup` (by
+//! timestamp), `retention`, `compaction` with `cleaner`, `scrub` with `segment_sum`, [`manager`]
+//! (all logs of all folders). [`faulty`] is a file system for tests that loses things.
 //!
 //! Everything here is synchronous and knows no socket and no request. It never re-encodes a batch.
 
 pub mod checkpoint;
+mod cleaner;
+mod compaction;
 mod config;
 pub mod epoch_cache;
 mod error;
 pub mod faulty;
 mod flush;
+mod follower;
 mod index;
 pub mod log_dir;
 mod lookup;
@@ -26,12 +29,16 @@ pub mod producer_state;
 mod read;
 mod recovery;
 mod retention;
+mod scrub;
 mod segment;
+mod segment_sum;
 pub mod storage;
 mod time_index;
+mod truncate;
 mod walk;
 
 pub use checkpoint::TopicPartition;
+pub use compaction::{Compacted, Compaction, CompactionReport};
 pub use config::LogConfig;
 pub use epoch_cache::{EpochEntry, LeaderEpochCache};
 pub use error::{LogError, Result};
@@ -44,5 +51,7 @@ pub use producer_state::{Check, ProducerState};
 pub use read::{FetchData, ReadPlan};
 pub use recovery::{RecoveryReport, Startup};
 pub use retention::Deleted;
+pub use scrub::{Scrub, Scrubbed};
 pub use storage::{RealStorage, Storage, StorageFile};
 pub use time_index::TimestampOffset;
+pub use truncate::Damage;

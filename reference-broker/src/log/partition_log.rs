@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ottla_protocol::records::{BATCH_HEADER_LEN, BatchHeader, stamp_base_offset};
@@ -22,6 +23,7 @@ use super::read::{FetchData, ReadPlan, Source};
 use super::recovery::{self, RecoveryReport, Startup};
 use super::segment::Segment;
 use super::storage::Storage;
+use super::truncate::Damage;
 
 /// Where an appended batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,10 @@ pub struct Log {
     flushed_ms: i64,
     /// See [`FlushTask`].
     pub(super) generation: u64,
+    /// Why nothing is served, if so.
+    pub(super) damage: Option<Damage>,
+    /// Bytes of all segments, for the log dir's account.
+    size: Arc<AtomicU64>,
 }
 
 impl Log {
@@ -93,18 +99,25 @@ impl Log {
         let storage = Arc::clone(log_dir.storage());
         let dir = log_dir.path().join(of.dir_name());
         let mut unsynced_dirs = Vec::new();
-        if !storage.exists(&dir) {
+        let is_new = !storage.exists(&dir);
+        if is_new {
             storage
                 .create_dir_all(&dir)
                 .map_err(|error| super::log_dir::not_writable_or_io(&dir, error))?;
+        }
+        // A process that ended may have made the folder and never synced its name.
+        if is_new || startup == Startup::AfterCrash {
             unsynced_dirs.push(log_dir.path().to_path_buf());
         }
         let recovered = recovery::recover(log_dir, &of, &dir, &config, startup)?;
         if recovered.names_changed {
             unsynced_dirs.push(dir.clone());
         }
+        let (number, size) = log_dir.enter(&of);
         let log = Self {
-            number: log_dir.enter(&of),
+            number,
+            size,
+            damage: None,
             dir,
             of,
             config,
@@ -121,6 +134,7 @@ impl Log {
             storage,
         };
         log.log_dir.set_recovery_point(&log.of, log.number, log.recovery_point);
+        log.note_size();
         Ok((log, recovered.report))
     }
 
@@ -169,6 +183,11 @@ impl Log {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
+    /// Brings the log dir's account up to date after segments have changed.
+    pub(super) fn note_size(&self) {
+        self.size.store(self.size_bytes(), Ordering::Relaxed);
+    }
+
     /// Number of segments, the active one included.
     pub fn segment_count(&self) -> usize {
         self.segments.len()
@@ -212,7 +231,7 @@ impl Log {
         base_offset: i64,
         leader_epoch: i32,
     ) -> Result<AppendInfo> {
-        self.log_dir.check()?;
+        self.check()?;
         let mut head = [0; BATCH_HEADER_LEN];
         let Some((given, rest)) = batch.split_at_checked(BATCH_HEADER_LEN) else {
             return Err(self.invalid(format!("{} bytes are no batch", batch.len())));
@@ -222,24 +241,37 @@ impl Log {
         let header = BatchHeader::parse(&head).map_err(|error| self.invalid(error.to_string()))?;
         self.check_batch(&header, batch.len())?;
         let now_ms = self.storage.now_ms();
-        let rolled = self.active().must_roll(&header, now_ms, &self.config);
+        let rolled = self.active().must_roll(&header, 0, now_ms, &self.config);
         if rolled {
             self.roll()?;
         }
-        if self.epochs.epoch_of(base_offset) != Some(leader_epoch) {
-            self.epochs.assign(leader_epoch, base_offset)?;
-        }
-        let config = &self.config;
-        let active = self.segments.last_mut().expect("invariant: a log has an active segment");
-        if let Err(error) = active.append(&header, &[&head, rest], config) {
+        self.note_epoch(base_offset, leader_epoch)?;
+        let active = self.active();
+        if let Err(error) = active.file.write(active.size, &[&head, rest]) {
             return Err(self.take_back(error));
         }
+        self.count_batch(&header, now_ms);
+        let last_offset = header.last_offset();
+        Ok(AppendInfo { base_offset, last_offset, size: batch.len(), rolled })
+    }
+
+    /// Enters the epoch of a batch that is about to be written.
+    pub(super) fn note_epoch(&mut self, base_offset: i64, leader_epoch: i32) -> Result<()> {
+        match self.epochs.epoch_of(base_offset) == Some(leader_epoch) {
+            true => Ok(()),
+            false => self.epochs.assign(leader_epoch, base_offset),
+        }
+    }
+
+    /// Takes account of a batch that was written at the end of the active segment.
+    pub(super) fn count_batch(&mut self, header: &BatchHeader, now_ms: i64) {
+        let active = self.segments.last_mut().expect("invariant: a log has an active segment");
+        active.index_batch(header, &self.config);
         // What is not written of an index is written later, or built anew from the segment.
         let _ = active.offsets.entries.write_behind();
         let _ = active.times.entries.write_behind();
-        self.producers.update(&header, now_ms);
-        let last_offset = header.last_offset();
-        Ok(AppendInfo { base_offset, last_offset, size: batch.len(), rolled })
+        self.producers.update(header, now_ms);
+        self.size.fetch_add(header.size_in_bytes() as u64, Ordering::Relaxed);
     }
 
     fn check_batch(&self, header: &BatchHeader, len: usize) -> Result<()> {
@@ -250,15 +282,7 @@ impl Log {
                 header.size_in_bytes()
             )));
         }
-        if header.base_offset < end {
-            return Err(self.invalid(format!(
-                "offset {} is below the log's end {end}; truncate first",
-                header.base_offset
-            )));
-        }
-        if header.last_offset_delta < 0 {
-            return Err(self.invalid(format!("last offset delta is {}", header.last_offset_delta)));
-        }
+        self.check_header(header, end)?;
         let limit = self.config.segment_bytes.min(i32::MAX as u32) as usize;
         if len > limit {
             return Err(self.invalid(format!(
@@ -271,7 +295,7 @@ impl Log {
 
     /// Takes the bytes of a failed append away again, so that the file ends with the last whole
     /// batch.
-    fn take_back(&self, error: std::io::Error) -> LogError {
+    pub(super) fn take_back(&self, error: std::io::Error) -> LogError {
         let active = self.active();
         // Durably, as no later flush may have a reason to look at this segment again.
         if let Err(error) = active.file.set_len(active.size).and_then(|()| active.file.sync()) {
@@ -295,14 +319,15 @@ impl Log {
             LogError::Io { action, path, source } => log.log_dir.fail(action, &path, &source),
             error => error,
         };
-        self.active_mut().seal().map_err(|error| failed(self, error))?;
+        let storage = Arc::clone(&self.storage);
+        self.active_mut().seal(&*storage).map_err(|error| failed(self, error))?;
         let made = producer_snapshot::write(&*self.storage, &self.dir, end, &self.producers)
             .and_then(|()| Segment::create(&self.storage, &self.dir, end));
         match made {
             Ok(segment) => self.segments.push(segment),
             Err(error) => {
                 // The old segment goes on: whoever appends next tries to roll again.
-                self.active_mut().unseal()?;
+                self.active_mut().unseal(&*storage)?;
                 return Err(failed(self, error));
             }
         }
@@ -335,7 +360,7 @@ impl Log {
         upper_bound: i64,
         min_one_batch: bool,
     ) -> Result<ReadPlan> {
-        self.log_dir.check()?;
+        self.check()?;
         let end = self.log_end_offset();
         if offset < self.log_start_offset || offset > end {
             return Err(LogError::OutOfRange { offset, start: self.log_start_offset, end });
@@ -358,63 +383,6 @@ impl Log {
             }
         }
         Ok(plan)
-    }
-
-    /// Cuts the log so that it ends at or before `offset`: batches that hold it or anything beyond
-    /// go, and with them what they did to the producers, the leader epochs and the indexes (M6).
-    /// Returns the new end.
-    pub fn truncate_to(&mut self, offset: i64) -> Result<i64> {
-        self.log_dir.check()?;
-        if offset >= self.log_end_offset() {
-            return Ok(self.log_end_offset());
-        }
-        if offset < self.segments[0].base_offset {
-            return self.restart_at(offset.max(0));
-        }
-        self.generation += 1;
-        let keep = self.segment_of(offset);
-        // Durably at each step: otherwise a power failure could put old batches behind new ones,
-        // each with a good CRC.
-        let found = self.segments[keep].locate(offset)?;
-        let end = found.map_or(self.segments[keep].next_offset, |(_, header)| header.base_offset);
-        self.recovery_point = self.recovery_point.min(end);
-        self.log_dir.lower_recovery_point(&self.of, self.recovery_point)?;
-        for segment in self.segments.drain(keep + 1..).rev() {
-            segment.remove(&*self.storage)?;
-        }
-        let active = self.active_mut();
-        active.unseal()?;
-        active.truncate_to(offset)?;
-        self.after_truncation()
-    }
-
-    /// Drops everything and goes on at `offset`: a follower that is behind its leader's log start.
-    pub fn restart_at(&mut self, offset: i64) -> Result<i64> {
-        self.log_dir.check()?;
-        self.generation += 1;
-        self.log_dir.lower_recovery_point(&self.of, 0)?;
-        self.log_dir.advance_log_start(&self.of, offset)?;
-        for segment in self.segments.iter().rev() {
-            segment.remove(&*self.storage)?;
-        }
-        self.segments = vec![Segment::create(&self.storage, &self.dir, offset)?];
-        self.log_start_offset = offset;
-        self.recovery_point = 0;
-        self.after_truncation()
-    }
-
-    fn after_truncation(&mut self) -> Result<i64> {
-        let end = self.log_end_offset();
-        let active = self.active();
-        let synced = active.file.sync();
-        synced.map_err(|error| self.log_dir.fail("flush", &active.path, &error))?;
-        self.log_start_offset = self.log_start_offset.min(end);
-        self.epochs.truncate_from_end(end)?;
-        self.producers =
-            recovery::reload_producers(&*self.storage, &self.dir, &self.segments, end, end)?;
-        let synced = self.storage.sync_dir(&self.dir);
-        synced.map_err(|error| self.log_dir.fail("flush", &self.dir, &error))?;
-        Ok(end)
     }
 
     pub(super) fn note_names_changed(&mut self) {

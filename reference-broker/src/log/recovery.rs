@@ -11,13 +11,16 @@
 //! - The power failed ([`Startup::AfterPowerLoss`]): pages above the recovery point reached the
 //!   disk in any order. The log ends with the last batch before the first broken one, whatever lies
 //!   behind.
+//! - Another replica has what is damaged here ([`Startup::Repair`]): every byte is read, and the
+//!   log is cut at the first break, wherever that is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_protocol::records::BatchHeader;
 
 use super::checkpoint::TopicPartition;
+use super::compaction;
 use super::config::LogConfig;
 use super::epoch_cache::LeaderEpochCache;
 use super::error::{LogError, Result};
@@ -25,7 +28,9 @@ use super::log_dir::LogDir;
 use super::producer_snapshot;
 use super::producer_state::ProducerState;
 use super::segment::{self, Segment};
+use super::segment_sum;
 use super::storage::Storage;
+use super::truncate::Damage;
 use super::walk::{BatchWalk, Broken, Step, has_batch_behind};
 
 /// How the log was left.
@@ -38,6 +43,8 @@ pub enum Startup {
     AfterCrash,
     /// The operating system ended too, or it is not known that it did not.
     AfterPowerLoss,
+    /// What is damaged will be fetched from another replica: this one is in no ISR.
+    Repair,
 }
 
 /// What recovery did.
@@ -78,14 +85,24 @@ pub(super) fn recover(
     startup: Startup,
 ) -> Result<Recovered> {
     let storage = log_dir.storage();
+    compaction::finish_swaps(&**storage, dir)?;
     let bases = tidy(&**storage, dir)?;
     let recovery_point = log_dir.recovery_point(of);
+    let damaged = Damage::read(&**storage, dir)?;
     let epochs = LeaderEpochCache::open(Arc::clone(storage), dir)?;
     let mut recovery = Recovery {
         storage: Arc::clone(storage),
         dir,
         config,
         startup,
+        gaps_end: match (config.cleanup_compact, log_dir.cleaned(of)) {
+            (false, None) => 0,
+            (_, cleaned) if startup == Startup::AfterPowerLoss => {
+                recovery_point.max(cleaned.unwrap_or(0))
+            }
+            _ => i64::MAX,
+        },
+        damaged: damaged.as_ref().map(|damage| damage.segment.clone()),
         recovery_point,
         epochs,
         epochs_changed: false,
@@ -107,19 +124,26 @@ pub(super) fn recover(
     }
     let log_start_offset = log_start_offset.max(segments[0].base_offset);
     let active = segments.last_mut().expect("invariant: one was made if there was none");
-    active.unseal()?;
+    active.unseal(&**storage)?;
     let end = active.next_offset;
     recovery.report.log_end_offset = end;
     // Only what was flushed vouches for a snapshot. One that is removed here must not come back:
     // sync afterwards.
     let believed = if startup == Startup::Clean { end } else { recovery_point.min(end) };
     let producers = reload_producers(&**storage, dir, &segments, believed, end)?;
-    if startup == Startup::AfterPowerLoss {
+    if matches!(startup, Startup::AfterPowerLoss | Startup::Repair) {
         recovery.sync(&segments)?;
         recovery.recovery_point = end;
     }
     let recovery_point = recovery.recovery_point.min(end);
     log_dir.lower_recovery_point(of, recovery_point)?;
+    if startup == Startup::Repair {
+        log_dir.lower_checkpoints(of, recovery_point, end)?;
+    }
+    if damaged.is_some() {
+        // The damage was cut off, or somebody has restored the segment.
+        Damage::forget(&**storage, dir)?;
+    }
     let mut epochs = recovery.epochs;
     epochs.truncate_from_end(end)?;
     epochs.truncate_from_start(log_start_offset)?;
@@ -133,7 +157,7 @@ pub(super) fn recover(
         epochs,
         producers,
         report: recovery.report,
-        names_changed: made_segment || startup == Startup::AfterCrash,
+        names_changed: made_segment || damaged.is_some() || startup == Startup::AfterCrash,
     })
 }
 
@@ -143,11 +167,13 @@ fn tidy(storage: &dyn Storage, dir: &Path) -> Result<Vec<i64>> {
     let bases: Vec<i64> =
         entries.iter().filter_map(|entry| segment::parse_name(&entry.name, "log")).collect();
     for entry in &entries {
-        let orphan = ["index", "timeindex"]
+        let orphan = ["index", "timeindex", "sum"]
             .iter()
             .filter_map(|kind| segment::parse_name(&entry.name, kind))
             .any(|base| !bases.contains(&base));
-        if orphan || entry.name.ends_with(".tmp") || entry.name.ends_with(".deleted") {
+        let leftover =
+            [".tmp", ".deleted", ".cleaned"].iter().any(|suffix| entry.name.ends_with(suffix));
+        if orphan || leftover {
             let path = dir.join(&entry.name);
             storage.remove_file(&path).map_err(LogError::io("remove", &path))?;
         }
@@ -161,6 +187,12 @@ struct Recovery<'a> {
     dir: &'a Path,
     config: &'a LogConfig,
     startup: Startup,
+    /// Up to where there may be gaps between offsets: compaction leaves them, here or at the leader
+    /// that the log was fetched from. After a power failure they are believed only where
+    /// everything was flushed: further up, files that were lost leave gaps as well.
+    gaps_end: i64,
+    /// The segment that the log was quarantined for.
+    damaged: Option<PathBuf>,
     recovery_point: i64,
     epochs: LeaderEpochCache,
     epochs_changed: bool,
@@ -175,16 +207,21 @@ impl Recovery<'_> {
         let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
         for (at, &base) in bases.iter().enumerate() {
             let upper = bases.get(at + 1).copied();
-            let doubtful = self.startup != Startup::Clean
-                && upper.is_none_or(|upper| upper > self.recovery_point);
+            let flushed = upper.is_some_and(|upper| upper <= self.recovery_point);
+            let suspect = self.startup == Startup::Repair
+                || self.damaged.as_ref() == Some(&segment::path(self.dir, base, "log"));
+            let doubtful = suspect || (self.startup != Startup::Clean && !flushed);
             let indexed = match doubtful {
                 true => None,
                 false => Segment::open_indexed(&self.storage, self.dir, base)?,
             };
-            let (mut segment, broken) = match indexed {
+            let (mut segment, mut broken) = match indexed {
                 Some(segment) => (segment, None),
                 None => self.walk(base)?,
             };
+            if suspect && flushed && broken.is_none() {
+                (segment, broken) = self.check_sum(segment)?;
+            }
             let gap = upper.is_some_and(|upper| segment.next_offset != upper);
             let broken = match broken {
                 // Junk behind a segment that is complete: a write that failed, or was torn.
@@ -203,7 +240,7 @@ impl Recovery<'_> {
                 break;
             }
             if upper.is_some() {
-                segment.seal()?;
+                segment.seal(&*self.storage)?;
             }
             segments.push(segment);
         }
@@ -234,11 +271,20 @@ impl Recovery<'_> {
         }
     }
 
+    /// A segment whose sum is another one is broken somewhere: nothing of it is kept.
+    fn check_sum(&self, segment: Segment) -> Result<(Segment, Option<Broken>)> {
+        if segment.sum_differs(&*self.storage)?.is_none() {
+            return Ok((segment, None));
+        }
+        let empty = Segment::open_bare(&self.storage, self.dir, segment.base_offset)?;
+        Ok((empty, Some(Broken { position: 0, reason: segment_sum::DIFFERS.to_owned() })))
+    }
+
     /// The CRC covers neither base offset nor leader epoch (M19): offsets must go on where the last
     /// batch ended, epochs never fall.
     fn discontinuity(&self, segment: &Segment, header: &BatchHeader) -> Option<String> {
         let expected = segment.next_offset;
-        let gap_allowed = self.config.cleanup_compact
+        let gap_allowed = header.base_offset <= self.gaps_end
             && header.last_offset() - segment.base_offset <= i64::from(i32::MAX);
         let epoch = header.partition_leader_epoch;
         if (0..self.last_epoch).contains(&epoch) {
@@ -261,7 +307,7 @@ impl Recovery<'_> {
 
     fn gap(&self, segment: &Segment, upper: Option<i64>) -> Option<Broken> {
         let upper = upper?;
-        if self.config.cleanup_compact && segment.next_offset < upper {
+        if upper <= self.gaps_end && segment.next_offset < upper {
             return None;
         }
         let reason = format!(
@@ -273,6 +319,9 @@ impl Recovery<'_> {
 
     /// Whether the log may be cut here; see the module's text.
     fn judge(&self, segment: &Segment, broken: &Broken, later: &[i64]) -> Result<()> {
+        if self.startup == Startup::Repair {
+            return Ok(());
+        }
         let offset = segment.next_offset;
         let corrupt = |why: &str| {
             Err(segment.corrupt(broken.position, offset, format!("{}{why}", broken.reason)))

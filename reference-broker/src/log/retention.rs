@@ -2,7 +2,6 @@
 //! segments, beside this one.)
 
 use super::error::Result;
-use super::log_dir::LogDir;
 use super::partition_log::Log;
 use super::producer_snapshot;
 use super::segment::{self, Segment};
@@ -52,6 +51,7 @@ impl Log {
             deleted.bytes += segment.size;
         }
         self.note_names_changed();
+        self.note_size();
         self.remove_snapshots_below(start)?;
         Ok(deleted)
     }
@@ -64,8 +64,7 @@ impl Log {
             return Err(LogError::OutOfRange { offset, start, end });
         }
         if offset > self.log_start_offset {
-            let log_dir: &LogDir = &self.log_dir;
-            log_dir.advance_log_start(&self.of, offset)?;
+            self.log_dir.set_log_start(&self.of, offset)?;
             self.log_start_offset = offset;
             self.epochs.truncate_from_start(offset)?;
         }

@@ -11,6 +11,7 @@ use super::config::LogConfig;
 use super::error::{LogError, Result};
 use super::index::Entry;
 use super::offset_index::{OffsetEntry, OffsetIndex};
+use super::segment_sum;
 use super::storage::{OpenMode, Storage, StorageFile};
 use super::time_index::{TimeEntry, TimeIndex, TimestampOffset};
 use super::walk::{BatchWalk, Step};
@@ -48,12 +49,23 @@ pub(crate) struct Segment {
     first_timestamp: Option<i64>,
     created_ms: i64,
     unindexed_bytes: u64,
+    /// See [`segment_sum`]; `None`: not known, the segment was not read from its start.
+    sum: Option<u32>,
 }
 
 impl Segment {
     /// Makes an empty segment; leftovers of that name are emptied.
     pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
-        let path = path(dir, base_offset, "log");
+        Self::create_at(storage, dir, base_offset, path(dir, base_offset, "log"))
+    }
+
+    /// Makes an empty segment whose file has another name for now.
+    pub(crate) fn create_at(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+        path: PathBuf,
+    ) -> Result<Self> {
         let file = storage
             .open(&path, OpenMode::CreateEmpty)
             .map_err(LogError::io("create segment", &path))?;
@@ -95,6 +107,7 @@ impl Segment {
             first_timestamp: None,
             created_ms: storage.now_ms(),
             unindexed_bytes: 0,
+            sum: Some(0),
         }
     }
 
@@ -117,6 +130,7 @@ impl Segment {
         segment.offsets = offsets;
         segment.times = times;
         segment.size = len;
+        segment.sum = None;
         match segment.read_tail()? {
             true => Ok(Some(segment)),
             false => Ok(None),
@@ -166,7 +180,8 @@ impl Segment {
     }
 
     /// Makes a sealed segment the active one again.
-    pub(crate) fn unseal(&mut self) -> Result<()> {
+    pub(crate) fn unseal(&mut self, storage: &dyn Storage) -> Result<()> {
+        remove_if_there(storage, &self.sum_path())?;
         self.offsets.entries.unseal().map_err(LogError::io("read", self.offsets.entries.path()))?;
         self.times.entries.unseal().map_err(LogError::io("read", self.times.entries.path()))?;
         if self.size > 0 && self.first_timestamp.is_none() {
@@ -175,19 +190,6 @@ impl Segment {
                 self.first_timestamp = Some(header.max_timestamp);
             }
         }
-        Ok(())
-    }
-
-    /// Writes a batch at the end; `header` is what `parts` starts with. After an error the segment
-    /// is as it was, but for the file, which may have bytes beyond [`Self::size`].
-    pub(crate) fn append(
-        &mut self,
-        header: &BatchHeader,
-        parts: &[&[u8]],
-        config: &LogConfig,
-    ) -> io::Result<()> {
-        self.file.write(self.size, parts)?;
-        self.index_batch(header, config);
         Ok(())
     }
 
@@ -209,12 +211,20 @@ impl Segment {
         let size = header.size_in_bytes() as u64;
         self.unindexed_bytes += size;
         self.size += size;
+        self.sum = self.sum.map(|sum| segment_sum::chain(sum, header));
         self.next_offset = header.next_offset();
     }
 
-    /// Whether a batch must go into a new segment.
-    pub(crate) fn must_roll(&self, header: &BatchHeader, now_ms: i64, config: &LogConfig) -> bool {
-        if self.size == 0 {
+    /// Whether a batch must go into a new segment, once `before` bytes of others are in this one.
+    pub(crate) fn must_roll(
+        &self,
+        header: &BatchHeader,
+        before: u64,
+        now_ms: i64,
+        config: &LogConfig,
+    ) -> bool {
+        let size = self.size + before;
+        if size == 0 {
             return false;
         }
         let entries_max = |len: usize| (config.segment_index_bytes as usize / len).max(1);
@@ -222,8 +232,7 @@ impl Segment {
             Some(first) if first >= 0 && header.max_timestamp >= 0 => header.max_timestamp - first,
             _ => now_ms - self.created_ms,
         };
-        self.size + header.size_in_bytes() as u64
-            > u64::from(config.segment_bytes.min(i32::MAX as u32))
+        size + header.size_in_bytes() as u64 > u64::from(config.segment_bytes.min(i32::MAX as u32))
             || age > config.segment_ms
             || self.offsets.entries.len() >= entries_max(OffsetEntry::LEN)
             || self.times.entries.len() >= entries_max(TimeEntry::LEN)
@@ -243,13 +252,30 @@ impl Segment {
     }
 
     /// Ends the segment: complete indexes on disk, none in memory.
-    pub(crate) fn seal(&mut self) -> Result<()> {
+    pub(crate) fn seal(&mut self, storage: &dyn Storage) -> Result<()> {
         if self.offsets.entries.is_sealed() && self.times.entries.is_sealed() {
             return Ok(());
         }
         self.write_indexes(true)?;
         self.offsets.entries.seal().map_err(LogError::io("write", self.offsets.entries.path()))?;
-        self.times.entries.seal().map_err(LogError::io("write", self.times.entries.path()))
+        self.times.entries.seal().map_err(LogError::io("write", self.times.entries.path()))?;
+        if let Some(sum) = self.sum {
+            // Without it the next scrub makes one.
+            let _ = segment_sum::write(storage, &self.sum_path(), self.size, sum);
+        }
+        Ok(())
+    }
+
+    /// Whether the sum that was written is another than that of what was read; `None`: they agree,
+    /// or one of them is not known.
+    pub(crate) fn sum_differs(&self, storage: &dyn Storage) -> Result<Option<u32>> {
+        let written = segment_sum::read(storage, &self.sum_path(), self.size)?;
+        Ok(written.filter(|written| self.sum.is_some_and(|sum| sum != *written)))
+    }
+
+    /// Where the segment's sum is.
+    pub(crate) fn sum_path(&self) -> PathBuf {
+        self.path.with_extension("sum")
     }
 
     /// Where the batch that holds `offset`, or else the first one beyond it, starts; `None` past
@@ -287,14 +313,51 @@ impl Segment {
         }
     }
 
-    /// Drops the batches that hold `offset` or more. The segment must not be sealed.
-    pub(crate) fn truncate_to(&mut self, offset: i64) -> Result<()> {
-        let Some((position, header)) = self.locate(offset)? else { return Ok(()) };
-        self.offsets.truncate_to(header.base_offset)?;
-        self.times.truncate_to(header.base_offset)?;
+    /// Where to cut so that no batch stays that holds `offset` or more, or has a byte beyond
+    /// `limit`: the position, and the offset after what stays.
+    pub(crate) fn place_to_cut(&self, offset: i64, limit: u64) -> Result<(u64, i64)> {
+        let end = self.size.min(limit);
+        let entry = self.offsets.lookup(offset - 1)?.filter(|entry| entry.position < end);
+        if let Some(entry) = entry {
+            let mut walk = BatchWalk::headers(&*self.file, &self.path, entry.position, end);
+            if let Step::Batch { header, position } = walk.next()?
+                && header.last_offset() == entry.offset
+            {
+                let behind = position + header.size_in_bytes() as u64;
+                return self.last_below(walk, offset, (behind, header.next_offset()));
+            }
+        }
+        let walk = BatchWalk::headers(&*self.file, &self.path, 0, end);
+        self.last_below(walk, offset, (0, self.base_offset))
+    }
+
+    fn last_below(
+        &self,
+        mut walk: BatchWalk<'_>,
+        offset: i64,
+        mut behind: (u64, i64),
+    ) -> Result<(u64, i64)> {
+        loop {
+            match walk.next()? {
+                Step::Batch { header, position } if header.last_offset() < offset => {
+                    behind = (position + header.size_in_bytes() as u64, header.next_offset());
+                }
+                Step::Batch { .. } | Step::End => return Ok(behind),
+                Step::Broken(broken) => {
+                    return Err(self.corrupt(broken.position, behind.1, broken.reason));
+                }
+            }
+        }
+    }
+
+    /// Drops what lies from `position` on; `end` is the offset after what stays. The segment must
+    /// not be sealed.
+    pub(crate) fn truncate_at(&mut self, position: u64, end: i64) -> Result<()> {
+        self.offsets.truncate_to(end)?;
+        self.times.truncate_to(end)?;
         self.file.set_len(position).map_err(LogError::io("truncate", &self.path))?;
         self.size = position;
-        self.next_offset = header.base_offset;
+        self.sum = (position == 0).then_some(0);
         self.recount()
     }
 
@@ -322,19 +385,28 @@ impl Segment {
 
     /// Removes the files. Readers that have them open keep them.
     pub(crate) fn remove(&self, storage: &dyn Storage) -> Result<()> {
-        let index = self.offsets.entries.path();
-        for path in [&*self.path, index, self.times.entries.path()] {
-            match storage.remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(LogError::io("remove", path)(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_if_there(storage, &self.path)?;
+        self.remove_aids(storage)
+    }
+
+    /// Removes what can be made anew from the segment: its indexes and its sum.
+    pub(crate) fn remove_aids(&self, storage: &dyn Storage) -> Result<()> {
+        remove_if_there(storage, self.offsets.entries.path())?;
+        remove_if_there(storage, self.times.entries.path())?;
+        remove_if_there(storage, &self.sum_path())
     }
 
     pub(crate) fn corrupt(&self, position: u64, offset: i64, reason: String) -> LogError {
         LogError::Corrupt { segment: self.path.clone(), position, offset, reason }
+    }
+}
+
+/// Removes a file that need not be there.
+pub(super) fn remove_if_there(storage: &dyn Storage, path: &Path) -> Result<()> {
+    match storage.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LogError::io("remove", path)(error))
+        }
+        _ => Ok(()),
     }
 }

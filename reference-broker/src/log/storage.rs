@@ -90,6 +90,9 @@ pub trait Storage: Send + Sync + Debug {
     /// When the file was last written, in milliseconds since 1970.
     fn modified_ms(&self, path: &Path) -> io::Result<i64>;
 
+    /// The size of the file system that a folder is on, and what is free there, in bytes.
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)>;
+
     /// Now, in milliseconds since 1970, by the clock that stamps the files.
     fn now_ms(&self) -> i64;
 
@@ -254,6 +257,12 @@ impl Storage for RealStorage {
 
     fn modified_ms(&self, path: &Path) -> io::Result<i64> {
         Ok(millis(fs::metadata(path)?.modified()?))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let found = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok((bytes(found.f_blocks), bytes(found.f_bavail)))
     }
 
     fn now_ms(&self) -> i64 {

@@ -104,6 +104,11 @@ impl<'a> BatchWalk<'a> {
         Ok(Step::Batch { position, header })
     }
 
+    /// The whole batch that [`Self::next`] has just given; no second read where it was verified.
+    pub(crate) fn batch(&mut self, position: u64, header: &BatchHeader) -> Result<Bytes> {
+        self.bytes(position, header.size_in_bytes())
+    }
+
     /// `len` bytes from `position`, fewer at the end of the file; out of the window where they are
     /// in it.
     fn bytes(&mut self, position: u64, len: usize) -> Result<Bytes> {

@@ -2,13 +2,16 @@
 //! synced.
 
 mod append_and_read;
+mod compaction;
 mod epochs;
 mod faults;
+mod follower;
 mod lookup;
 mod manager;
 mod producers;
 mod properties;
 mod recovery;
 mod retention;
+mod scrub;
 mod support;
 mod throughput;

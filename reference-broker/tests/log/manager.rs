@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_broker::log::faulty::FaultyStorage;
+use ottla_broker::log::faulty::{Fault, FaultyStorage, Operation};
 use ottla_broker::log::manager::Belongs;
-use ottla_broker::log::{LogError, LogManager, RealStorage, Startup, Storage, TopicPartition};
+use ottla_broker::log::{Log, LogError, LogManager, RealStorage, Startup, Storage, TopicPartition};
 use ottla_protocol::Uuid;
 
 use crate::support::{NOW_MS, append, batch, contents, names, root, small};
@@ -189,4 +189,113 @@ fn a_flush_that_ends_after_the_deletion_does_not_vouch_for_the_next_topic() {
     append(&mut new, &batch(3));
     new.flush().unwrap();
     assert_eq!(manager.log_dir().recovery_point(&of), 3);
+}
+
+fn two() -> [PathBuf; 2] {
+    [PathBuf::from("/one"), PathBuf::from("/two")]
+}
+
+fn open_two(storage: &FaultyStorage) -> LogManager {
+    let storage: Arc<dyn Storage> = Arc::new(storage.clone());
+    LogManager::open_all(&two(), &storage).unwrap()
+}
+
+fn partition(index: i32) -> TopicPartition {
+    TopicPartition::new("t", index)
+}
+
+#[test]
+fn logs_are_spread_over_the_dirs_and_found_again() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = open_two(&storage);
+    for index in 0..6 {
+        let (mut log, _) = first.create(partition(index), ID, small()).unwrap();
+        append(&mut log, &batch(1 + index as usize));
+        assert_eq!(log.log_dir().path(), two()[index as usize % 2]);
+        log.close().unwrap();
+    }
+    first.delete(&partition(0), ID).unwrap();
+    let (log, _) = first.create(partition(6), ID, small()).unwrap();
+    assert_eq!(log.log_dir().path(), two()[0], "where one was deleted");
+    first.mark_clean().unwrap();
+    drop((log, first));
+    let again = open_two(&storage);
+    assert_eq!((again.startup(), again.tail_intact()), (Startup::Clean, true));
+    let loaded = again.load(3, ours).unwrap();
+    let ends: Vec<i64> = loaded
+        .into_iter()
+        .map(|found| {
+            assert_eq!(again.log_dir_of(&found.of).unwrap().sizes().len(), 3);
+            found.log.unwrap().0.log_end_offset()
+        })
+        .collect();
+    assert_eq!(ends, [2, 3, 4, 5, 6, 0]);
+}
+
+#[test]
+fn a_dir_that_fails_takes_its_logs_with_it_and_no_others() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = open_two(&storage);
+    let mut logs: Vec<Log> =
+        (0..2).map(|index| first.create(partition(index), ID, small()).unwrap().0).collect();
+    storage.inject(Fault {
+        operation: Operation::Write,
+        path_suffix: "t-1/00000000000000000000.log".into(),
+        after: 0,
+        error: std::io::ErrorKind::Other,
+        written: 3,
+    });
+    assert!(matches!(logs[1].append(&batch(1), 0, 0), Err(LogError::DirFailed { .. })));
+    append(&mut logs[0], &batch(1));
+    assert_eq!(first.failed_dirs().len(), 1);
+    assert_eq!(first.failed_dirs()[0].0, two()[1]);
+    let (log, _) = first.create(partition(2), ID, small()).unwrap();
+    assert_eq!(log.log_dir().path(), two()[0], "new logs go where they can");
+    first.write_checkpoints().unwrap();
+    logs[0].close().unwrap();
+    first.mark_clean().unwrap();
+    drop((log, logs, first));
+    let again = open_two(&storage);
+    assert_eq!((again.startup(), again.failed_dirs().len()), (Startup::AfterCrash, 0));
+    assert_eq!(again.load(2, ours).unwrap().len(), 3);
+}
+
+/// What it held is not made anew, empty, somewhere else.
+#[test]
+fn a_dir_that_is_missing_at_start_holds_its_place() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = open_two(&storage);
+    for index in 0..2 {
+        drop(first.create(partition(index), ID, small()).unwrap());
+    }
+    drop(first);
+    storage.inject(Fault {
+        operation: Operation::Open,
+        path_suffix: "two/replication-offset-checkpoint".into(),
+        after: 0,
+        error: std::io::ErrorKind::Other,
+        written: 0,
+    });
+    let again = open_two(&storage);
+    assert!(!again.tail_intact());
+    assert_eq!(again.failed_dirs()[0].0, two()[1]);
+    let loaded = again.load(2, ours).unwrap();
+    assert_eq!(loaded.len(), 1);
+    let error = again.create(partition(1), ID, small()).unwrap_err();
+    assert!(matches!(&error, LogError::DirFailed { dir, .. } if *dir == two()[1]), "{error}");
+    assert!(!storage.exists(&two()[0].join("t-1")));
+}
+
+#[test]
+fn a_partition_in_two_dirs_is_refused() {
+    let storage = FaultyStorage::new(NOW_MS);
+    let first = open_two(&storage);
+    let (log, _) = first.create(partition(0), ID, small()).unwrap();
+    storage.create_dir_all(&two()[1].join("t-0")).unwrap();
+    let id = log.dir().join("partition.metadata");
+    let copied = storage.content(&id).unwrap();
+    storage.set_content(&two()[1].join("t-0/partition.metadata"), copied);
+    drop((log, first));
+    let error = open_two(&storage).load(2, ours).unwrap_err().to_string();
+    assert!(error.contains("/two/t-0") && error.contains("/one"), "{error}");
 }

@@ -2,15 +2,7 @@
 
 /// Topic properties of Apache Kafka that are accepted and have no effect (each with a warning in
 /// the log).
-pub static TOPIC_IGNORED: &[&str] = &[
-    "delete.retention.ms",
-    "file.delete.delay.ms",
-    "max.compaction.lag.ms",
-    "min.cleanable.dirty.ratio",
-    "min.compaction.lag.ms",
-    "preallocate",
-    "segment.jitter.ms",
-];
+pub static TOPIC_IGNORED: &[&str] = &["file.delete.delay.ms", "preallocate", "segment.jitter.ms"];
 
 /// Broker properties of Apache Kafka that are accepted and have no effect (each with a warning in
 /// the log): they belong to parts that this broker has not or needs not.
@@ -25,12 +17,10 @@ pub static BROKER_IGNORED: &[&str] = &[
     "group.coordinator.rebalance.protocols",
     "group.coordinator.threads",
     "listener.security.protocol.map",
-    "log.cleaner.enable",
+    "log.cleaner.io.buffer.load.factor",
+    "log.cleaner.io.buffer.size",
+    "log.cleaner.io.max.bytes.per.second",
     "log.cleaner.threads",
-    "log.cleaner.backoff.ms",
-    "log.cleaner.dedupe.buffer.size",
-    "log.cleaner.delete.retention.ms",
-    "log.cleaner.min.cleanable.ratio",
     "log.flush.offset.checkpoint.interval.ms",
     "log.flush.start.offset.checkpoint.interval.ms",
     "log.preallocate",

@@ -2,7 +2,7 @@
 
 use super::{
     BOOL, CLEANUP, COMPRESSION, FOREVER, I32_MAX, INT_FROM_0, INT_FROM_1, LONG_FROM_0, LONG_FROM_1,
-    LONG_OR_UNLIMITED, SEGMENT_BYTES, TIMESTAMP_TYPE,
+    LONG_OR_UNLIMITED, RATIO, SEGMENT_BYTES, TIMESTAMP_TYPE,
 };
 use crate::config::property::{Kind, Property};
 
@@ -21,6 +21,13 @@ pub static TOPIC: &[Property] = &[
         "producer",
         "compression.type",
         "Batches are stored as the producer compressed them; no other value is supported.",
+    ),
+    Property::topic(
+        "delete.retention.ms",
+        LONG_FROM_0,
+        "86400000",
+        "log.cleaner.delete.retention.ms",
+        "How long a tombstone of a compacted topic stays after it was first compacted.",
     ),
     Property::topic(
         "flush.messages",
@@ -42,6 +49,13 @@ pub static TOPIC: &[Property] = &[
         "4096",
         "log.index.interval.bytes",
         "Bytes of records between two entries of the offset index.",
+    ),
+    Property::topic(
+        "max.compaction.lag.ms",
+        LONG_FROM_1,
+        FOREVER,
+        "log.cleaner.max.compaction.lag.ms",
+        "How long a record may wait to be compacted, whatever the ratio is.",
     ),
     Property::topic(
         "max.message.bytes",
@@ -70,6 +84,20 @@ pub static TOPIC: &[Property] = &[
         "CreateTime",
         "log.message.timestamp.type",
         "Whose clock gives a record its timestamp.",
+    ),
+    Property::topic(
+        "min.cleanable.dirty.ratio",
+        RATIO,
+        "0.5",
+        "log.cleaner.min.cleanable.ratio",
+        "Compact when more than this part of the log came since the last time.",
+    ),
+    Property::topic(
+        "min.compaction.lag.ms",
+        LONG_FROM_0,
+        "0",
+        "log.cleaner.min.compaction.lag.ms",
+        "How long a record stays uncompacted at least.",
     ),
     Property::topic(
         "min.insync.replicas",
