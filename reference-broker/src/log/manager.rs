@@ -281,9 +281,10 @@ impl LogManager {
 
     /// Deletes a partition's log: its folder is renamed, durably, so that it is gone at once, and
     /// then removed. Only the topic id tells one topic from another of the same name (M18, M21): a
-    /// folder with a different id is left alone.
+    /// folder with a different id is left alone. One in a dir that has failed is a stray when the
+    /// dir is back.
     pub fn delete(&self, of: &TopicPartition, topic_id: Uuid) -> Result<()> {
-        for dir in &self.dirs {
+        for dir in self.dirs.iter().filter(|dir| dir.log_dir.failure().is_none()) {
             let storage = dir.log_dir.storage();
             let path = dir.log_dir.path().join(of.dir_name());
             if !storage.exists(&path)

@@ -100,7 +100,7 @@ impl Log {
     }
 
     /// Refuses work in a log dir that has failed, and in a log that is damaged.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         self.log_dir.check()?;
         self.damage.as_ref().map_or(Ok(()), |damage| Err(damage.error()))
     }

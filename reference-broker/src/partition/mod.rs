@@ -18,6 +18,7 @@ use crate::quorum::TopicImage;
 use crate::replication::{CommitRule, Leadership};
 
 mod append;
+mod clean;
 mod commit;
 mod read;
 mod registry;

@@ -106,7 +106,7 @@ impl Partitions {
             let index = usize::try_from(loaded.of.partition).expect("it belongs to the image");
             let (log, report) = match loaded.log {
                 Ok(opened) => opened,
-                Err(error @ LogError::Corrupt { .. }) => {
+                Err(error) if is_offline_by(&error) => {
                     let partition = loaded.of.dir_name();
                     tracing::error!(partition, %error, "a partition is offline until a restart");
                     let topic = topics.entry(image.id).or_insert_with(|| Topic::new(image));
@@ -153,9 +153,14 @@ impl Partitions {
         }
     }
 
-    /// Whether a partition of this broker is not served because its log is damaged.
+    /// Whether a partition of this broker is not served because its log is damaged or its log dir
+    /// has failed.
     pub fn is_offline(&self, topic: Uuid, index: i32) -> bool {
-        matches!(self.place(topic, index), Place::Offline)
+        match self.place(topic, index) {
+            Place::Offline => true,
+            Place::Led(partition) => partition.is_offline(),
+            Place::Elsewhere => false,
+        }
     }
 
     fn place(&self, topic: Uuid, index: i32) -> Place {
@@ -284,6 +289,10 @@ impl Partitions {
                     topic.partitions[index] = Place::Led(Arc::clone(&partition));
                     changes.opened.push(partition);
                 }
+                Err(error) if is_offline_by(&error) => {
+                    tracing::error!(topic = image.name, index, %error, "a partition is offline");
+                    topic.partitions[index] = Place::Offline;
+                }
                 Err(error) => failed = Err(error),
             }
         }
@@ -298,17 +307,24 @@ impl Partitions {
             Some(log) => log,
             None => self.manager.create(of.clone(), work.topic.id, config.log_config(effective))?.0,
         };
-        let log_dir = Arc::clone(self.manager.log_dir());
+        let log_dir = Arc::clone(log.log_dir());
         let high_watermark = log_dir.high_watermark(&of);
         let epoch = work.topic.partitions[work.index].leader_epoch;
         Partition::lead(&work.topic, index, epoch, config, log, log_dir, high_watermark)
+    }
+
+    /// The log dirs and what is in them.
+    pub(crate) fn manager(&self) -> &LogManager {
+        &self.manager
     }
 
     /// Writes high watermarks and recovery points of partitions that have moved.
     pub fn write_checkpoints(&self) -> Result<(), LogError> {
         for partition in self.all() {
             let of = TopicPartition::new(partition.topic(), partition.index());
-            self.manager.log_dir().set_high_watermark(&of, partition.high_watermark());
+            if let Some(dir) = self.manager.log_dir_of(&of) {
+                dir.set_high_watermark(&of, partition.high_watermark());
+            }
         }
         self.manager.write_checkpoints()
     }
@@ -317,7 +333,12 @@ impl Partitions {
     /// With a damaged log in it the folder is not marked: the next start has to find that again.
     pub fn shut_down(&self) -> Result<(), LogError> {
         for partition in self.all() {
-            partition.shut_down()?;
+            match partition.shut_down() {
+                Err(error) if is_offline_by(&error) => {
+                    tracing::warn!(?partition, %error, "a log was not closed");
+                }
+                closed => closed?,
+            }
         }
         self.write_checkpoints()?;
         match self.has_offline() {
@@ -343,4 +364,9 @@ impl Partitions {
 fn is_led(topic: &TopicImage, index: i32, node_id: i32) -> bool {
     let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
     partition.is_some_and(|partition| partition.leader == node_id)
+}
+
+/// Whether an error concerns one log, or those of one log dir, and no others.
+fn is_offline_by(error: &LogError) -> bool {
+    matches!(error, LogError::Corrupt { .. } | LogError::DirFailed { .. })
 }

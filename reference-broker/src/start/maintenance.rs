@@ -1,14 +1,17 @@
 //! What has to be done from time to time: retention, flushes by time, forgetting producers,
-//! checkpoints.
+//! checkpoints, compaction, scrubbing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::broker::Broker;
 use crate::partition::Partitions;
+
+mod clean;
 
 /// Kafka's `replica.high.watermark.checkpoint.interval.ms`.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -20,6 +23,10 @@ pub(super) async fn run(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
     let mut flush = every(config.duration_ms("log.flush.scheduler.interval.ms"));
     let mut producers = every(config.duration_ms("producer.id.expiration.check.interval.ms"));
     let mut checkpoints = every(CHECKPOINT_INTERVAL);
+    // They end with this task.
+    let mut beside = JoinSet::new();
+    beside.spawn(clean::compactions(config.clone(), Arc::clone(broker.partitions())));
+    beside.spawn(clean::scrubs(config.clone(), Arc::clone(broker.partitions())));
     loop {
         let work: fn(&Arc<Partitions>) = tokio::select! {
             _ = retention.tick() => apply_retention,

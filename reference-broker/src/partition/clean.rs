@@ -1,0 +1,98 @@
+//! Compaction and scrubbing: long work on a log, planned and completed under the lock, done without
+//! it.
+
+use std::time::{Duration, Instant};
+
+use super::Partition;
+use crate::log::{CompactionReport, Damage, LogError};
+
+/// Bytes between two looks at the clock, and at whether the partition is still served.
+const STRIDE: usize = 1 << 20;
+
+impl Partition {
+    /// Compacts the log if that is due, with `buffer_bytes` of memory for keys. `None`: it was not,
+    /// or the log was cut meanwhile.
+    pub(crate) fn compact(
+        &self,
+        buffer_bytes: usize,
+    ) -> Result<Option<CompactionReport>, LogError> {
+        let planned = {
+            let state = self.lock();
+            if state.closed {
+                return Ok(None);
+            }
+            let high_watermark = state.leadership.high_watermark();
+            let unstable = state.log.producers.first_unstable_offset().unwrap_or(high_watermark);
+            state.log.plan_compaction(high_watermark.min(unstable))
+        };
+        let run = planned.and_then(|planned| match planned {
+            Some(planned) => planned.run(buffer_bytes, self.pace(None)).map(Some),
+            None => Ok(None),
+        });
+        let compacted = self.quarantine_if_damaged(run)?;
+        let mut state = self.lock();
+        match compacted {
+            Some(compacted) if !state.closed => state.log.complete_compaction(compacted),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads the whole log again, no faster than `bytes_per_second`; says how many bytes that were.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`]: it is damaged, and quarantined (M19).
+    pub(crate) fn scrub(&self, bytes_per_second: u64) -> Result<u64, LogError> {
+        let planned = {
+            let state = self.lock();
+            if state.closed {
+                return Ok(0);
+            }
+            state.log.plan_scrub()?
+        };
+        let scrubbed = planned.run(self.pace(Some(bytes_per_second)))?;
+        let mut state = self.lock();
+        if !state.closed && state.log.complete_scrub(&scrubbed)? {
+            let damaged = state.log.check();
+            drop(state);
+            self.wake();
+            return damaged.map(|()| scrubbed.bytes);
+        }
+        Ok(scrubbed.bytes)
+    }
+
+    /// Whether nothing of the log is served: it is damaged (M19), or its log dir has failed.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.lock().log.check().is_err()
+    }
+
+    fn quarantine_if_damaged<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
+        if let Err(error) = &result
+            && let Some(damage) = Damage::of(error)
+        {
+            self.lock().log.quarantine(damage)?;
+            self.wake();
+        }
+        result
+    }
+
+    /// Ends the work when the partition is not served any more, and holds it to a rate.
+    fn pace(&self, bytes_per_second: Option<u64>) -> impl FnMut(usize) -> Result<(), LogError> {
+        let (began, mut done, mut next) = (Instant::now(), 0, STRIDE);
+        move |bytes| {
+            done += bytes;
+            if done < next {
+                return Ok(());
+            }
+            next = done + STRIDE;
+            if self.is_closed() {
+                let reason = "the partition is not served any more".to_owned();
+                return Err(LogError::Invalid { dir: self.log_dir.path().to_path_buf(), reason });
+            }
+            if let Some(rate) = bytes_per_second {
+                let due = Duration::from_secs_f64(done as f64 / rate.max(1) as f64);
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+            }
+            Ok(())
+        }
+    }
+}
