@@ -15,8 +15,12 @@ use clap::{Args, Parser, Subcommand};
 use ottla_broker::testing::{Temporary, admin};
 use ottla_broker::{Broker, Config, RunningBroker};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
+
+mod nodes;
+
+use nodes::{Nodes, Plan};
 
 /// The Ottla reference broker: the Kafka protocol on real sockets and real disk.
 #[derive(Parser)]
@@ -36,10 +40,11 @@ enum Command {
 
 #[derive(Args)]
 struct Dev {
-    /// How many nodes; this version runs one.
-    #[arg(long, default_value_t = 1)]
+    /// How many nodes, each a process of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 takes a free one. Several nodes take the ports from there on: one
+    /// each for clients, then one each for the other nodes.
     #[arg(long, default_value_t = 9092)]
     port: u16,
     /// The data folder, made when it does not exist; ottla-data by default.
@@ -54,7 +59,7 @@ struct Dev {
     /// Open a port on 127.0.0.1 by which tests make this broker fail; a second line says which.
     #[arg(long)]
     chaos: bool,
-    /// The port for --chaos; 0 takes a free one.
+    /// The port for --chaos; 0 takes a free one, as each of several nodes does.
     #[arg(long, default_value_t = 0, requires = "chaos")]
     chaos_port: u16,
     /// A property, as name=value; may be given several times.
@@ -72,6 +77,14 @@ struct Run {
     settings: Vec<String>,
 }
 
+/// What is to be run.
+enum Work {
+    /// This process is the broker.
+    Broker(Config, Extras),
+    /// This process starts one for each node.
+    Nodes(Dev),
+}
+
 /// What `dev` can do that is no property.
 #[derive(Default)]
 struct Extras {
@@ -84,13 +97,18 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     let run = || -> Result<(), String> {
-        let (config, extras) = configuration(cli.command)?;
+        let work = work(cli.command)?;
         raise_file_limit();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start the runtime: {error}"))?;
-        runtime.block_on(serve(config, extras))
+        let mut runtime = match work {
+            Work::Broker(..) => tokio::runtime::Builder::new_multi_thread(),
+            Work::Nodes(_) => tokio::runtime::Builder::new_current_thread(),
+        };
+        let runtime = runtime.enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+        match work {
+            Work::Broker(config, extras) => runtime.block_on(serve(config, extras)),
+            Work::Nodes(dev) => runtime.block_on(serve_nodes(dev)),
+        }
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,15 +129,10 @@ fn start_log() {
         .init();
 }
 
-fn configuration(command: Command) -> Result<(Config, Extras), String> {
+fn work(command: Command) -> Result<Work, String> {
     let (mut config, extras, settings) = match command {
+        Command::Dev(dev) if dev.nodes > 1 => return Ok(Work::Nodes(dev)),
         Command::Dev(dev) => {
-            if dev.nodes != 1 {
-                return Err(format!(
-                    "--nodes {}: this version of the broker runs one node, leave --nodes away",
-                    dev.nodes
-                ));
-            }
             let listener = format!("PLAINTEXT://127.0.0.1:{}", dev.port);
             let mut extras = Extras {
                 temporary: None,
@@ -152,17 +165,17 @@ fn configuration(command: Command) -> Result<(Config, Extras), String> {
         };
         config = config.set(name.trim(), value).map_err(|error| error.to_string())?;
     }
-    Ok((config, extras))
+    Ok(Work::Broker(config, extras))
 }
 
 async fn serve(config: Config, extras: Extras) -> Result<(), String> {
     let data_dir = config.data_dir();
-    // Before the start, so that a signal in the middle of it is not lost.
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let stdin_closed = extras.until_stdin_closes.then(watch_stdin).transpose()?;
-    let running = Broker::start(config).await.map_err(|error| error.to_string())?;
+    let mut end = End::watch(extras.until_stdin_closes)?;
+    let running = tokio::select! {
+        running = Broker::start(config) => running.map_err(|error| error.to_string())?,
+        // A node may wait for its quorum for as long as it takes.
+        () = end.asked_for() => return Ok(()),
+    };
     let mut lines = format!(
         "ottla-broker ready on {} (node {}, cluster {}, data {})\n",
         running.addr(),
@@ -175,20 +188,15 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         let address = open_faults(&running, port, Arc::clone(&stop)).await?;
         lines += &format!("ottla-broker faults on {address}\n");
     }
-    // Whoever started the broker may have closed the pipe; the broker serves all the same.
-    let mut stdout = std::io::stdout();
-    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+    say(&lines);
     let mut temporary = extras.temporary;
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = end.asked_for() => {}
         () = stop.notified() => temporary.take().into_iter().for_each(Temporary::keep),
-        () = async {
-            match stdin_closed {
-                Some(closed) => drop(closed.await),
-                None => std::future::pending().await,
-            }
-        } => {}
+        reason = running.over() => {
+            running.kill().await;
+            return Err(reason);
+        }
     }
     tracing::info!("shutting down");
     if temporary.is_some() {
@@ -196,6 +204,75 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         return Ok(());
     }
     running.shutdown().await.map_err(|error| format!("unclean shutdown: {error}"))
+}
+
+/// A process for each node; this one lives as long as they do.
+async fn serve_nodes(dev: Dev) -> Result<(), String> {
+    let mut end = End::watch(dev.until_stdin_closes)?;
+    let temporary =
+        if dev.temporary { Some(Temporary::new(dev.data_dir.as_deref())?) } else { None };
+    let data_dir = match (&temporary, &dev.data_dir) {
+        (Some(temporary), _) => temporary.path(),
+        (None, Some(data_dir)) => data_dir,
+        (None, None) => Path::new("ottla-data"),
+    };
+    let plan = Plan {
+        nodes: dev.nodes,
+        port: dev.port,
+        data_dir,
+        chaos: dev.chaos,
+        settings: &dev.settings,
+    };
+    let (mut nodes, lines) = tokio::select! {
+        started = Nodes::start(&plan) => started?,
+        () = end.asked_for() => return Ok(()),
+    };
+    say(&lines);
+    tokio::select! {
+        () = end.asked_for() => {}
+        () = nodes.ended() => return Err("the last node has ended".into()),
+    }
+    nodes.stop(temporary.is_none()).await;
+    Ok(())
+}
+
+/// Whoever started the broker may have closed the pipe; the broker serves all the same.
+fn say(lines: &str) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// What asks this process to end: a signal, or the end of its standard input.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+    stdin_closed: Option<oneshot::Receiver<()>>,
+}
+
+impl End {
+    /// From now on; before the start, so that a signal in the middle of it is not lost.
+    fn watch(stdin: bool) -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            stdin_closed: stdin.then(watch_stdin).transpose()?,
+        })
+    }
+
+    async fn asked_for(&mut self) {
+        let stdin_closed = async {
+            match &mut self.stdin_closed {
+                Some(closed) => drop(closed.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = stdin_closed => {}
+        }
+    }
 }
 
 /// Opens the port for faults, on this machine only; answers where.

@@ -6,9 +6,12 @@
 //! and node id (AV-09) is not served.
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::api_versions::ApiVersion;
+use ottla_protocol::messages::api_versions::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use ottla_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
+use super::update_features::SUPPORTED;
 use super::{APIS, RequestContext, served_versions};
 
 pub(crate) async fn handle(
@@ -25,7 +28,26 @@ pub(crate) async fn handle(
             ..ApiVersionsResponse::default()
         };
     }
-    ApiVersionsResponse { api_keys: all(), finalized_features_epoch: 0, ..Default::default() }
+    let image = context.broker.image();
+    let supported = |(name, min_version, max_version): &(&str, i16, i16)| SupportedFeatureKey {
+        name: (*name).to_owned(),
+        min_version: *min_version,
+        max_version: *max_version,
+        ..SupportedFeatureKey::default()
+    };
+    let finalized = |(name, level): (&String, &i16)| FinalizedFeatureKey {
+        name: name.clone(),
+        max_version_level: *level,
+        min_version_level: *level,
+        ..FinalizedFeatureKey::default()
+    };
+    ApiVersionsResponse {
+        api_keys: all(),
+        supported_features: SUPPORTED.iter().map(supported).collect(),
+        finalized_features: image.features.iter().map(finalized).collect(),
+        finalized_features_epoch: i64::try_from(image.applied).unwrap_or(i64::MAX),
+        ..ApiVersionsResponse::default()
+    }
 }
 
 /// AV-02: the answer to a version that is not known; to be written in version 0.

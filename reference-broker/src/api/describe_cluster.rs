@@ -1,5 +1,5 @@
-//! DescribeCluster (key 60), versions 0 to 2. Endpoint type 1 (brokers) only: there is no
-//! controller listener (KIP-919).
+//! DescribeCluster (key 60), versions 0 to 2. Endpoint type 1 (brokers) only: the listener between
+//! nodes serves no clients (KIP-919). Fenced brokers from version 2 on, where they are asked for.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_cluster::DescribeClusterBroker;
@@ -36,13 +36,19 @@ pub(crate) async fn handle(
         host: registered.host.clone(),
         port: i32::from(registered.port),
         rack: registered.rack.clone(),
+        is_fenced: registered.fenced,
         ..DescribeClusterBroker::default()
     };
     DescribeClusterResponse {
         endpoint_type: ENDPOINT_BROKERS,
         cluster_id: broker.cluster_id().to_owned(),
         controller_id: broker.controller_id(),
-        brokers: image.brokers.iter().map(described).collect(),
+        brokers: image
+            .brokers
+            .iter()
+            .filter(|(_, broker)| request.include_fenced_brokers || !broker.fenced)
+            .map(described)
+            .collect(),
         cluster_authorized_operations: match request.include_cluster_authorized_operations {
             true => CLUSTER_OPERATIONS,
             false => i32::MIN,

@@ -51,7 +51,8 @@ pub(crate) async fn handle(context: &RequestContext, request: MetadataRequest) -
         ..MetadataResponseBroker::default()
     };
     MetadataResponse {
-        brokers: image.brokers.iter().map(node).collect(),
+        // A fenced broker serves nobody: clients do not learn of it.
+        brokers: image.brokers.iter().filter(|(_, broker)| !broker.fenced).map(node).collect(),
         cluster_id: Some(broker.cluster_id().to_owned()),
         controller_id: broker.controller_id(),
         topics,
@@ -154,8 +155,8 @@ pub(super) fn describe(
     let partition = |(index, partition): (i32, &PartitionImage)| {
         // A damaged log here is a partition without a leader to its clients, as with Apache Kafka.
         let offline = broker.partitions().is_offline(topic.id, index);
-        let alive =
-            |id: i32| image.brokers.contains_key(&id) && !(offline && id == broker.node_id());
+        let serves = |id: i32| image.brokers.get(&id).is_some_and(|broker| !broker.fenced);
+        let alive = |id: i32| serves(id) && !(offline && id == broker.node_id());
         let (leader_id, error_code) = match alive(partition.leader) {
             true => (partition.leader, ErrorCode::None),
             false => (-1, ErrorCode::LeaderNotAvailable),

@@ -13,6 +13,7 @@ use ottla_protocol::messages::{ApiKey, Request, Response};
 
 use crate::broker::Broker;
 
+pub mod add_raft_voter;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;
@@ -23,6 +24,8 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
 pub mod fetch;
@@ -40,9 +43,12 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod remove_raft_voter;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
+pub mod unregister_broker;
+pub mod update_features;
 
 /// What a handler knows of the request beside its body.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub struct RequestContext {
     pub client_id: Option<String>,
     /// Where the request came from.
     pub client_address: SocketAddr,
+    /// Whether it came over the listener between nodes: only there a replica id is believed (M7).
+    pub internal: bool,
 }
 
 /// What a request leads to.
@@ -92,14 +100,20 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::DescribeLogDirs,
     ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
+    ApiKey::UnregisterBroker,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
 ];
 
 /// The versions of an API that are served; a version that Apache Kafka calls unstable is not.
@@ -154,14 +168,34 @@ pub(crate) async fn dispatch(context: &RequestContext, request: Request) -> Answ
         Request::IncrementalAlterConfigs(request) => {
             incremental_alter_configs::handle(context, *request).await.into()
         }
-        Request::DescribeCluster(request) => {
-            describe_cluster::handle(context, *request).await.into()
-        }
         Request::AlterConfigs(request) => alter_configs::handle(context, *request).await.into(),
-        Request::ElectLeaders(request) => elect_leaders::handle(context, *request).await.into(),
         Request::OffsetDelete(request) => offset_delete::handle(context, *request).await.into(),
         Request::DescribeTopicPartitions(request) => {
             describe_topic_partitions::handle(context, *request).await.into()
+        }
+        other => return dispatch_cluster(context, other).await,
+    };
+    Answer::Response(response)
+}
+
+/// The APIs about the cluster and its nodes.
+async fn dispatch_cluster(context: &RequestContext, request: Request) -> Answer {
+    let response: Response = match request {
+        Request::DescribeLogDirs(request) => {
+            describe_log_dirs::handle(context, *request).await.into()
+        }
+        Request::ElectLeaders(request) => elect_leaders::handle(context, *request).await.into(),
+        Request::DescribeQuorum(request) => describe_quorum::handle(context, *request).await.into(),
+        Request::UpdateFeatures(request) => update_features::handle(context, *request).await.into(),
+        Request::DescribeCluster(request) => {
+            describe_cluster::handle(context, *request).await.into()
+        }
+        Request::UnregisterBroker(request) => {
+            unregister_broker::handle(context, *request).await.into()
+        }
+        Request::AddRaftVoter(request) => add_raft_voter::handle(context, *request).await.into(),
+        Request::RemoveRaftVoter(request) => {
+            remove_raft_voter::handle(context, *request).await.into()
         }
         // `is_served` is asked before.
         other => return Answer::Close(format!("{} is not served", other.api_key().name())),

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::coordinator::{GroupCoordinator, OFFSETS_TOPIC, TopicResolver};
+use crate::log::LogError;
 use crate::partition::{Changes, Partition, Partitions};
-use crate::quorum::{Command, Image, MetadataLog, Outcome, Rejection};
+use crate::quorum::{Command, Image, MetadataError, MetadataLog, Outcome, RaftLog, Rejection};
 use crate::testing;
 
 pub(crate) mod fetch_sessions;
@@ -62,6 +63,8 @@ pub(crate) struct Parts {
     /// Where clients are told to connect.
     pub(crate) advertised: (String, u16),
     pub(crate) metadata: Arc<dyn MetadataLog>,
+    /// The same log, where it is one of several nodes'.
+    pub(crate) quorum: Option<RaftLog>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) coordinator: Arc<GroupCoordinator>,
     /// Turns true when the broker shuts down: long polls end.
@@ -106,9 +109,19 @@ impl Broker {
         (&self.parts.advertised.0, self.parts.advertised.1)
     }
 
-    /// The broker that answers what concerns the cluster. With one node that is the node.
+    /// The active controller; -1 while there is none that this node knows.
     pub(crate) fn controller_id(&self) -> i32 {
-        self.parts.node_id
+        self.parts.metadata.controller().unwrap_or(-1)
+    }
+
+    /// The metadata's log.
+    pub(crate) fn metadata(&self) -> &Arc<dyn MetadataLog> {
+        &self.parts.metadata
+    }
+
+    /// The metadata's quorum; none in a cluster of one.
+    pub(crate) fn quorum(&self) -> Option<&RaftLog> {
+        self.parts.quorum.as_ref()
     }
 
     /// The metadata as it is now.
@@ -161,21 +174,36 @@ impl Broker {
 
     /// Proposes a command and makes the partitions follow; the answer is the state machine's.
     pub(crate) async fn propose(&self, command: Command) -> Result<Outcome, Rejection> {
-        let internal = |message: String| Rejection { code: ErrorCode::UnknownServerError, message };
-        let outcome = self.parts.metadata.propose(command).await;
-        match outcome.map_err(|error| internal(error.to_string()))? {
-            Outcome::Rejected(rejection) => return Err(rejection),
-            outcome @ (Outcome::BrokerEpoch(_) | Outcome::ProducerIds(_)) => return Ok(outcome),
-            Outcome::Done => {}
+        let outcome = self.parts.metadata.propose(command).await.map_err(|error| {
+            let code = match error {
+                // Applied or not: the client has to look.
+                MetadataError::Unavailable { .. } => ErrorCode::RequestTimedOut,
+                _ => ErrorCode::UnknownServerError,
+            };
+            Rejection { code, message: error.to_string() }
+        })?;
+        match outcome {
+            Outcome::Rejected(rejection) => Err(rejection),
+            outcome @ (Outcome::BrokerEpoch(_) | Outcome::ProducerIds(_)) => Ok(outcome),
+            outcome => {
+                self.follow().await.map_err(|error| Rejection {
+                    code: ErrorCode::UnknownServerError,
+                    message: error.to_string(),
+                })?;
+                Ok(outcome)
+            }
         }
+    }
+
+    /// Makes the partitions and the group coordinator follow the metadata as it is now.
+    pub(crate) async fn follow(&self) -> Result<(), LogError> {
         let (partitions, metadata) = (self.parts.partitions.clone(), self.parts.metadata.clone());
         let follow = move || partitions.reconcile(|| metadata.image());
         let changes = tokio::task::spawn_blocking(follow)
             .await
-            .expect("opening a partition does not panic")
-            .map_err(|error| internal(error.to_string()))?;
+            .expect("opening a partition does not panic")?;
         self.coordinate(changes).await;
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Tells the group coordinator which partitions of its topic it has, and which topics are gone.

@@ -39,8 +39,15 @@ impl Config {
         let own = self.text("inter.broker.listener.name");
         let listener = self.listener_named("listeners", own);
         let mut servers = parse_servers(self.text(SERVERS))?;
+        let advertised = self.listener_named("advertised.listeners", own);
         // Apache Kafka's own server.properties names itself as the server to ask.
-        let is_own = |server: &Listener| Some(server.port) == listener.as_ref().map(|own| own.port);
+        let is_own = |server: &Listener| {
+            let own = listener.iter().chain(&advertised);
+            let own = own.filter(|own| own.port == server.port).map(|own| own.host.as_str());
+            let own: Vec<&str> = own.collect();
+            own.contains(&server.host.as_str())
+                || (!own.is_empty() && ["localhost", "127.0.0.1"].contains(&server.host.as_str()))
+        };
         if voters.is_empty() && servers.iter().all(is_own) {
             return Ok(None);
         }
@@ -70,7 +77,7 @@ impl Config {
         }
         Ok(Some(QuorumConfig {
             listener,
-            advertised: self.listener_named("advertised.listeners", own),
+            advertised,
             voters,
             servers,
             election_timeout: self.duration_ms("controller.quorum.election.timeout.ms"),

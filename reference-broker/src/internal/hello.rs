@@ -73,6 +73,12 @@ impl Hello {
     }
 }
 
+impl HelloAnswer {
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers have a form in JSON")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

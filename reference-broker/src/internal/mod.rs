@@ -5,11 +5,20 @@
 //! from 30000 on, with a request header of version 1 and a response header of version 0: [`RAFT`]
 //! carries what the crate `ottla-raft` wants carried, the others are JSON.
 
+pub(crate) mod controller;
 mod hello;
+mod listener;
+mod membership;
 mod peer;
+mod services;
+mod transport;
 
 pub use hello::{Hello, HelloAnswer, Introduction};
+pub(crate) use listener::serve;
+pub(crate) use membership::{Description, QuorumAnswer, QuorumRequest, Replica};
 pub use peer::{Peer, PeerError};
+pub(crate) use services::Services;
+pub use transport::Peers;
 
 /// A request of the metadata quorum, opaque.
 pub const RAFT: i16 = 30_000;
@@ -19,8 +28,8 @@ pub const PROPOSE: i16 = 30_001;
 pub const HEARTBEAT: i16 = 30_002;
 /// The first request of every connection.
 pub const HELLO: i16 = 30_003;
-/// A node asks to be in the quorum.
-pub const JOIN: i16 = 30_004;
+/// A question about the quorum or a change of it, sent to its leader.
+pub const QUORUM: i16 = 30_004;
 
 /// The version of the request header of those.
 const PRIVATE_HEADER_VERSION: i16 = 1;

@@ -128,7 +128,7 @@ async fn read_frame(
 
 /// Writes all chunks by vectored writes: record data goes from the log's read to the socket without
 /// a copy.
-async fn write_all(stream: &mut TcpStream, chunks: Vec<Bytes>) -> io::Result<()> {
+pub(crate) async fn write_all(stream: &mut TcpStream, chunks: Vec<Bytes>) -> io::Result<()> {
     if let [only] = &chunks[..] {
         return stream.write_all(only).await;
     }

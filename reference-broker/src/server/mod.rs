@@ -22,6 +22,7 @@ mod connection;
 mod request;
 
 use budget::Budget;
+pub(crate) use connection::write_all;
 
 /// How long to wait after a failed accept: long enough not to spin while there are no file
 /// descriptors.

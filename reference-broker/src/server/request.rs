@@ -69,6 +69,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         api_version: version,
         client_id: header.client_id,
         client_address: peer,
+        internal: false,
     };
     let Outcome { answer, cut_after, version: instead } = match context.broker.faults.get() {
         None => api::dispatch(&context, request).await.into(),

@@ -2,55 +2,84 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use ottla_protocol::Uuid;
 
 use super::{StartError, random_id};
 use crate::config::Config;
 
 const FILE: &str = "meta.properties";
 
+/// Where a cluster of one keeps its metadata, and where a node of several does: a folder is one or
+/// the other for ever.
+const LOCAL_METADATA: &str = "cluster-metadata.log";
+pub(super) const QUORUM_METADATA: &str = "__cluster_metadata";
+
 /// What a data folder says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) cluster_id: String,
+    /// The folder's own id: a node that comes back with another one has lost its data (M15).
+    pub(super) directory_id: Uuid,
+    /// All its folders with their ids, this one first.
+    pub(super) log_dirs: Vec<(PathBuf, Uuid)>,
 }
 
 impl Identity {
     /// Reads the folder's identity and holds it against the configuration; a new folder gets one.
-    pub(super) fn load_or_make(dir: &Path, config: &Config) -> Result<Self, StartError> {
+    /// With `of_several` the node belongs to a quorum.
+    pub(super) fn load_or_make(
+        dir: &Path,
+        config: &Config,
+        of_several: bool,
+    ) -> Result<Self, StartError> {
         let path = dir.join(FILE);
         let shown = path.display();
         let failed = |action: &str, error: std::io::Error| {
             StartError::Identity(format!("cannot {action} {shown}: {error}"))
         };
+        let refused = |reason: String| StartError::Identity(format!("{shown}: {reason}"));
+        let (other, was, is) = match of_several {
+            true => (LOCAL_METADATA, "a cluster of one", "one of several"),
+            false => (QUORUM_METADATA, "one of several", "a cluster of one"),
+        };
+        if dir.join(other).exists() {
+            return Err(refused(format!(
+                "the folder belongs to a node that was {was}, this one is {is}: set \
+                 controller.quorum.voters as it was, or name another folder in log.dirs"
+            )));
+        }
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text, config)
-                .map_err(|reason| StartError::Identity(format!("{shown}: {reason}"))),
+            Ok(text) => Self::parse(dir, &text, config).map_err(refused),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if of_several && config.text("cluster.id").is_empty() {
+                    return Err(refused(
+                        "cluster.id is not set: give all nodes of the cluster the same".into(),
+                    ));
+                }
                 Self::make(dir, config).map_err(|error| failed("write", error))
             }
             Err(error) => Err(failed("read", error)),
         }
     }
 
-    fn parse(text: &str, config: &Config) -> Result<Self, String> {
+    fn parse(dir: &Path, text: &str, config: &Config) -> Result<Self, String> {
         let value = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='))
         };
-        let Some(cluster_id) = value("cluster.id").map(str::trim) else {
-            return Err(
-                "cluster.id is missing; restore the file or name an empty folder in log.dirs"
-                    .into(),
-            );
+        let required = |name: &str| {
+            value(name).map(str::trim).ok_or_else(|| {
+                format!("{name} is missing; restore the file or name an empty folder in log.dirs")
+            })
         };
+        let cluster_id = required("cluster.id")?;
         let node_id = config.node_id();
         let found = value("node.id").or_else(|| value("broker.id")).map(str::trim);
         if found != Some(&node_id.to_string()) {
             return Err(format!(
                 "the folder belongs to node.id {}, this broker has node.id {node_id}; set the \
-                 right \
-                 node.id or name \
-                 another folder in log.dirs",
+                 right node.id or name another folder in log.dirs",
                 found.unwrap_or("(none)")
             ));
         }
@@ -58,11 +87,14 @@ impl Identity {
         if !wanted.is_empty() && wanted != cluster_id {
             return Err(format!(
                 "the folder belongs to cluster.id {cluster_id}, this broker has cluster.id \
-                 {wanted}; set the right \
-                 cluster.id or name another folder in log.dirs"
+                 {wanted}; set the right cluster.id or name another folder in log.dirs"
             ));
         }
-        Ok(Self { cluster_id: cluster_id.to_owned() })
+        let directory_id = required("directory.id")?;
+        let directory_id = directory_id
+            .parse()
+            .map_err(|_| format!("directory.id {directory_id} is not an id; restore the file"))?;
+        Ok(Self::new(dir, cluster_id.to_owned(), directory_id))
     }
 
     fn make(dir: &Path, config: &Config) -> std::io::Result<Self> {
@@ -71,14 +103,19 @@ impl Identity {
             true => random_id().to_string(),
             false => configured.to_owned(),
         };
+        let directory_id = random_id();
         let temporary = dir.join(format!("{FILE}.tmp"));
         let mut file = File::create(&temporary)?;
         writeln!(file, "version=1\ncluster.id={cluster_id}\nnode.id={}", config.node_id())?;
-        writeln!(file, "directory.id={}", random_id())?;
+        writeln!(file, "directory.id={directory_id}")?;
         file.sync_all()?;
         std::fs::rename(&temporary, dir.join(FILE))?;
         File::open(dir)?.sync_all()?;
-        Ok(Self { cluster_id })
+        Ok(Self::new(dir, cluster_id, directory_id))
+    }
+
+    fn new(dir: &Path, cluster_id: String, directory_id: Uuid) -> Self {
+        Self { cluster_id, directory_id, log_dirs: vec![(dir.to_owned(), directory_id)] }
     }
 }
 
@@ -90,13 +127,26 @@ mod tests {
     fn a_folder_keeps_its_cluster_and_refuses_another_node() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::new();
-        let made = Identity::load_or_make(folder.path(), &config).unwrap();
-        assert_eq!(Identity::load_or_make(folder.path(), &config).unwrap(), made);
+        let made = Identity::load_or_make(folder.path(), &config, false).unwrap();
+        assert_eq!(Identity::load_or_make(folder.path(), &config, false).unwrap(), made);
         let other = config.clone().set("node.id", "7").unwrap();
-        let error = Identity::load_or_make(folder.path(), &other).unwrap_err().to_string();
+        let error = Identity::load_or_make(folder.path(), &other, false).unwrap_err().to_string();
         assert!(error.contains("belongs to node.id 1, this broker has node.id 7"), "{error}");
         let other = config.set("cluster.id", "elsewhere").unwrap();
-        let error = Identity::load_or_make(folder.path(), &other).unwrap_err().to_string();
+        let error = Identity::load_or_make(folder.path(), &other, false).unwrap_err().to_string();
         assert!(error.contains("has cluster.id elsewhere"), "{error}");
+    }
+    #[test]
+    fn a_node_of_several_needs_a_cluster_id_and_a_folder_that_was_not_a_cluster_of_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::new();
+        let error = Identity::load_or_make(folder.path(), &config, true).unwrap_err().to_string();
+        assert!(error.contains("cluster.id is not set"), "{error}");
+        let config = config.set("cluster.id", "c").unwrap();
+        let made = Identity::load_or_make(folder.path(), &config, true).unwrap();
+        assert_eq!(made.cluster_id, "c");
+        std::fs::write(folder.path().join(LOCAL_METADATA), "").unwrap();
+        let error = Identity::load_or_make(folder.path(), &config, true).unwrap_err().to_string();
+        assert!(error.contains("was a cluster of one"), "{error}");
     }
 }

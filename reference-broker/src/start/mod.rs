@@ -1,33 +1,37 @@
 //! From a configuration to a running broker, and back.
 //!
-//! Start: bind, take the data folder, read metadata, register this incarnation (M2), open the logs,
-//! load the groups, accept. The broker is ready when that is done: a produce works. Stop: answer
-//! what is under way, close the logs, mark the folder clean.
+//! Start: bind, take the data folder, read metadata (with several nodes: join the quorum), register
+//! this incarnation (M2), open the logs, load the groups, accept, be unfenced. The broker is ready
+//! when that is done: a produce works. Stop: hand over what it leads, answer what is under way,
+//! close the logs, mark the folder clean.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ottla_protocol::Uuid;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::broker::offsets_log::OffsetsTopic;
 use crate::broker::{Broker, Parts};
-use crate::config::{Config, Listener};
+use crate::config::{Config, ConfigError, Listener};
 use crate::coordinator::{GroupConfig, GroupCoordinator};
-use crate::log::{LogError, LogManager, RealStorage};
-use crate::partition::{Changes, Partitions};
+use crate::log::{LogError, LogManager, RealStorage, Storage};
+use crate::partition::Partitions;
 use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
 use crate::server;
 use crate::testing::Faults;
 
+mod formation;
 mod identity;
+mod lifecycle;
 mod maintenance;
+mod member;
 
 use identity::Identity;
+use member::{Joining, Member};
 
 /// How long [`RunningBroker::kill`] waits for the last connection to let go.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -54,6 +58,15 @@ pub enum StartError {
     /// The metadata log.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// Properties that do not make sense together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The metadata log of a quorum.
+    #[error(transparent)]
+    Raft(ottla_raft::Error),
+    /// The other nodes do not take this one.
+    #[error("{0}")]
+    Quorum(String),
     /// Something in the process itself.
     #[error("internal error at start: {0}")]
     Internal(String),
@@ -66,59 +79,90 @@ impl From<JoinError> for StartError {
 }
 
 /// A broker that serves. Dropping it kills it, as [`RunningBroker::kill`] does.
-#[derive(Debug)]
 pub struct RunningBroker {
     address: SocketAddr,
     broker: Option<Arc<Broker>>,
+    /// Its place among several nodes.
+    member: Option<Member>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     maintenance: JoinHandle<()>,
+    follower: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for RunningBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningBroker").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Broker {
     /// Starts a broker; resolves when a produce would work. Must be called inside a tokio runtime
-    /// with time and I/O.
+    /// with time and I/O. As long as its quorum has no majority it waits: dropping the future ends
+    /// that.
     ///
     /// # Errors [`StartError`], with nothing left running.
     pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
         for name in config.ignored() {
             tracing::warn!(name, "this property has no effect here and is ignored");
         }
-        let listener = bind(&config.listener()).await?;
+        let quorum = config.quorum()?;
+        let (listener, clients) = bind(&config.listener(), config.advertised_listener()).await?;
         let address =
             listener.local_addr().map_err(|error| bind_error(&config.listener(), error))?;
-        let advertised = match config.advertised_listener() {
-            Some(Listener { host, port: 0 }) => (host, address.port()),
-            Some(Listener { host, port }) => (host, port),
-            None => (advertised_host(address), address.port()),
+        let internal = match &quorum {
+            Some(quorum) => Some(bind(&quorum.listener, quorum.advertised.clone()).await?),
+            None => None,
         };
+        let (manager, identity) = {
+            let (config, of_several) = (config.clone(), quorum.is_some());
+            spawn_blocking(move || open_folders(&config, of_several)).await??
+        };
+        let at = internal.as_ref().map(|(_, address)| address);
+        let registration = registration(&config, &manager, &identity, &clients, at);
+        let joining = quorum.as_ref().zip(internal).map(|(quorum, (listener, internal))| Joining {
+            quorum,
+            identity: &identity,
+            listener,
+            internal,
+        });
+        let Registered { member, metadata, broker_epoch } =
+            register(&config, joining, registration).await?;
+        let (partitions, changes) = {
+            let (config, image) = (config.clone(), metadata.image());
+            let open = move || Partitions::open(manager, config.node_id(), &config, &image);
+            spawn_blocking(open).await??
+        };
+        let partitions = Arc::new(partitions);
         let (stop, stopped) = watch::channel(false);
-        let opening = {
-            let (config, advertised) = (config.clone(), advertised.clone());
-            tokio::task::spawn_blocking(move || open(&config, advertised)).await?
-        };
-        let Opened { identity, metadata, broker_epoch, partitions, changes } = opening?;
-        let topic = OffsetsTopic::new(
-            Arc::clone(&metadata),
-            Arc::clone(&partitions),
-            config.int("offsets.topic.num.partitions"),
-        );
-        let coordinator = GroupCoordinator::start(&group_config(&config), Arc::new(topic));
+        let coordinator = group_coordinator(&config, &metadata, &partitions);
         let broker = Arc::new(Self::new(Parts {
             node_id: config.node_id(),
             config,
             cluster_id: identity.cluster_id,
             broker_epoch,
-            advertised,
+            advertised: clients,
             metadata,
+            quorum: member.as_ref().map(|member| member.log.clone()),
             partitions,
-            coordinator: Arc::new(coordinator),
+            coordinator,
             stop: stopped.clone(),
         }));
         broker.coordinate(changes).await;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&broker), stopped.clone()));
-        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), stopped));
-        Ok(RunningBroker { address, broker: Some(broker), stop, server, maintenance })
+        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), stopped.clone()));
+        let follower = tokio::spawn(follow(Arc::clone(&broker), stopped));
+        let mut running = RunningBroker {
+            address,
+            broker: Some(broker),
+            member,
+            stop,
+            server,
+            maintenance,
+            follower,
+        };
+        running.enter_service().await;
+        Ok(running)
     }
 }
 
@@ -139,17 +183,43 @@ impl RunningBroker {
         Arc::clone(self.broker().faults.get_or_init(Arc::default))
     }
 
-    /// Answers what is under way, closes every log and marks the data folder clean.
+    /// With several nodes: tells the others that it serves, and waits until the controller has
+    /// unfenced it.
+    async fn enter_service(&mut self) {
+        let broker = Arc::clone(self.broker());
+        if let Some(member) = &mut self.member {
+            member.serve(&broker).await;
+        }
+    }
+
+    /// Resolves, with the reason, when this broker cannot go on: another process has taken its id.
+    pub async fn over(&self) -> String {
+        match &self.member {
+            Some(member) => member.over().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hands over what the broker leads, answers what is under way, closes every log and marks the
+    /// data folder clean.
     ///
     /// # Errors
     /// When something could not be written; the next start then recovers.
     pub async fn shutdown(mut self) -> Result<(), LogError> {
+        let hand_over = self.broker().config().bool("controlled.shutdown.enable");
+        if let Some(member) = self.member.as_ref().filter(|_| hand_over) {
+            member.hand_over().await;
+        }
         self.stop.send_replace(true);
         let _ = (&mut self.server).await;
         let _ = (&mut self.maintenance).await;
+        let _ = (&mut self.follower).await;
         let broker = self.broker.take().expect("the broker is taken once");
         let partitions = Arc::clone(broker.partitions());
-        let closed = tokio::task::spawn_blocking(move || partitions.shut_down()).await;
+        let closed = spawn_blocking(move || partitions.shut_down()).await;
+        if let Some(member) = self.member.take() {
+            member.stop().await;
+        }
         self.released(broker).await;
         closed.expect("closing a log does not panic")
     }
@@ -159,11 +229,20 @@ impl RunningBroker {
     pub async fn kill(mut self) {
         let broker = self.broker.take().expect("the broker is taken once");
         broker.partitions().abandon();
-        self.server.abort();
-        self.maintenance.abort();
+        self.abort();
         let _ = (&mut self.server).await;
         let _ = (&mut self.maintenance).await;
+        let _ = (&mut self.follower).await;
+        if let Some(member) = self.member.take() {
+            member.stop().await;
+        }
         self.released(broker).await;
+    }
+
+    fn abort(&self) {
+        self.server.abort();
+        self.maintenance.abort();
+        self.follower.abort();
     }
 
     /// Waits until no connection task holds the broker any more, and with it the data folder's
@@ -186,52 +265,114 @@ impl Drop for RunningBroker {
     fn drop(&mut self) {
         if let Some(broker) = self.broker.take() {
             broker.partitions().abandon();
-            self.server.abort();
-            self.maintenance.abort();
+            self.abort();
         }
     }
 }
 
-/// What the blocking part of the start gives.
-struct Opened {
-    identity: Identity,
-    metadata: Arc<dyn MetadataLog>,
-    broker_epoch: i64,
-    partitions: Arc<Partitions>,
-    changes: Changes,
+/// Makes the partitions follow what is applied to the metadata, until `stop` turns true.
+async fn follow(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let mut changes = broker.metadata().changes();
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if let Err(error) = broker.follow().await {
+            tracing::error!(%error, "the partitions cannot follow the metadata");
+        }
+    }
 }
 
-fn open(config: &Config, (host, port): (String, u16)) -> Result<Opened, StartError> {
-    let dir = config.data_dir();
-    let manager = LogManager::open(&dir, Arc::new(RealStorage))?;
-    let identity = Identity::load_or_make(&dir, config)?;
-    let metadata = LocalLog::open(Path::new(&dir))?;
+/// Takes the data folders and finds out whose they are; the first one is the node's.
+fn open_folders(config: &Config, of_several: bool) -> Result<(LogManager, Identity), StartError> {
+    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+    let manager = LogManager::open_all(&config.data_dirs(), &storage)?;
+    let mut dirs = manager.log_dirs().map(|dir| dir.path());
+    let first = dirs.next().expect("the first log dir was opened");
+    let mut identity = Identity::load_or_make(first, config, of_several)?;
+    let of_this_cluster = config.clone().set("cluster.id", &identity.cluster_id)?;
+    for dir in dirs {
+        let other = Identity::load_or_make(dir, &of_this_cluster, of_several)?;
+        identity.log_dirs.extend(other.log_dirs);
+    }
+    Ok((manager, identity))
+}
+
+/// A registered incarnation, with the metadata that says so.
+struct Registered {
+    member: Option<Member>,
+    metadata: Arc<dyn MetadataLog>,
+    broker_epoch: i64,
+}
+
+/// Registers this incarnation with its quorum, or with itself where it is alone.
+async fn register(
+    config: &Config,
+    joining: Option<Joining<'_>>,
+    registration: Command,
+) -> Result<Registered, StartError> {
+    if let Some(joining) = joining {
+        let member = Member::start(config, joining, registration).await?;
+        let (metadata, broker_epoch) = (Arc::new(member.log.clone()), member.broker_epoch);
+        return Ok(Registered { member: Some(member), metadata, broker_epoch });
+    }
+    let config = config.clone();
+    let opened = spawn_blocking(move || open_alone(&config, registration)).await?;
+    let (metadata, broker_epoch) = opened?;
+    Ok(Registered { member: None, metadata: Arc::new(metadata), broker_epoch })
+}
+
+/// The metadata of a cluster of one: its broker registers, and lets itself serve.
+fn open_alone(config: &Config, registration: Command) -> Result<(LocalLog, i64), StartError> {
     let node_id = config.node_id();
-    let rack = config.text("broker.rack");
-    let registration = Command::RegisterBroker {
-        node_id,
-        incarnation: random_id(),
-        host,
-        port,
-        rack: (!rack.is_empty()).then(|| rack.to_owned()),
-    };
+    let metadata = LocalLog::open(&config.data_dir())?;
     let Outcome::BrokerEpoch(broker_epoch) = metadata.propose_blocking(registration)? else {
         unreachable!("a registration is answered with an epoch");
     };
-    let image = metadata.image();
-    let (partitions, changes) = Partitions::open(manager, node_id, config, &image)?;
-    Ok(Opened {
-        identity,
-        metadata: Arc::new(metadata),
-        broker_epoch,
-        partitions: Arc::new(partitions),
-        changes,
-    })
+    metadata.propose_blocking(Command::UnfenceBroker { node_id, broker_epoch })?;
+    Ok((metadata, broker_epoch))
 }
 
-async fn bind(listener: &Listener) -> Result<TcpListener, StartError> {
+/// What this incarnation says of itself.
+fn registration(
+    config: &Config,
+    manager: &LogManager,
+    identity: &Identity,
+    (host, port): &(String, u16),
+    internal: Option<&(String, u16)>,
+) -> Command {
+    let rack = config.text("broker.rack");
+    let (internal_host, internal_port) = internal.cloned().unwrap_or_else(|| (host.clone(), *port));
+    Command::RegisterBroker {
+        node_id: config.node_id(),
+        incarnation: random_id(),
+        host: host.clone(),
+        port: *port,
+        rack: (!rack.is_empty()).then(|| rack.to_owned()),
+        cluster_id: identity.cluster_id.clone(),
+        internal_host,
+        internal_port,
+        directory: identity.directory_id,
+        log_dirs: identity.log_dirs.iter().map(|(_, id)| *id).collect(),
+        tail_intact: manager.tail_intact(),
+    }
+}
+
+/// Listens; answers as well where others are told to connect.
+async fn bind(
+    listener: &Listener,
+    advertised: Option<Listener>,
+) -> Result<(TcpListener, (String, u16)), StartError> {
     let bound = TcpListener::bind((listener.bind_host(), listener.port)).await;
-    bound.map_err(|error| bind_error(listener, error))
+    let bound = bound.map_err(|error| bind_error(listener, error))?;
+    let address = bound.local_addr().map_err(|error| bind_error(listener, error))?;
+    let advertised = match advertised {
+        Some(Listener { host, port: 0 }) => (host, address.port()),
+        Some(Listener { host, port }) => (host, port),
+        None => (advertised_host(address), address.port()),
+    };
+    Ok((bound, advertised))
 }
 
 fn bind_error(listener: &Listener, source: std::io::Error) -> StartError {
@@ -254,6 +395,19 @@ fn advertised_host(address: SocketAddr) -> String {
         ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
         ip => ip.to_string(),
     }
+}
+
+fn group_coordinator(
+    config: &Config,
+    metadata: &Arc<dyn MetadataLog>,
+    partitions: &Arc<Partitions>,
+) -> Arc<GroupCoordinator> {
+    let topic = OffsetsTopic::new(
+        Arc::clone(metadata),
+        Arc::clone(partitions),
+        config.int("offsets.topic.num.partitions"),
+    );
+    Arc::new(GroupCoordinator::start(&group_config(config), Arc::new(topic)))
 }
 
 fn group_config(config: &Config) -> GroupConfig {

@@ -1,0 +1,9 @@
+//! Several real processes: they form a quorum, register, elect, and go on without the one that was
+//! killed.
+
+#[path = "../support/mod.rs"]
+mod broker;
+mod failover;
+mod growth;
+mod refusals;
+mod support;

@@ -1,0 +1,73 @@
+//! Nodes that must not be in a cluster, and clusters that cannot be.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::broker::{Client, eventually, refused};
+use crate::support::{Cluster, brokers};
+
+/// The one line with which a node says why it does not start.
+fn reason(mut command: std::process::Command) -> String {
+    command.stderr(Stdio::piped());
+    let output = refused(command);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().find(|line| line.starts_with("error: "));
+    line.unwrap_or_else(|| panic!("no reason: {text}")).to_owned()
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused_by_those_that_it_finds() {
+    let cluster = Cluster::new(3, 4);
+    let _three = cluster.start(&[1, 2, 3]);
+    let error = reason(cluster.command(4, &["cluster.id=another"]));
+    assert!(error.contains("is of cluster test, not another"), "{error}");
+    let mut client = Client::connect(cluster.address(1));
+    assert_eq!(brokers(&mut client), [1, 2, 3]);
+}
+
+#[test]
+fn a_second_node_with_an_id_that_is_taken_is_refused() {
+    let cluster = Cluster::new(3, 4);
+    let _three = cluster.start(&[1, 2, 3]);
+    let internal = format!("INTERNAL://127.0.0.1:{}", cluster.internal_port(4));
+    let servers: Vec<String> =
+        (1..=3).map(|id| format!("127.0.0.1:{}", cluster.internal_port(id))).collect();
+    let settings = [
+        "node.id=2".to_owned(),
+        format!("listeners=PLAINTEXT://127.0.0.1:0,{internal}"),
+        "controller.quorum.voters=".to_owned(),
+        format!("controller.quorum.bootstrap.servers={}", servers.join(",")),
+    ];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let error = reason(cluster.command(4, &settings));
+    assert!(error.contains("two nodes with node.id 2"), "{error}");
+}
+
+#[test]
+fn a_folder_of_another_node_or_of_a_cluster_of_one_is_refused() {
+    let cluster = Cluster::new(1, 2);
+    drop(cluster.start(&[1]));
+    let data = format!("log.dirs={}", cluster.data_dir(1).display());
+    let error = reason(cluster.command(2, &[&data]));
+    assert!(error.contains("belongs to node.id 1, this broker has node.id 2"), "{error}");
+    let error = reason(cluster.command(1, &["controller.quorum.voters="]));
+    assert!(error.contains("was one of several, this one is a cluster of one"), "{error}");
+}
+
+#[test]
+fn a_node_without_its_quorum_says_what_it_waits_for_and_ends_when_it_is_asked_to() {
+    let cluster = Cluster::new(2, 2);
+    let mut command = cluster.command(1, &[]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let address = format!("127.0.0.1:{}", cluster.internal_port(2));
+    let waits = log.lines().map_while(Result::ok).find(|line| line.contains("waiting for"));
+    let waits = waits.expect("it says so before it ends");
+    assert!(waits.contains("all voters of the new quorum: node 2"), "{waits}");
+    assert!(waits.contains(&address), "{waits}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    eventually("the node ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
