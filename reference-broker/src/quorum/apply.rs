@@ -1,70 +1,128 @@
 //! The state machine: one command, one state, one answer, always the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::PRODUCER_ID_BLOCK_LEN;
-use super::command::{Command, ConfigResource, Outcome};
-use super::image::{BrokerImage, Image, PartitionImage, TopicImage};
+use super::command::{Command, ConfigResource, Outcome, PartitionId, Rejection};
+use super::election::change_all;
+use super::image::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage};
+use super::partitions::{self, IsrChange, unknown_id};
+use super::registration;
 
-/// Applies the command with index `image.applied + 1`. A refused command advances the index and
-/// nothing else.
-pub fn apply(image: &mut Image, command: &Command) -> Outcome {
-    image.applied += 1;
+/// Applies the command with this index of the log. A refused command advances the index and nothing
+/// else.
+pub fn apply(image: &mut Image, index: u64, command: &Command) -> Outcome {
+    image.applied = index;
     match command {
-        Command::RegisterBroker { node_id, incarnation, host, port, rack } => {
-            register_broker(image, *node_id, *incarnation, host, *port, rack.as_deref())
+        Command::RegisterBroker { .. } => register_broker(image, index, command),
+        Command::FenceBroker { node_id, broker_epoch } => {
+            registration::fence(image, *node_id, *broker_epoch).into()
         }
-        Command::CreateTopic { name, id, replicas, configs } => {
-            create_topic(image, name, *id, replicas, configs)
+        Command::UnfenceBroker { node_id, broker_epoch } => {
+            registration::unfence(image, *node_id, *broker_epoch).into()
         }
-        Command::DeleteTopic { id } => match image.remove_topic(*id) {
-            Some(_) => Outcome::Done,
-            None => unknown_id(*id),
-        },
-        Command::CreatePartitions { id, expected_count, replicas } => {
-            create_partitions(image, *id, *expected_count, replicas)
+        Command::BeginControlledShutdown { node_id, broker_epoch } => {
+            registration::begin_shutdown(image, *node_id, *broker_epoch).into()
         }
-        Command::AlterConfigs { resource, expected, configs } => {
-            alter_configs(image, resource, expected, configs)
+        Command::FailLogDirs { node_id, broker_epoch, log_dirs } => {
+            registration::fail_log_dirs(image, *node_id, *broker_epoch, log_dirs).into()
+        }
+        Command::UnregisterBroker { node_id } => registration::unregister(image, *node_id).into(),
+        Command::ControllerElected { node_id } => {
+            image.controller = Some(ControllerImage { node_id: *node_id, epoch: index });
+            Outcome::Done
         }
         Command::AllocateProducerIds { node_id, broker_epoch } => {
             allocate_producer_ids(image, *node_id, *broker_epoch)
         }
+        Command::UpdateFeatures { expected, features } => {
+            update_features(image, expected, features).into()
+        }
+        Command::AlterConfigs { resource, expected, configs } => {
+            alter_configs(image, resource, expected, configs).into()
+        }
+        of_topics => apply_to_topics(image, of_topics),
     }
 }
 
-fn register_broker(
-    image: &mut Image,
-    node_id: i32,
-    incarnation: Uuid,
-    host: &str,
-    port: u16,
-    rack: Option<&str>,
-) -> Outcome {
-    // M2: the epoch is the index of the registration, so no two incarnations share one.
-    let epoch = i64::try_from(image.applied).expect("fewer than 2^63 commands are ever applied");
-    let broker = BrokerImage {
-        epoch,
-        incarnation,
-        host: host.to_owned(),
-        port,
-        rack: rack.map(str::to_owned),
-    };
-    image.brokers.insert(node_id, broker);
-    for topic in image.topics.values_mut() {
-        if topic.partitions.iter().any(|partition| partition.leader == node_id) {
-            for partition in &mut Arc::make_mut(topic).partitions {
-                if partition.leader == node_id {
-                    partition.leader_epoch += 1;
-                    partition.partition_epoch += 1;
-                }
-            }
+fn apply_to_topics(image: &mut Image, command: &Command) -> Outcome {
+    match command {
+        Command::CreateTopic { name, id, replicas, configs } => {
+            create_topic(image, name, *id, replicas, configs).into()
         }
+        Command::DeleteTopic { id } => {
+            image.remove_topic(*id).map(drop).ok_or_else(|| unknown_id(*id)).into()
+        }
+        Command::CreatePartitions { id, expected_count, replicas } => {
+            create_partitions(image, *id, *expected_count, replicas).into()
+        }
+        Command::AlterPartition {
+            topic_id,
+            index,
+            leader,
+            leader_epoch,
+            partition_epoch,
+            broker_epoch,
+            isr,
+        } => {
+            let of = PartitionId { topic_id: *topic_id, index: *index };
+            let (leader, leader_epoch) = (*leader, *leader_epoch);
+            let wanted = IsrChange { leader, leader_epoch, partition_epoch: *partition_epoch, isr };
+            partitions::alter_partition(image, of, *broker_epoch, wanted).into()
+        }
+        Command::ElectLeaders { election, partitions } => {
+            let elect = |of: &PartitionId| partitions::elect(image, *election, *of).err();
+            Outcome::Partitions(partitions.iter().map(elect).collect())
+        }
+        Command::ResignLeadership { topic_id, index, node_id, broker_epoch } => {
+            let of = PartitionId { topic_id: *topic_id, index: *index };
+            partitions::resign(image, of, *node_id, *broker_epoch).into()
+        }
+        Command::AlterPartitionReassignments { allow_replication_factor_change, reassignments } => {
+            let each = reassignments.iter().map(|wanted| {
+                partitions::reassign(image, wanted, *allow_replication_factor_change).err()
+            });
+            Outcome::Partitions(each.collect())
+        }
+        _ => unreachable!("it is not about topics"),
     }
-    Outcome::BrokerEpoch(epoch)
+}
+
+fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome {
+    let Command::RegisterBroker {
+        node_id,
+        incarnation,
+        host,
+        port,
+        rack,
+        cluster_id,
+        internal_host,
+        internal_port,
+        directory,
+        log_dirs,
+        tail_intact,
+    } = command
+    else {
+        unreachable!("it is a registration")
+    };
+    let broker = BrokerImage {
+        epoch: i64::try_from(index).expect("fewer than 2^63 commands are ever applied"),
+        incarnation: *incarnation,
+        host: host.clone(),
+        port: *port,
+        rack: rack.clone(),
+        internal_host: internal_host.clone(),
+        internal_port: *internal_port,
+        directory: *directory,
+        log_dirs: log_dirs.clone(),
+        // Commands from before brokers were fenced have no directory, and nobody unfences them.
+        fenced: *directory != Uuid::default(),
+        shutting_down: false,
+    };
+    registration::register(image, *node_id, cluster_id, *tail_intact, broker)
 }
 
 fn create_topic(
@@ -73,30 +131,23 @@ fn create_topic(
     id: Uuid,
     replicas: &[Vec<i32>],
     configs: &BTreeMap<String, String>,
-) -> Outcome {
+) -> Result<(), Rejection> {
     if image.topics.contains_key(name) {
-        return Outcome::rejected(
-            ErrorCode::TopicAlreadyExists,
-            format!("Topic '{name}' already exists."),
-        );
+        let message = format!("Topic '{name}' already exists.");
+        return Err(Rejection::new(ErrorCode::TopicAlreadyExists, message));
     }
     if let Some(other) = image.colliding_topic(name) {
         let message = format!("Topic '{name}' collides with existing topic: {other}");
-        return Outcome::rejected(ErrorCode::InvalidTopicException, message);
+        return Err(Rejection::new(ErrorCode::InvalidTopicException, message));
     }
     if image.topic_by_id(id).is_some() {
-        return Outcome::rejected(ErrorCode::InvalidRequest, format!("topic id {id} is taken"));
+        let message = format!("topic id {id} is taken");
+        return Err(Rejection::new(ErrorCode::InvalidRequest, message));
     }
-    if let Some(refusal) = unknown_replica(image, replicas) {
-        return refusal;
-    }
-    image.insert_topic(TopicImage {
-        name: name.to_owned(),
-        id,
-        partitions: replicas.iter().map(|replicas| new_partition(replicas)).collect(),
-        configs: configs.clone(),
-    });
-    Outcome::Done
+    let partitions = new_partitions(image, 0, replicas)?;
+    let (name, configs) = (name.to_owned(), configs.clone());
+    image.insert_topic(TopicImage { name, id, partitions, configs });
+    Ok(())
 }
 
 fn create_partitions(
@@ -104,21 +155,17 @@ fn create_partitions(
     id: Uuid,
     expected_count: usize,
     replicas: &[Vec<i32>],
-) -> Outcome {
-    if let Some(refusal) = unknown_replica(image, replicas) {
-        return refusal;
-    }
-    let Some(name) = image.topic_by_id(id).map(|topic| topic.name.clone()) else {
-        return unknown_id(id);
-    };
-    let topic = image.topics.get_mut(&name).expect("names and topics hold the same topics");
+) -> Result<(), Rejection> {
+    let added = new_partitions(image, expected_count, replicas)?;
+    let topic = image.topic_by_id(id).ok_or_else(|| unknown_id(id))?;
     if topic.partitions.len() != expected_count {
         let message = format!("Topic already has {} partition(s).", topic.partitions.len());
-        return Outcome::rejected(ErrorCode::InvalidPartitions, message);
+        return Err(Rejection::new(ErrorCode::InvalidPartitions, message));
     }
-    let added = replicas.iter().map(|replicas| new_partition(replicas));
+    let name = topic.name.clone();
+    let topic = image.topics.get_mut(&name).expect("names and topics hold the same topics");
     Arc::make_mut(topic).partitions.extend(added);
-    Outcome::Done
+    Ok(())
 }
 
 fn alter_configs(
@@ -126,13 +173,13 @@ fn alter_configs(
     resource: &ConfigResource,
     expected: &BTreeMap<String, String>,
     configs: &BTreeMap<String, String>,
-) -> Outcome {
+) -> Result<(), Rejection> {
     let current = match resource {
         ConfigResource::Topic(name) => match image.topics.get_mut(name) {
             Some(topic) => &mut Arc::make_mut(topic).configs,
             None => {
                 let message = format!("The topic '{name}' does not exist.");
-                return Outcome::rejected(ErrorCode::UnknownTopicOrPartition, message);
+                return Err(Rejection::new(ErrorCode::UnknownTopicOrPartition, message));
             }
         },
         ConfigResource::Broker(node_id) => image.broker_configs.entry(*node_id).or_default(),
@@ -140,140 +187,87 @@ fn alter_configs(
     };
     if current != expected {
         let message = "the configuration was changed at the same time, read it and try again";
-        return Outcome::rejected(ErrorCode::InvalidUpdateVersion, message);
+        return Err(Rejection::new(ErrorCode::InvalidUpdateVersion, message));
     }
     current.clone_from(configs);
-    Outcome::Done
+    // A lower min.insync.replicas takes eligibility away, an unclean election may be allowed now.
+    change_all(
+        image,
+        |partition| partition.leader == -1 || !partition.elr.is_empty(),
+        |rules, partition| {
+            rules.change(partition, None, |_| {});
+        },
+    );
+    Ok(())
+}
+
+fn update_features(
+    image: &mut Image,
+    expected: &BTreeMap<String, i16>,
+    features: &BTreeMap<String, i16>,
+) -> Result<(), Rejection> {
+    if image.features != *expected {
+        let message = "the features were changed at the same time, read them and try again";
+        return Err(Rejection::new(ErrorCode::FeatureUpdateFailed, message));
+    }
+    image.features = features.clone();
+    image.features.retain(|_, level| *level > 0);
+    Ok(())
 }
 
 fn allocate_producer_ids(image: &mut Image, node_id: i32, broker_epoch: i64) -> Outcome {
-    match image.brokers.get(&node_id) {
-        Some(broker) if broker.epoch == broker_epoch => {
+    match registration::incarnation(image, node_id, broker_epoch) {
+        Ok(_) => {
             let first = image.next_producer_id;
             image.next_producer_id += PRODUCER_ID_BLOCK_LEN;
             Outcome::ProducerIds(first)
         }
-        _ => Outcome::rejected(
-            ErrorCode::StaleBrokerEpoch,
-            format!("broker {node_id} has not the epoch {broker_epoch}"),
-        ),
+        Err(refused) => Outcome::Rejected(refused),
     }
 }
 
-fn new_partition(replicas: &[i32]) -> PartitionImage {
-    PartitionImage {
-        replicas: replicas.to_vec(),
-        isr: replicas.to_vec(),
-        leader: replicas.first().copied().unwrap_or(-1),
-        leader_epoch: 0,
-        partition_epoch: 0,
-    }
-}
-
-fn unknown_replica(image: &Image, replicas: &[Vec<i32>]) -> Option<Outcome> {
-    let unknown = replicas.iter().flatten().find(|id| !image.brokers.contains_key(id))?;
-    Some(Outcome::rejected(
-        ErrorCode::InvalidReplicaAssignment,
-        format!(
-            "The manual partition assignment includes broker {unknown}, but no such broker is \
-             registered."
-        ),
-    ))
-}
-
-fn unknown_id(id: Uuid) -> Outcome {
-    Outcome::rejected(ErrorCode::UnknownTopicId, format!("there is no topic with id {id}"))
+/// Partitions from the index `first` on; in sync are the replicas that are active.
+fn new_partitions(
+    image: &Image,
+    first: usize,
+    replicas: &[Vec<i32>],
+) -> Result<Vec<PartitionImage>, Rejection> {
+    let bad = |message: String| Err(Rejection::new(ErrorCode::InvalidReplicaAssignment, message));
+    let new = |(index, replicas): (usize, &Vec<i32>)| {
+        if let Some(unknown) = replicas.iter().find(|id| !image.brokers.contains_key(id)) {
+            return bad(format!(
+                "The manual partition assignment includes broker {unknown}, but no such broker is \
+                 registered."
+            ));
+        }
+        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+            return bad("The manual partition assignment includes a broker more than once.".into());
+        }
+        let active = replicas.iter().copied().filter(|id| image.is_active(*id));
+        let isr: Vec<i32> = active.collect();
+        let Some(leader) = isr.first().copied() else {
+            let index = first + index;
+            return bad(format!(
+                "All brokers specified in the manual partition assignment for partition {index} \
+                 are fenced or in controlled shutdown."
+            ));
+        };
+        Ok(PartitionImage {
+            replicas: replicas.clone(),
+            isr,
+            leader,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            adding: Vec::new(),
+            removing: Vec::new(),
+            elr: Vec::new(),
+            last_known_elr: Vec::new(),
+            recovering: false,
+            offline: Vec::new(),
+        })
+    };
+    replicas.iter().enumerate().map(new).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn register(image: &mut Image, tag: u8) -> i64 {
-        let command = Command::RegisterBroker {
-            node_id: 1,
-            incarnation: Uuid([tag; 16]),
-            host: "127.0.0.1".into(),
-            port: 9092,
-            rack: None,
-        };
-        match apply(image, &command) {
-            Outcome::BrokerEpoch(epoch) => epoch,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn create(image: &mut Image, name: &str, tag: u8) -> Outcome {
-        let command = Command::CreateTopic {
-            name: name.into(),
-            id: Uuid([tag; 16]),
-            replicas: vec![vec![1]; 2],
-            configs: BTreeMap::new(),
-        };
-        apply(image, &command)
-    }
-
-    #[test]
-    fn a_restart_raises_the_leader_epoch_of_what_it_leads() {
-        let mut image = Image::default();
-        let first = register(&mut image, 1);
-        assert_eq!(create(&mut image, "t", 9), Outcome::Done);
-        assert_eq!(image.topics["t"].partitions[1].leader_epoch, 0);
-        let second = register(&mut image, 2);
-        assert!(second > first);
-        assert_eq!(image.topics["t"].partitions[1].leader_epoch, 1);
-    }
-
-    #[test]
-    fn a_former_incarnation_gets_no_producer_ids() {
-        let mut image = Image::default();
-        let first = register(&mut image, 1);
-        let second = register(&mut image, 2);
-        let ask = |broker_epoch| Command::AllocateProducerIds { node_id: 1, broker_epoch };
-        assert!(matches!(apply(&mut image, &ask(first)), Outcome::Rejected(_)));
-        assert_eq!(apply(&mut image, &ask(second)), Outcome::ProducerIds(0));
-        assert_eq!(apply(&mut image, &ask(second)), Outcome::ProducerIds(1000));
-    }
-
-    #[test]
-    fn names_that_collide_in_metrics_are_refused() {
-        let mut image = Image::default();
-        register(&mut image, 1);
-        assert_eq!(create(&mut image, "a.b", 1), Outcome::Done);
-        let Outcome::Rejected(refusal) = create(&mut image, "a_b", 2) else { panic!() };
-        assert_eq!(refusal.code, ErrorCode::InvalidTopicException);
-        let Outcome::Rejected(refusal) = create(&mut image, "a.b", 3) else { panic!() };
-        assert_eq!(refusal.code, ErrorCode::TopicAlreadyExists);
-    }
-
-    #[test]
-    fn decisions_on_a_stale_base_are_refused() {
-        let mut image = Image::default();
-        register(&mut image, 1);
-        create(&mut image, "t", 1);
-        let id = Uuid([1; 16]);
-        let grow = Command::CreatePartitions { id, expected_count: 2, replicas: vec![vec![1]] };
-        assert_eq!(apply(&mut image, &grow), Outcome::Done);
-        let Outcome::Rejected(refusal) = apply(&mut image, &grow) else { panic!() };
-        assert_eq!(refusal.code, ErrorCode::InvalidPartitions);
-        let alter = Command::AlterConfigs {
-            resource: ConfigResource::Topic("t".into()),
-            expected: BTreeMap::new(),
-            configs: BTreeMap::from([("retention.ms".to_owned(), "1".to_owned())]),
-        };
-        assert_eq!(apply(&mut image, &alter), Outcome::Done);
-        assert!(matches!(apply(&mut image, &alter), Outcome::Rejected(_)));
-    }
-
-    #[test]
-    fn deleting_goes_by_id_so_a_recreated_topic_stays() {
-        let mut image = Image::default();
-        register(&mut image, 1);
-        create(&mut image, "t", 1);
-        let delete = Command::DeleteTopic { id: Uuid([1; 16]) };
-        assert_eq!(apply(&mut image, &delete), Outcome::Done);
-        assert_eq!(create(&mut image, "t", 2), Outcome::Done);
-        assert!(matches!(apply(&mut image, &delete), Outcome::Rejected(_)));
-        assert!(image.topics.contains_key("t"));
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use crc_fast::{CrcAlgorithm, checksum};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::apply::apply;
 use super::command::{Command, Outcome};
@@ -33,6 +34,7 @@ pub struct LocalLog(Arc<Inner>);
 struct Inner {
     directory: PathBuf,
     image: ArcSwap<Image>,
+    applied: watch::Sender<u64>,
     /// Held from the append to the publication of the image, so that commands apply in log order.
     writer: Mutex<Writer>,
 }
@@ -75,6 +77,7 @@ impl LocalLog {
         sync_directory(directory)?;
         Ok(Self(Arc::new(Inner {
             directory: directory.to_owned(),
+            applied: watch::Sender::new(image.applied),
             image: ArcSwap::from_pointee(image),
             writer: Mutex::new(Writer { file, len, failed: false }),
         })))
@@ -98,6 +101,15 @@ impl MetadataLog for LocalLog {
 
     fn image(&self) -> Arc<Image> {
         self.0.image.load_full()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.applied.subscribe()
+    }
+
+    /// The one node.
+    fn controller(&self) -> Option<i32> {
+        self.0.image.load().brokers.keys().next().copied()
     }
 
     fn snapshot(&self) -> Result<(), MetadataError> {
@@ -142,8 +154,9 @@ impl Inner {
         let record = Record { index: image.applied + 1, command };
         let bytes = encode_record(&record);
         writer.append(&bytes).map_err(io_error("write", &self.path()))?;
-        let outcome = apply(&mut image, &record.command);
+        let outcome = apply(&mut image, record.index, &record.command);
         self.image.store(Arc::new(image));
+        self.applied.send_replace(record.index);
         if writer.len > LOG_LEN_MAX {
             // The command is durable and applied: what is left to do can be done after the next
             // one.
@@ -225,7 +238,7 @@ fn replay(bytes: &[u8], path: &Path, image: &mut Image) -> Result<u64, MetadataE
         let record: Record = serde_json::from_slice(payload)
             .map_err(|error| corrupt(at, format!("unreadable command, {error}")))?;
         if record.index == image.applied + 1 {
-            apply(image, &record.command);
+            apply(image, record.index, &record.command);
         } else if record.index > image.applied {
             let reason = format!("command {} follows {}", record.index, image.applied);
             return Err(corrupt(at, reason));

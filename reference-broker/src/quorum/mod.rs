@@ -3,7 +3,8 @@
 //! [`Command`]s carry what their proposer believed (ids, epochs, counts); [`apply`] tests it again,
 //! deterministically, against the state that all earlier commands made, and its result is the
 //! answer (M1). The log behind it is a trait, [`MetadataLog`]: [`LocalLog`] keeps it on one node's
-//! disk; a replicated log takes its place without a change here.
+//! disk, [`RaftLog`] on those of several nodes. What nobody asks for, [`Controller`] decides, and
+//! proposes it as everybody does.
 //!
 //! Nothing in [`Image`] or [`apply`] has a clock or a random number: ids and times are in the
 //! command.
@@ -18,20 +19,23 @@ use tokio::sync::watch;
 mod apply;
 mod command;
 mod controller;
+mod election;
 mod image;
 mod local;
+mod partitions;
 mod placement;
+mod raft_log;
+mod registration;
 
 pub use apply::apply;
 pub use command::{
     Command, ConfigResource, Election, Outcome, PartitionId, Reassignment, Rejection,
 };
 pub use controller::{Controller, Heartbeat, HeartbeatAnswer};
-pub use image::{
-    BrokerImage, ControllerImage, Image, PartitionImage, TopicImage, collision_name,
-};
+pub use image::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage, collision_name};
 pub use local::LocalLog;
 pub use placement::{PlacementError, place};
+pub use raft_log::{Machine, PublishedImage, RaftLog};
 
 /// How many producer ids one command hands out (M10, KIP-730).
 pub const PRODUCER_ID_BLOCK_LEN: i64 = 1000;

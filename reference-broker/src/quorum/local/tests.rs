@@ -11,6 +11,12 @@ fn register(tag: u8) -> Command {
         host: "127.0.0.1".into(),
         port: 9092,
         rack: Some("r".into()),
+        cluster_id: "c".into(),
+        internal_host: "127.0.0.1".into(),
+        internal_port: 9093,
+        directory: Uuid([7; 16]),
+        log_dirs: vec![Uuid([7; 16])],
+        tail_intact: true,
     }
 }
 
@@ -26,6 +32,7 @@ fn create(name: &str, tag: u8) -> Command {
 fn history() -> Vec<Command> {
     vec![
         register(1),
+        Command::UnfenceBroker { node_id: 1, broker_epoch: 1 },
         create("a", 10),
         Command::AllocateProducerIds { node_id: 1, broker_epoch: 1 },
         create("b.c", 11),
@@ -45,8 +52,8 @@ fn history() -> Vec<Command> {
 fn log_and_snapshot_with_tail_make_the_same_image_at_every_cut() {
     let commands = history();
     let mut expected = Image::default();
-    for command in &commands {
-        apply(&mut expected, command);
+    for (index, command) in (1..).zip(&commands) {
+        apply(&mut expected, index, command);
     }
     for cut in 0..=commands.len() {
         let folder = tempfile::tempdir().unwrap();
@@ -86,6 +93,8 @@ fn a_torn_last_record_is_cut_at_every_byte() {
     let folder = tempfile::tempdir().unwrap();
     let log = LocalLog::open(folder.path()).unwrap();
     log.propose_blocking(register(1)).unwrap();
+    let unfence = Command::UnfenceBroker { node_id: 1, broker_epoch: 1 };
+    log.propose_blocking(unfence).unwrap();
     let before = log.image();
     let path = folder.path().join(LOG_FILE);
     let whole_len = std::fs::metadata(&path).unwrap().len();

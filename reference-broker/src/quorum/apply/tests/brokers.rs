@@ -1,0 +1,231 @@
+//! Brokers come, are lost, and come back with more or less than they had.
+
+use super::*;
+
+const MIN_2: &[(&str, &str)] = &[("min.insync.replicas", "2")];
+
+#[test]
+fn a_restart_leaves_every_isr_and_moves_what_it_led() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let first = cluster.epoch(1);
+    // Within its session, and with all that it had.
+    let second = cluster.register(1);
+    assert!(second > first);
+    let partition = cluster.partition();
+    assert_eq!((partition.leader, partition.leader_epoch), (2, 1));
+    assert_eq!(partition.isr, [2]);
+    cluster.unfence(1);
+    assert_eq!(cluster.partition().leader, 2);
+    cluster.refused(
+        Command::FenceBroker { node_id: 1, broker_epoch: first },
+        ErrorCode::StaleBrokerEpoch,
+    );
+    // The same incarnation again changes nothing.
+    let again = registration(1, cluster.incarnations, 1, true);
+    assert_eq!(cluster.run(again), Outcome::BrokerEpoch(second));
+    assert!(!cluster.image.brokers[&1].fenced);
+}
+
+#[test]
+fn a_lone_replica_gets_a_new_epoch_at_each_start() {
+    let mut cluster = Cluster::of([1]);
+    cluster.topic(&[1], &[]);
+    for tail_intact in [true, false] {
+        let before = cluster.partition().clone();
+        cluster.register_with(1, 1, tail_intact);
+        assert_eq!(cluster.partition().leader, -1);
+        cluster.unfence(1);
+        let partition = cluster.partition();
+        assert_eq!((partition.leader, partition.recovering), (1, !tail_intact));
+        assert!(partition.leader_epoch > before.leader_epoch);
+    }
+}
+
+#[test]
+fn who_leaves_an_isr_that_is_too_small_stays_eligible() {
+    let mut cluster = Cluster::of([1, 2, 3]);
+    cluster.topic(&[1, 2, 3], MIN_2);
+    cluster.fence(3);
+    assert!(cluster.partition().elr.is_empty(), "1 and 2 may commit without 3");
+    cluster.fence(2);
+    assert_eq!(cluster.partition().elr, [2]);
+    cluster.fence(1);
+    let partition = cluster.partition();
+    assert_eq!((partition.leader, &partition.elr[..]), (-1, &[1, 2][..]));
+    cluster.unfence(3);
+    assert_eq!(cluster.partition().leader, -1, "3 may lack what 1 and 2 committed");
+    cluster.register(2);
+    cluster.unfence(2);
+    let partition = cluster.partition();
+    assert_eq!((partition.leader, partition.recovering), (2, false));
+    assert_eq!((&partition.isr[..], &partition.elr[..]), (&[2][..], &[1][..]));
+    cluster.set_isr(&[2, 3]);
+    assert!(cluster.partition().elr.is_empty());
+}
+
+#[test]
+fn a_lost_tail_costs_eligibility_and_the_last_leader_is_the_last_resort() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], MIN_2);
+    cluster.fence(2);
+    cluster.fence(1);
+    assert_eq!(cluster.partition().elr, [1, 2]);
+    for id in [2, 1] {
+        cluster.register_with(id, u8::try_from(id).unwrap(), false);
+    }
+    assert_eq!(cluster.partition().last_known_elr, [1]);
+    cluster.unfence(2);
+    assert_eq!(cluster.partition().leader, -1, "2 was not the last leader");
+    cluster.unfence(1);
+    assert_eq!((cluster.partition().leader, cluster.partition().recovering), (1, true));
+    cluster.set_isr(&[1, 2]);
+    assert!(!cluster.partition().recovering);
+    assert!(cluster.partition().last_known_elr.is_empty());
+}
+
+#[test]
+fn flushing_before_ack_makes_a_loss_of_power_harmless() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[("flush.messages", "1"), MIN_2[0]]);
+    for id in [1, 2] {
+        cluster.register_with(id, u8::try_from(id).unwrap(), false);
+    }
+    assert_eq!(cluster.partition().elr, [1, 2]);
+    cluster.unfence(2);
+    assert_eq!((cluster.partition().leader, cluster.partition().recovering), (2, false));
+}
+
+#[test]
+fn an_empty_folder_is_never_elected_by_itself() {
+    for intact in [true, false] {
+        let mut cluster = Cluster::of([1]);
+        cluster.topic(&[1], &[("flush.messages", "1")]);
+        cluster.register_with(1, 77, intact);
+        cluster.unfence(1);
+        assert_eq!(cluster.partition().leader, -1);
+        assert_eq!(cluster.elect(Election::Unclean), ErrorCode::None);
+        assert!(cluster.partition().recovering);
+    }
+    // Nor is one of which nobody knows whether it is empty.
+    let mut cluster = Cluster::of([1]);
+    cluster.topic(&[1], &[]);
+    cluster.ok(Command::UnregisterBroker { node_id: 1 });
+    cluster.start(1);
+    assert_eq!(cluster.partition().leader, -1);
+}
+
+#[test]
+fn settings_decide_who_is_eligible_at_once() {
+    let mut cluster = Cluster::of([1, 2, 3]);
+    cluster.topic(&[1, 2], MIN_2);
+    cluster.fence(2);
+    assert_eq!(cluster.partition().elr, [2]);
+    let topic = || ConfigResource::Topic("t".into());
+    cluster.alter_configs(topic(), MIN_2, &[]);
+    assert!(cluster.partition().elr.is_empty(), "1 commits alone from now on");
+    cluster.alter_configs(ConfigResource::DefaultBroker, &[], MIN_2);
+    cluster.set_isr(&[1]);
+    cluster.unfence(2);
+    cluster.set_isr(&[1, 2]);
+    cluster.fence(2);
+    assert_eq!(cluster.partition().elr, [2]);
+    // A broker that has its own idea could have committed alone.
+    cluster.alter_configs(ConfigResource::Broker(1), &[], &[("min.insync.replicas", "1")]);
+    assert!(cluster.partition().elr.is_empty());
+    cluster.fence(1);
+    cluster.unfence(2);
+    assert_eq!(cluster.partition().leader, -1);
+    let unclean = &[("unclean.leader.election.enable", "true")];
+    cluster.alter_configs(topic(), &[], unclean);
+    assert_eq!((cluster.partition().leader, cluster.partition().recovering), (2, true));
+    cluster.unfence(1);
+    cluster.set_isr(&[2, 1]);
+    cluster.fence(2);
+    assert_eq!((cluster.partition().leader, cluster.partition().recovering), (1, false));
+}
+
+#[test]
+fn a_controlled_shutdown_hands_over() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let broker_epoch = cluster.epoch(1);
+    cluster.ok(Command::BeginControlledShutdown { node_id: 1, broker_epoch });
+    assert_eq!((cluster.partition().leader, &cluster.partition().isr[..]), (2, &[2][..]));
+    let rejoin = cluster.isr(&[2, 1]);
+    cluster.refused(rejoin, ErrorCode::IneligibleReplica);
+    cluster.refused(Command::UnfenceBroker { node_id: 1, broker_epoch }, ErrorCode::InvalidRequest);
+    cluster.start(1);
+    cluster.set_isr(&[2, 1]);
+}
+
+#[test]
+fn a_damaged_replica_is_not_elected_before_it_was_repaired() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let resign = |cluster: &Cluster, node_id| Command::ResignLeadership {
+        topic_id: T.topic_id,
+        index: 0,
+        node_id,
+        broker_epoch: cluster.epoch(node_id),
+    };
+    let command = resign(&cluster, 1);
+    cluster.ok(command);
+    assert_eq!((cluster.partition().leader, &cluster.partition().isr[..]), (2, &[2][..]));
+    assert_eq!(cluster.partition().offline, [1]);
+    assert_eq!(cluster.elect(Election::Preferred), ErrorCode::PreferredLeaderNotAvailable);
+    // It has fetched everything again.
+    cluster.set_isr(&[2, 1]);
+    assert_eq!(cluster.elect(Election::Preferred), ErrorCode::None);
+    cluster.fence(2);
+    let command = resign(&cluster, 1);
+    cluster.ok(command);
+    assert_eq!(cluster.partition().leader, -1);
+    assert_eq!(cluster.elect(Election::Unclean), ErrorCode::EligibleLeadersNotAvailable);
+    // The next start finds out whether it is still damaged.
+    cluster.start(1);
+    assert_eq!((cluster.partition().leader, cluster.partition().recovering), (1, true));
+    let mut foreign = resign(&cluster, 1);
+    if let Command::ResignLeadership { node_id, broker_epoch, .. } = &mut foreign {
+        cluster.start(3);
+        (*node_id, *broker_epoch) = (3, cluster.epoch(3));
+    }
+    cluster.refused(foreign, ErrorCode::InvalidRequest);
+}
+
+#[test]
+fn a_broker_without_a_log_directory_is_fenced() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let broker_epoch = cluster.epoch(1);
+    let fail = |tag| {
+        let log_dirs = vec![Uuid([tag; 16])];
+        Command::FailLogDirs { node_id: 1, broker_epoch, log_dirs }
+    };
+    cluster.ok(fail(200));
+    assert_eq!(cluster.partition().leader, 1);
+    cluster.ok(fail(1));
+    assert!(cluster.image.brokers[&1].fenced);
+    assert_eq!(cluster.partition().leader, 2);
+}
+
+#[test]
+fn an_unregistered_broker_is_forgotten() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let gone = Command::UnregisterBroker { node_id: 1 };
+    cluster.ok(gone.clone());
+    assert_eq!((cluster.partition().leader, &cluster.partition().isr[..]), (2, &[2][..]));
+    assert_eq!(cluster.partition().replicas, [1, 2]);
+    cluster.refused(gone, ErrorCode::BrokerIdNotRegistered);
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused() {
+    let mut cluster = Cluster::of([1]);
+    let mut other = registration(2, 40, 2, true);
+    if let Command::RegisterBroker { cluster_id, .. } = &mut other {
+        *cluster_id = "elsewhere".into();
+    }
+    cluster.refused(other, ErrorCode::InconsistentClusterId);
+}
