@@ -7,7 +7,8 @@
 //! timestamp), `retention`, `compaction` with `cleaner`, `scrub` with `segment_sum`, [`manager`]
 //! (all logs of all folders). [`faulty`] is a file system for tests that loses things.
 //!
-//! Everything here is synchronous and knows no socket and no request. It never re-encodes a batch.
+//! Everything here is synchronous and knows no socket and no request. Only compaction
+//! re-encodes a batch.
 
 pub mod checkpoint;
 mod cleaner;
