@@ -130,7 +130,7 @@ fn replicas_of(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>,
         );
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
-    topics::assign(&image, 0, partitions, factor)
+    topics::assign(&image, partitions, factor)
 }
 
 fn assigned_replicas(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, ApiError> {

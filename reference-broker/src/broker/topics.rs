@@ -10,7 +10,7 @@ use super::Broker;
 use crate::api::ApiError;
 use crate::config::check_topic_config;
 use crate::coordinator::OFFSETS_TOPIC;
-use crate::quorum::{Command, Image, Outcome, Rejection, TopicImage};
+use crate::quorum::{Command, Image, Outcome, Rejection, TopicImage, place};
 
 /// The longest topic name.
 const NAME_LEN_MAX: usize = 249;
@@ -78,31 +78,15 @@ pub(crate) fn check(image: &Image, topic: &NewTopic) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// AD-02: spreads partitions over the brokers, round-robin from the first.
+/// AD-02: spreads new partitions over the brokers, going on where the last topic's ended.
 pub(crate) fn assign(
     image: &Image,
-    first_partition: usize,
     partitions: usize,
     replication_factor: usize,
 ) -> Result<Vec<Vec<i32>>, ApiError> {
-    let nodes: Vec<i32> = image.brokers.keys().copied().collect();
-    if replication_factor == 0 {
-        let message = "Replication factor must be larger than 0.";
-        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
-    }
-    if replication_factor > nodes.len() {
-        let message = format!(
-            "Unable to replicate the partition {replication_factor} time(s): The target \
-             replication factor of {replication_factor} cannot be reached because only {} \
-             broker(s) are registered.",
-            nodes.len()
-        );
-        return Err(ApiError::new(ErrorCode::InvalidReplicationFactor, message));
-    }
-    let of = |index: usize| {
-        (0..replication_factor).map(|replica| nodes[(index + replica) % nodes.len()]).collect()
-    };
-    Ok((first_partition..first_partition + partitions).map(of).collect())
+    let placed = image.topics.values().map(|topic| topic.partitions.len()).sum();
+    place(&image.brokers, placed, partitions, replication_factor)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidReplicationFactor, error.to_string()))
 }
 
 /// Proposes a topic that was checked; resolves when its partitions can be written to.
@@ -143,7 +127,7 @@ pub(crate) async fn auto_create(broker: &Broker, name: &str) -> Result<Arc<Topic
     } else {
         (count("num.partitions"), count("default.replication.factor"), BTreeMap::new())
     };
-    let replicas = assign(&image, 0, partitions, factor)?;
+    let replicas = assign(&image, partitions, factor)?;
     let topic = NewTopic { name: name.to_owned(), replicas, configs };
     check(&image, &topic).or_else(|error| match error.code {
         ErrorCode::TopicAlreadyExists => Ok(()),
