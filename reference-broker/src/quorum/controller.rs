@@ -274,10 +274,7 @@ impl Controller {
     fn preferred_elections(&mut self) -> Option<Command> {
         let every = self.rebalance_every.filter(|_| self.now >= self.rebalance_at)?;
         let partitions = self.partitions(|topic, partition| {
-            Rules::new(&self.image, topic).preferred(partition).is_ok_and(|preferred| {
-                // Who will go gets no leadership.
-                !partition.removing.contains(&preferred)
-            })
+            Rules::new(&self.image, topic).preferred(partition).is_ok()
         });
         if partitions.len() < ELECTIONS_MAX {
             self.rebalance_at = self.now.saturating_add(every);

@@ -161,6 +161,17 @@ fn a_new_controller_knows_who_was_alive() {
 }
 
 #[test]
+fn who_is_not_asked_for_decisions_waits_for_nothing_that_is_past() {
+    let mut node = Node::of([1, 2]);
+    node.now += SESSION * 3;
+    node.beat(1);
+    assert_eq!(node.controller.next_timeout(), Some(node.now + SESSION));
+    node.now += SESSION;
+    node.controller.on_image(node.now, Arc::new(node.image.clone()));
+    assert_eq!(node.controller.next_timeout(), None);
+}
+
+#[test]
 fn silence_while_this_process_was_stopped_counts_for_nobody() {
     let mut node = Node::of([1, 2]);
     node.now += SESSION * 10;
@@ -212,15 +223,15 @@ fn a_former_incarnation_keeps_nobody_alive() {
 
 #[test]
 fn a_heartbeat_may_be_ahead_of_the_metadata_here() {
-    let mut node = Node::new();
-    let mut image = node.image.clone();
-    std::mem::swap(&mut image, &mut node.image);
+    let mut node = Node::of([1]);
+    let (former, behind) = (node.heartbeat(1), Arc::new(node.image.clone()));
     node.register(1);
     let ahead = node.heartbeat(1);
-    let registered = node.image.clone();
-    node.controller = Controller::new(Arc::new(image), node.now, Duration::from_millis(SESSION));
+    node.controller = Controller::new(behind, node.now, Duration::from_millis(SESSION));
     assert!(node.controller.on_heartbeat(node.now, ahead).fenced);
-    node.controller.on_image(node.now, Arc::new(registered));
+    // One that was on its way for longer.
+    node.controller.on_heartbeat(node.now, former);
+    node.controller.on_image(node.now, Arc::new(node.image.clone()));
     assert!(matches!(node.poll(), Some(Command::UnfenceBroker { node_id: 1, .. })));
 }
 

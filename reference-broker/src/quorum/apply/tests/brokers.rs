@@ -65,6 +65,24 @@ fn who_leaves_an_isr_that_is_too_small_stays_eligible() {
 }
 
 #[test]
+fn an_unclean_election_leaves_nobody_else_eligible() {
+    let mut cluster = Cluster::of([1, 2, 3]);
+    cluster.topic(&[1, 2, 3], MIN_2);
+    for id in [3, 2, 1] {
+        cluster.fence(id);
+    }
+    assert_eq!(cluster.partition().elr, [1, 2]);
+    cluster.unfence(3);
+    assert_eq!(cluster.elect(Election::Unclean), ErrorCode::None);
+    // What 1 and 2 have is no longer what is served.
+    let partition = cluster.partition();
+    assert_eq!((partition.leader, &partition.elr[..]), (3, &[][..]));
+    cluster.fence(3);
+    cluster.unfence(1);
+    assert_eq!(cluster.partition().leader, -1);
+}
+
+#[test]
 fn a_lost_tail_costs_eligibility_and_the_last_leader_is_the_last_resort() {
     let mut cluster = Cluster::of([1, 2]);
     cluster.topic(&[1, 2], MIN_2);

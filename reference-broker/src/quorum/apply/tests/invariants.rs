@@ -69,7 +69,7 @@ fn command(cluster: &mut Cluster, step: &Step) -> Option<Command> {
         }
         13 => Command::ResignLeadership { topic_id: id(topic), index: 0, node_id, broker_epoch },
         14 => Command::ElectLeaders { election: Election::Preferred, partitions: vec![of] },
-        15 if bits < 20 => {
+        15 if bits < 60 => {
             Command::ElectLeaders { election: Election::Unclean, partitions: vec![of] }
         }
         16 => Command::AlterPartitionReassignments {
