@@ -65,6 +65,23 @@ fn each_record(log: &Log, mut each: impl FnMut(&Record<'_>)) {
     }
 }
 
+/// What compaction leaves of every batch as it was: last offset, epoch, producer and sequence.
+fn shapes(log: &Log) -> BTreeMap<i64, (i64, i32, i64, i32)> {
+    let mut shapes = BTreeMap::new();
+    let mut offset = log.log_start_offset();
+    while offset < log.log_end_offset() {
+        let data = log.read(offset, 1 << 20, log.log_end_offset(), true).unwrap();
+        for batch in BatchIter::new(data.records) {
+            let header = *batch.unwrap().header();
+            let (epoch, producer) = (header.partition_leader_epoch, header.producer_id);
+            let shape = (header.last_offset(), epoch, producer, header.last_sequence());
+            shapes.insert(header.base_offset, shape);
+        }
+        offset = data.next_offset;
+    }
+    shapes
+}
+
 type Value = Option<Vec<u8>>;
 
 /// Offset, key and value of everything in the log.
@@ -95,16 +112,18 @@ fn table(records: impl IntoIterator<Item = (i64, u8, Value)>) -> BTreeMap<u8, Ve
 fn of_each_key_the_last_record_stays_at_its_offset() {
     let (storage, mut log) = fresh(&compact());
     for round in 0..40 {
-        put(&mut log, &[(round % 5, Some(round.into())), (100 + round, Some(round.into()))]);
+        put(&mut log, &[(100 + round, Some(round.into())), (round % 5, Some(round.into()))]);
     }
-    let before = records(&log);
+    let (before, shaped) = (records(&log), shapes(&log));
     let sealed = log.segment_count() - 1;
+    assert!(log.plan_compaction(80).unwrap().is_none(), "nothing is flushed");
     let report = pass(&mut log, 1 << 20).unwrap();
     assert_eq!(report.segments, sealed);
     assert!(report.bytes_kept < report.bytes_read);
     let after = records(&log);
     assert_eq!(table(after.clone()), table(before.clone()));
     assert!(after.iter().all(|record| before.contains(record)));
+    assert!(shapes(&log).iter().all(|(base, shape)| shaped[base] == *shape));
     // One of each of the five keys, and all forty that were written once.
     assert!(after.len() < 40 + 5 + 10, "{}", after.len());
     assert_eq!(log.log_dir().sizes()[0].1, log.size_bytes());
@@ -142,8 +161,10 @@ fn a_tombstone_stays_for_its_time_and_nothing_comes_back() {
     let data = log.read(1, 1, 3, true).unwrap();
     assert_eq!(header(&data.records).delete_horizon_ms(), Some(NOW_MS + DAY_MS));
     storage.set_now_ms(NOW_MS + DAY_MS - 1);
+    put(&mut log, &[(2, Some(6))]);
     fill(&mut log, 40);
     pass(&mut log, 1 << 20).unwrap();
+    assert_eq!(records(&log)[0].1, 1, "the other record of its batch has gone");
     assert_eq!(tombstones(&log), 1, "a millisecond too early");
     let data = log.read(1, 1, 3, true).unwrap();
     assert_eq!(header(&data.records).delete_horizon_ms(), Some(NOW_MS + DAY_MS), "entered once");
@@ -153,6 +174,32 @@ fn a_tombstone_stays_for_its_time_and_nothing_comes_back() {
     assert_eq!(tombstones(&log), 0);
     let known = table(records(&log));
     assert!(!known.contains_key(&1) && known.contains_key(&2));
+}
+
+/// They were written before the topic was compacted.
+#[test]
+fn records_without_a_key_go_and_who_reads_gets_past_them() {
+    let (_, mut log) = fresh(&compact());
+    put(&mut log, &[(1, Some(1))]);
+    for _ in 0..40 {
+        crate::support::append(&mut log, &batch_of_no_keys());
+    }
+    let before = shapes(&log);
+    pass(&mut log, 1 << 20).unwrap();
+    let after = shapes(&log);
+    let bases: Vec<i64> = after.keys().copied().collect();
+    // What the active segment holds stays; of the rest the last batch, without its record.
+    let (last, active) = (bases[1], bases[2]);
+    assert_eq!((bases[0], last), (0, active - 1));
+    assert_eq!(after[&last], before[&last]);
+    let data = log.read(1, 1, log.log_end_offset(), true).unwrap();
+    assert_eq!((header(&data.records).record_count, data.next_offset), (0, active));
+}
+
+fn batch_of_no_keys() -> Bytes {
+    let mut builder = BatchBuilder::new(1024);
+    builder.append(NOW_MS, None, Some(&[7; 50]), &[]).unwrap();
+    builder.finish(&BatchFields::default(), &mut Compressor::new()).unwrap()
 }
 
 #[test]
@@ -248,6 +295,22 @@ fn a_small_buffer_needs_more_passes_and_comes_to_the_same() {
             records(log).iter().map(|record| (record.0, record.1)).collect()
         };
         assert_eq!(key_at(&log), key_at(&whole), "{buffer}");
+    }
+}
+
+/// Otherwise its time would begin before what it supersedes is gone.
+#[test]
+fn a_tombstone_beyond_the_buffer_is_left_alone() {
+    let (_, mut log) = fresh(&compact());
+    put(&mut log, &[(1, Some(1))]);
+    put(&mut log, &[(2, None)]);
+    for key in 10..30 {
+        put(&mut log, &[(key, Some(1))]);
+    }
+    for (buffer, horizon) in [(0, None), (1 << 20, Some(NOW_MS + DAY_MS))] {
+        pass(&mut log, buffer).unwrap();
+        let data = log.read(1, 1, 2, true).unwrap();
+        assert_eq!(header(&data.records).delete_horizon_ms(), horizon);
     }
 }
 
@@ -452,7 +515,10 @@ proptest! {
                 }
                 Step::Compact { buffer } => {
                     committed = log.log_end_offset();
+                    let before = shapes(&log);
                     pass(&mut log, buffer);
+                    let after = shapes(&log);
+                    prop_assert!(after.iter().all(|(base, shape)| before[base] == *shape));
                     log.log_dir().write_checkpoints().unwrap();
                 }
                 Step::Wait => {

@@ -154,3 +154,19 @@ fn a_full_segment_is_flushed_also_if_it_filled_during_a_flush() {
     let (log, report) = open(&storage, &small(), Startup::AfterCrash);
     assert_eq!((log.log_end_offset(), report.segments_verified), (183, 1));
 }
+
+/// The one that made the folder died before it synced any name.
+#[test]
+fn a_flush_after_a_crash_covers_the_names_of_before() {
+    let (storage, mut log) = fresh(&small());
+    append(&mut log, &batch(3));
+    drop(log);
+    let (mut log, _) = open(&storage, &small(), Startup::AfterCrash);
+    log.flush().unwrap();
+    drop(log);
+    for seed in 0..20 {
+        let disk = storage.fork();
+        disk.power_loss(seed);
+        assert_eq!(open(&disk, &small(), Startup::AfterPowerLoss).0.log_end_offset(), 3);
+    }
+}

@@ -113,10 +113,10 @@ fn gaps_of_a_compacted_leader_are_kept_over_a_restart() {
     let (storage, mut log) = fresh(&small());
     let all = fetched(&leader, 0, 1 << 20);
     let one = header(&all).size_in_bytes();
-    let holes = [all.slice(..one), all.slice(3 * one..6 * one), all.slice(7 * one..)].concat();
-    log.append_as_follower(&holes.into(), 9).unwrap();
+    let parts = [0..1, 3..6, 7..28, 29..30].map(|part| all.slice(part.start * one..part.end * one));
+    log.append_as_follower(&parts.concat().into(), 9).unwrap();
     let expected = contents(&log);
-    assert_eq!(expected.len(), 27);
+    assert_eq!(expected.len(), 26);
     log.flush().unwrap();
     log.log_dir().write_checkpoints().unwrap();
     drop(log);

@@ -60,7 +60,9 @@ fn a_quarantined_log_serves_nothing_until_it_is_cut_and_filled_again() {
     let read = |base| log.read(base, 1 << 20, 22, true).unwrap().records;
     let records = Bytes::from([read(0), read(8), read(16)].concat());
     let size = batch(2).len();
-    for (base, position) in [(8, 2 * size + 30), (8, size + 3), (16, 14), (0, size)] {
+    for (base, position) in
+        [(8, 2 * size + 30), (8, size + 3), (8, 2 * size + 7), (16, 14), (0, size)]
+    {
         flip(&storage, base, position, 4);
         let (scrubbed, damaged) = scrub(&mut log);
         assert!(damaged);
