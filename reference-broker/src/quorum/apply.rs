@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::PRODUCER_ID_BLOCK_LEN;
-use super::command::{Command, ConfigResource, Outcome, PartitionId, Rejection};
+use super::command::{Command, ConfigResource, IsrChange, Outcome, PartitionId, Rejection};
 use super::election::change_all;
 use super::image::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage};
-use super::partitions::{self, IsrChange, unknown_id};
+use super::partitions::{self, unknown_id};
 use super::registration;
 
 /// Applies the command with this index of the log. A refused command advances the index and nothing
@@ -68,10 +68,19 @@ fn apply_to_topics(image: &mut Image, command: &Command) -> Outcome {
             broker_epoch,
             isr,
         } => {
-            let of = PartitionId { topic_id: *topic_id, index: *index };
-            let (leader, leader_epoch) = (*leader, *leader_epoch);
-            let wanted = IsrChange { leader, leader_epoch, partition_epoch: *partition_epoch, isr };
-            partitions::alter_partition(image, of, *broker_epoch, wanted).into()
+            let wanted = IsrChange {
+                partition: PartitionId { topic_id: *topic_id, index: *index },
+                leader_epoch: *leader_epoch,
+                partition_epoch: *partition_epoch,
+                isr: isr.clone(),
+            };
+            partitions::alter_partition(image, *leader, *broker_epoch, &wanted).into()
+        }
+        Command::AlterPartitions { leader, broker_epoch, changes } => {
+            let each = changes.iter().map(|wanted| {
+                partitions::alter_partition(image, *leader, *broker_epoch, wanted).err()
+            });
+            Outcome::Partitions(each.collect())
         }
         Command::ElectLeaders { election, partitions } => {
             let elect = |of: &PartitionId| partitions::elect(image, *election, *of).err();

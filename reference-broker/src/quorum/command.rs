@@ -137,6 +137,16 @@ pub enum Command {
         /// The new members, each with the broker epoch under which it has caught up (KIP-903).
         isr: Vec<(i32, i64)>,
     },
+    /// The same for several partitions that one broker leads, as when a follower comes back to
+    /// thousands of them. Answered with [`Outcome::Partitions`].
+    AlterPartitions {
+        /// The broker that asks.
+        leader: i32,
+        /// Its own epoch.
+        broker_epoch: i64,
+        /// What it asks for.
+        changes: Vec<IsrChange>,
+    },
     /// Other leaders for some partitions, answered with [`Outcome::Partitions`].
     ElectLeaders {
         /// How they are chosen.
@@ -199,6 +209,19 @@ pub struct PartitionId {
     pub topic_id: Uuid,
     /// The partition.
     pub index: i32,
+}
+
+/// A partition's ISR to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsrChange {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The epoch under which its leader leads.
+    pub leader_epoch: i32,
+    /// The partition epoch that its leader saw.
+    pub partition_epoch: i32,
+    /// The new members, each with the broker epoch under which it has caught up (KIP-903).
+    pub isr: Vec<(i32, i64)>,
 }
 
 /// How a leader is chosen.

@@ -1,8 +1,8 @@
 //! Who leads a partition and who is in sync: the one way in which a partition changes.
 //!
 //! A change edits replicas and ISR; what follows from it is always the same: a reassignment that
-//! is complete ends (M21), who left an ISR that is too small becomes eligible (KIP-966), a partition
-//! without its leader gets another, and the epochs count (M5).
+//! is complete ends (M21), who left an ISR that is too small becomes eligible (KIP-966), a
+//! partition without its leader gets another, and the epochs count (M5).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl<'a> Rules<'a> {
     }
 
     /// The least number of replicas that a commit may have had. A leader uses the topic's setting,
-    /// or else its own, its cluster's or the one in its file, which is not known here: this is never
-    /// more than what any leader uses, or an ELR could lack what was committed.
+    /// or else its own, its cluster's or the one in its file, which is not known here: this is
+    /// never more than what any leader uses, or an ELR could lack what was committed.
     fn min_in_sync(&self, partition: &PartitionImage) -> usize {
         let number =
             |configs: &BTreeMap<String, String>| configs.get(MIN_IN_SYNC_REPLICAS)?.parse().ok();

@@ -29,7 +29,7 @@ mod registration;
 
 pub use apply::apply;
 pub use command::{
-    Command, ConfigResource, Election, Outcome, PartitionId, Reassignment, Rejection,
+    Command, ConfigResource, Election, IsrChange, Outcome, PartitionId, Reassignment, Rejection,
 };
 pub use controller::{Controller, Heartbeat, HeartbeatAnswer};
 pub use image::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage, collision_name};

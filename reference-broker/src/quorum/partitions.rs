@@ -5,30 +5,21 @@ use std::sync::Arc;
 
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::command::{Election, PartitionId, Reassignment, Rejection};
+use super::command::{Election, IsrChange, PartitionId, Reassignment, Rejection};
 use super::election::Rules;
 use super::image::{Image, PartitionImage};
 use super::registration::incarnation;
 
-/// What a leader asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IsrChange<'a> {
-    pub(super) leader: i32,
-    pub(super) leader_epoch: i32,
-    pub(super) partition_epoch: i32,
-    pub(super) isr: &'a [(i32, i64)],
-}
-
 /// A leader changes its ISR. The order of the checks and their codes are Kafka's (M1).
 pub(super) fn alter_partition(
     image: &mut Image,
-    of: PartitionId,
+    leader: i32,
     broker_epoch: i64,
-    wanted: IsrChange<'_>,
+    wanted: &IsrChange,
 ) -> Result<(), Rejection> {
-    incarnation(image, wanted.leader, broker_epoch)?;
-    check_isr_change(image, of, wanted)?;
-    with_partition(image, of, |rules, partition| {
+    incarnation(image, leader, broker_epoch)?;
+    check_isr_change(image, leader, wanted)?;
+    with_partition(image, wanted.partition, |rules, partition| {
         let isr: Vec<i32> = wanted.isr.iter().map(|(id, _)| *id).collect();
         rules.change(partition, None, |partition| {
             // Who caught up has a log that can be served.
@@ -40,18 +31,15 @@ pub(super) fn alter_partition(
     })
 }
 
-fn check_isr_change(
-    image: &Image,
-    of: PartitionId,
-    wanted: IsrChange<'_>,
-) -> Result<(), Rejection> {
-    let PartitionId { topic_id, index } = of;
+fn check_isr_change(image: &Image, leader: i32, wanted: &IsrChange) -> Result<(), Rejection> {
+    let PartitionId { topic_id, index } = wanted.partition;
     if image.topic_by_id(topic_id).is_none() {
         return Err(unknown_id(topic_id));
     }
-    let partition = image.partition(of).ok_or_else(|| unknown_partition(of))?;
+    let partition = image.partition(wanted.partition);
+    let partition = partition.ok_or_else(|| unknown_partition(wanted.partition))?;
     let refused = |code, message: String| Err(Rejection::new(code, message));
-    let IsrChange { leader, leader_epoch, partition_epoch, isr } = wanted;
+    let IsrChange { leader_epoch, partition_epoch, ref isr, .. } = *wanted;
     if leader_epoch > partition.leader_epoch || partition_epoch > partition.partition_epoch {
         let message = format!("the metadata here is behind what broker {leader} has seen");
         return refused(ErrorCode::NotController, message);

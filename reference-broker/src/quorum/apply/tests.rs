@@ -280,6 +280,35 @@ fn an_isr_change_is_checked_in_kafkas_order() {
     assert_eq!(cluster.partition().leader_epoch, 0, "a smaller ISR is no new epoch");
 }
 
+#[test]
+fn isr_changes_of_one_leader_stand_or_fall_alone() {
+    let mut cluster = Cluster::of([1, 2]);
+    cluster.topic(&[1, 2], &[]);
+    let id = T.topic_id;
+    cluster.ok(Command::CreatePartitions {
+        id,
+        expected_count: 1,
+        replicas: vec![vec![2, 1], vec![1, 2]],
+    });
+    let (leader, broker_epoch) = (1, cluster.epoch(1));
+    let change = |index| IsrChange {
+        partition: PartitionId { index, ..T },
+        leader_epoch: 0,
+        partition_epoch: 0,
+        isr: vec![(1, broker_epoch)],
+    };
+    let changes = vec![change(0), change(1), change(2)];
+    let Outcome::Partitions(results) =
+        cluster.run(Command::AlterPartitions { leader, broker_epoch, changes })
+    else {
+        panic!()
+    };
+    let codes = results.iter().map(|result| result.as_ref().map(|rejection| rejection.code));
+    assert_eq!(codes.collect::<Vec<_>>(), [None, Some(ErrorCode::InvalidRequest), None]);
+    let isrs = cluster.image.topics["t"].partitions.iter().map(|partition| partition.isr.len());
+    assert_eq!(isrs.collect::<Vec<_>>(), [1, 2, 1]);
+}
+
 /// The fields of an `AlterPartition`.
 struct Part<'a> {
     topic_id: &'a mut Uuid,
