@@ -26,6 +26,8 @@ pub(crate) struct Core {
     heard: Mutex<Instant>,
     /// It hands over and sends no heartbeats meanwhile.
     hands_over: AtomicBool,
+    /// It has asked the others since it heard of a leader last.
+    has_asked: AtomicBool,
 }
 
 /// Runs until it is dropped or openraft has ended.
@@ -59,7 +61,8 @@ impl Core {
     ) -> Self {
         let status = watch::Sender::new(Status::default());
         let heard = Mutex::new(Instant::now());
-        Self { options, raft, status, transport, heard, hands_over: AtomicBool::new(false) }
+        let (hands_over, has_asked) = Default::default();
+        Self { options, raft, status, transport, heard, hands_over, has_asked }
     }
 
     /// A leader was heard of.
@@ -141,13 +144,16 @@ impl Core {
     async fn may_elect(&self, metrics: &RaftMetrics<i32, Node>) {
         let threshold = self.options.election_max * 2 / 3;
         if metrics.state == ServerState::Leader || self.silence() < threshold {
+            self.has_asked.store(false, Ordering::Relaxed);
             self.raft.runtime_config().elect(true);
             return;
         }
         let membership = metrics.membership_config.membership();
         let voters: Vec<Node> =
             membership.voter_ids().filter_map(|id| membership.get_node(&id).cloned()).collect();
-        self.raft.runtime_config().elect(false);
+        if !self.has_asked.swap(true, Ordering::Relaxed) {
+            self.raft.runtime_config().elect(false);
+        }
         let mut asked = tokio::task::JoinSet::new();
         for voter in voters.iter().filter(|voter| !self.is_own(voter)) {
             let (transport, voter) = (Arc::clone(&self.transport), voter.clone());
