@@ -14,6 +14,7 @@ use ottla_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPart
 use super::RequestContext;
 use super::metadata;
 use crate::broker::is_internal;
+use crate::quorum::PartitionImage;
 
 /// The most partitions of one answer, whatever the request says: Apache Kafka's
 /// `max.request.partition.size.limit`.
@@ -59,7 +60,8 @@ pub(crate) async fn handle(
         let described = metadata::describe(broker, &image, topic, true);
         let rest = described.partitions.len().saturating_sub(first);
         let taken = rest.min(left);
-        let partitions = described.partitions.into_iter().skip(first).take(taken);
+        let partitions = described.partitions.into_iter().zip(&topic.partitions);
+        let partitions = partitions.skip(first).take(taken);
         answer.topics.push(DescribeTopicPartitionsResponseTopic {
             name: described.name,
             topic_id: described.topic_id,
@@ -77,7 +79,9 @@ pub(crate) async fn handle(
     answer
 }
 
-fn partition(from: MetadataResponsePartition) -> DescribeTopicPartitionsResponsePartition {
+fn partition(
+    (from, image): (MetadataResponsePartition, &PartitionImage),
+) -> DescribeTopicPartitionsResponsePartition {
     DescribeTopicPartitionsResponsePartition {
         error_code: from.error_code,
         partition_index: from.partition_index,
@@ -85,8 +89,8 @@ fn partition(from: MetadataResponsePartition) -> DescribeTopicPartitionsResponse
         leader_epoch: from.leader_epoch,
         replica_nodes: from.replica_nodes,
         isr_nodes: from.isr_nodes,
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
+        eligible_leader_replicas: Some(image.elr.clone()),
+        last_known_elr: Some(image.last_known_elr.clone()),
         offline_replicas: from.offline_replicas,
         ..Default::default()
     }

@@ -156,7 +156,9 @@ pub(super) fn describe(
         // A damaged log here is a partition without a leader to its clients, as with Apache Kafka.
         let offline = broker.partitions().is_offline(topic.id, index);
         let serves = |id: i32| image.brokers.get(&id).is_some_and(|broker| !broker.fenced);
-        let alive = |id: i32| serves(id) && !(offline && id == broker.node_id());
+        let damaged =
+            |id: i32| partition.offline.contains(&id) || (offline && id == broker.node_id());
+        let alive = |id: i32| serves(id) && !damaged(id);
         let (leader_id, error_code) = match alive(partition.leader) {
             true => (partition.leader, ErrorCode::None),
             false => (-1, ErrorCode::LeaderNotAvailable),

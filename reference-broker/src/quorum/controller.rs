@@ -236,6 +236,7 @@ impl Controller {
         let heartbeat = heartbeat?;
         // M13: it has applied its own registration. A session that has ended is none to begin.
         let may_serve = broker.fenced
+            && !broker.shutting_down
             && !heartbeat.wants_shutdown
             && !all_failed
             && heartbeat.applied >= epoch_as_index(broker_epoch)

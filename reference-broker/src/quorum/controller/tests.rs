@@ -201,6 +201,9 @@ fn a_shutdown_ends_when_all_others_know_who_leads() {
     assert_eq!(node.settle(), [node.fence(1)]);
     assert!(node.controller.on_heartbeat(node.now, ending).may_shut_down);
     assert_eq!(node.poll(), None, "who wants to end is not unfenced");
+    // Nor by a heartbeat that was on its way for longer.
+    node.beat(1);
+    assert_eq!(node.poll(), None);
 }
 
 #[test]
