@@ -188,6 +188,12 @@ impl Log {
         self.size.store(self.size_bytes(), Ordering::Relaxed);
     }
 
+    /// Bumped whenever batches are cut off or segments replaced: what was read from the files
+    /// before may be void.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Number of segments, the active one included.
     pub fn segment_count(&self) -> usize {
         self.segments.len()

@@ -16,24 +16,34 @@ impl Partition {
         &self,
         buffer_bytes: usize,
     ) -> Result<Option<CompactionReport>, LogError> {
-        let planned = {
+        let (planned, generation) = {
             let state = self.lock();
-            if state.closed {
+            if state.closed || state.log.check().is_err() {
                 return Ok(None);
             }
             let high_watermark = state.leadership.high_watermark();
             let unstable = state.log.producers.first_unstable_offset().unwrap_or(high_watermark);
-            state.log.plan_compaction(high_watermark.min(unstable))
+            let planned = state.log.plan_compaction(high_watermark.min(unstable))?;
+            (planned, state.log.generation())
         };
-        let run = planned.and_then(|planned| match planned {
-            Some(planned) => planned.run(buffer_bytes, self.pace(None)).map(Some),
-            None => Ok(None),
-        });
-        let compacted = self.quarantine_if_damaged(run)?;
+        let Some(planned) = planned else { return Ok(None) };
+        let compacted = planned.run(buffer_bytes, self.pace(None));
         let mut state = self.lock();
+        if state.closed {
+            return Ok(None);
+        }
         match compacted {
-            Some(compacted) if !state.closed => state.log.complete_compaction(compacted),
-            _ => Ok(None),
+            Ok(compacted) => state.log.complete_compaction(compacted),
+            Err(error) => {
+                // A log that was cut meanwhile looks damaged to who reads it.
+                let damage = Damage::of(&error).filter(|_| state.log.generation() == generation);
+                if let Some(damage) = damage {
+                    state.log.quarantine(damage)?;
+                    drop(state);
+                    self.wake();
+                }
+                Err(error)
+            }
         }
     }
 
@@ -44,7 +54,7 @@ impl Partition {
     pub(crate) fn scrub(&self, bytes_per_second: u64) -> Result<u64, LogError> {
         let planned = {
             let state = self.lock();
-            if state.closed {
+            if state.closed || state.log.check().is_err() {
                 return Ok(0);
             }
             state.log.plan_scrub()?
@@ -63,16 +73,6 @@ impl Partition {
     /// Whether nothing of the log is served: it is damaged (M19), or its log dir has failed.
     pub(crate) fn is_offline(&self) -> bool {
         self.lock().log.check().is_err()
-    }
-
-    fn quarantine_if_damaged<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if let Err(error) = &result
-            && let Some(damage) = Damage::of(error)
-        {
-            self.lock().log.quarantine(damage)?;
-            self.wake();
-        }
-        result
     }
 
     /// Ends the work when the partition is not served any more, and holds it to a rate.
