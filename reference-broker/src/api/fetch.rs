@@ -2,8 +2,9 @@
 //!
 //! Requests of a session go on from what the session holds ([`crate::broker::fetch_sessions`],
 //! KIP-227). A long poll is woken by the high watermark, ends with its partition (M8), at
-//! `max_wait_ms`, or with the broker. Followers do not fetch here yet, so a replica id is
-//! refused: it would be an acknowledgement (M7).
+//! `max_wait_ms`, or with the broker. A fetch with a
+//! replica id acknowledges what is below its offset, so it is taken between nodes only, of the
+//! present incarnation of its sender (M7). Consumers may read from followers (KIP-392).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::partition::{Partition, ReadLimit};
 
 /// Topic ids instead of names from here on (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
+/// Consumers may read from followers from here on (KIP-392).
+const FOLLOWER_FETCH_SINCE: i16 = 11;
 /// Sessions from here on (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
 
@@ -54,7 +57,9 @@ pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) 
         },
         false => Turn::Alone,
     };
-    let plan = Plan::new(context, &request, replica_id >= 0);
+    let replica = (replica_id >= 0)
+        .then(|| Replica { id: replica_id, epoch: request.replica_state.replica_epoch });
+    let plan = Plan::new(context, &request, replica);
     let answers = plan.poll(context, &request).await;
     let (session_id, news) = match turn {
         Turn::Alone => (0, None),
@@ -72,19 +77,34 @@ fn session_error(code: ErrorCode) -> FetchResponse {
     FetchResponse { error_code: code.code(), ..FetchResponse::default() }
 }
 
+/// A follower that fetches.
+#[derive(Debug, Clone, Copy)]
+struct Replica {
+    id: i32,
+    /// Its broker epoch.
+    epoch: i64,
+}
+
 struct Plan {
     wanted: Vec<Wanted>,
+    replica: Option<Replica>,
     limit: ReadLimit,
     read_committed: bool,
 }
 
 impl Plan {
-    fn new(context: &RequestContext, request: &FetchRequest, is_replica: bool) -> Self {
+    fn new(context: &RequestContext, request: &FetchRequest, replica: Option<Replica>) -> Self {
         let broker = &context.broker;
         let image = broker.image();
         let by_id = context.api_version >= TOPIC_IDS_SINCE;
+        // M7, KIP-903: another incarnation has not got what this one says, or not yet.
+        let refused = replica.is_some_and(|replica| {
+            let known = image.brokers.get(&replica.id);
+            !context.internal || known.is_none_or(|broker| broker.epoch != replica.epoch)
+        });
+        let from_followers = replica.is_none() && context.api_version >= FOLLOWER_FETCH_SINCE;
         let find = |topic: &FetchTopic, index: i32| -> Result<Arc<Partition>, ErrorCode> {
-            if is_replica {
+            if refused {
                 return Err(ErrorCode::NotLeaderOrFollower);
             }
             let known = match by_id {
@@ -93,7 +113,10 @@ impl Plan {
                     image.topics.get(&topic.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?
                 }
             };
-            broker.partition_by_id(known.id, index)
+            match from_followers {
+                true => broker.partitions().replica(known.id, index),
+                false => broker.partition_by_id(known.id, index),
+            }
         };
         let mut wanted = Vec::new();
         for (index, topic) in request.topics.iter().enumerate() {
@@ -103,8 +126,12 @@ impl Plan {
             }
         }
         let read_committed = request.isolation_level == 1;
-        let limit = if read_committed { ReadLimit::LastStable } else { ReadLimit::HighWatermark };
-        Self { wanted, limit, read_committed }
+        let limit = match replica {
+            Some(_) => ReadLimit::LogEnd,
+            None if read_committed => ReadLimit::LastStable,
+            None => ReadLimit::HighWatermark,
+        };
+        Self { wanted, replica, limit, read_committed }
     }
 
     /// Looks until there is enough, or no more time (FE-01).
@@ -116,7 +143,7 @@ impl Plan {
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let known: Vec<&Arc<Partition>> =
             self.wanted.iter().filter_map(|wanted| wanted.found.as_ref().ok()).collect();
-        let look = self.look(bytes_max());
+        let look = self.look(bytes_max(), true);
         // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait
         // with it.
         if look.record_bytes >= bytes_min || look.urgent || wait.is_zero() || known.is_empty() {
@@ -131,7 +158,7 @@ impl Plan {
             }
             // Looked at after registering: what was appended in between has rung nobody's bell but
             // may be enough.
-            let look = self.look(bytes_max());
+            let look = self.look(bytes_max(), false);
             if look.record_bytes >= bytes_min || look.urgent {
                 return look.answers;
             }
@@ -145,7 +172,8 @@ impl Plan {
 
     /// One look at every partition, in request order (FE-04). The first batch comes whole even if
     /// it is larger than every limit (FE-03, KIP-74).
-    fn look(&self, bytes_max: usize) -> Look {
+    /// A follower's fetch counts with the first look.
+    fn look(&self, bytes_max: usize, counts: bool) -> Look {
         let mut look =
             Look { answers: Vec::with_capacity(self.wanted.len()), record_bytes: 0, urgent: false };
         for wanted in &self.wanted {
@@ -153,13 +181,19 @@ impl Plan {
                 Ok(partition) => {
                     let left = bytes_max.saturating_sub(look.record_bytes);
                     let first = look.record_bytes == 0;
-                    self.read(partition, &wanted.request, left, first)
+                    self.read(partition, &wanted.request, left, first, counts)
                 }
                 Err(code) => Err(*code),
             };
             let answer = answer.unwrap_or_else(|code| {
                 look.urgent |= wanted.found.is_ok() || code == ErrorCode::KafkaStorageError;
-                failed(code)
+                match &wanted.found {
+                    Ok(partition) if self.replica.is_some() => PartitionData {
+                        log_start_offset: partition.log_start_offset(),
+                        ..failed(code)
+                    },
+                    _ => failed(code),
+                }
             });
             look.urgent |= answer.diverging_epoch != EpochEndOffset::default();
             look.record_bytes += answer.records.as_ref().map_or(0, Bytes::len);
@@ -175,6 +209,7 @@ impl Plan {
         request: &FetchPartition,
         left: usize,
         first: bool,
+        counts: bool,
     ) -> Result<PartitionData, ErrorCode> {
         partition.check_epoch(request.current_leader_epoch)?;
         // FE-07: out of range goes before a diverging epoch.
@@ -183,6 +218,9 @@ impl Plan {
             && let Some(diverging) = diverging(partition, request)?
         {
             return Ok(diverging);
+        }
+        if let Some(replica) = self.replica.filter(|_| counts) {
+            partition.on_follower_fetch(replica.id, replica.epoch, request.fetch_offset)?;
         }
         let bytes_max = usize::try_from(request.partition_max_bytes).unwrap_or(0).min(left);
         let read = partition.read(request.fetch_offset, bytes_max, self.limit, first)?;

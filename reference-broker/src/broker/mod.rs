@@ -1,8 +1,10 @@
 //! What all handlers share: configuration, metadata, partitions, groups, producer ids.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_protocol::{ErrorCode, Uuid};
@@ -18,6 +20,7 @@ use crate::testing;
 pub(crate) mod fetch_sessions;
 pub(crate) mod offsets_log;
 pub(crate) mod producer_ids;
+pub(crate) mod replication;
 pub(crate) mod topics;
 
 use fetch_sessions::FetchSessions;
@@ -216,10 +219,33 @@ impl Broker {
         if !changes.deleted.is_empty() {
             coordinator.partitions_deleted(&changes.deleted);
         }
-        for partition in changes.opened.iter().filter(|opened| opened.topic() == OFFSETS_TOPIC) {
-            let elected = coordinator.elect(partition.index(), partition.leader_epoch()).await;
-            if let Err(code) = elected {
-                tracing::error!(?partition, code = code.name(), "cannot coordinate its groups");
+        // M16: before anybody is elected, as the same broker may lead again.
+        for (topic, index, epoch) in &changes.resigned {
+            if topic == OFFSETS_TOPIC {
+                coordinator.resign(*index, *epoch);
+            }
+        }
+        let led = |opened: &&Arc<Partition>| opened.is_leader();
+        for partition in
+            changes.opened.iter().filter(led).filter(|led| led.topic() == OFFSETS_TOPIC)
+        {
+            let (coordinator, partition) = (Arc::clone(coordinator), Arc::clone(partition));
+            let alone = partition.replica_count() == 1;
+            let mut election = Box::pin(async move {
+                let (index, epoch) = (partition.index(), partition.leader_epoch());
+                if let Err(code) = coordinator.elect(index, epoch).await {
+                    tracing::error!(?partition, code = code.name(), "cannot coordinate its groups");
+                }
+            });
+            if alone {
+                election.await;
+                continue;
+            }
+            // It begins here, in order with what came before; but it ends when the followers have
+            // all that was found, and they must be followed meanwhile.
+            let begun = poll_fn(|cx| Poll::Ready(election.as_mut().poll(cx).is_ready())).await;
+            if !begun {
+                tokio::spawn(election);
             }
         }
     }

@@ -41,6 +41,8 @@ pub struct TopicConfig {
     pub log_append_time: bool,
     /// Replicas that must have a record before it is committed.
     pub min_insync_replicas: i32,
+    /// How long a replica may lag and stay in sync, in milliseconds; the broker's setting.
+    pub replica_lag_max_ms: u64,
     /// Bytes above which old segments are deleted; none is unlimited.
     pub retention_bytes: Option<u64>,
     /// Age in milliseconds at which segments are deleted; none is unlimited.
@@ -80,6 +82,8 @@ impl TopicConfig {
             timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             log_append_time: effective("message.timestamp.type", own, broker) == "LogAppendTime",
             min_insync_replicas: int("min.insync.replicas"),
+            replica_lag_max_ms: u64::try_from(broker.long("replica.lag.time.max.ms"))
+                .unwrap_or(u64::MAX),
             retention_bytes: unlimited(long("retention.bytes")),
             retention_ms: unlimited(long("retention.ms")),
             segment_bytes: int("segment.bytes"),

@@ -10,7 +10,7 @@ use ottla_protocol::records::{
     TimestampType, ValidateOptions, set_max_timestamp, validate,
 };
 
-use super::{Partition, log_code};
+use super::{Partition, Role, log_code};
 use crate::config::TopicConfig;
 use crate::log::Check;
 
@@ -63,12 +63,16 @@ impl Partition {
         let (batch, facts) = check(batch, origin, &config, now_ms)?;
         let log_append_time_ms = if config.log_append_time { now_ms } else { -1 };
         let mut state = self.lock();
-        if state.closed {
+        if self.is_over(&state) {
             let message = "the partition is not led by this broker any more";
             return Err(AppendError::new(ErrorCode::NotLeaderOrFollower, message));
         }
         // PR-04, before anything is written.
-        if acks_all && !state.leadership.has_enough_in_sync() {
+        let Role::Leader(leadership) = &state.role else {
+            let message = "the partition is led by another broker";
+            return Err(AppendError::new(ErrorCode::NotLeaderOrFollower, message));
+        };
+        if acks_all && !leadership.has_enough_in_sync() {
             let message = format!(
                 "{}-{} has fewer replicas in sync than min.insync.replicas {}",
                 self.topic, self.index, config.min_insync_replicas
@@ -97,10 +101,12 @@ impl Partition {
             AppendError::new(log_code(&error), error.to_string())
         })?;
         let end = state.log.log_end_offset();
-        let advanced = state.leadership.on_append(end);
+        // Followers wait for what is not committed yet.
+        let waited_for = matches!(&state.role, Role::Leader(leader) if leader.replica_count() > 1);
+        let advanced = state.advance(|leadership, now| leadership.on_append(end, now));
         let flush = !state.flushing && state.log.flush_due();
         state.flushing |= flush;
-        self.publish(state, advanced);
+        self.publish(state, advanced || waited_for);
         if flush {
             self.spawn_flush();
         }

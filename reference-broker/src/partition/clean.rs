@@ -1,6 +1,7 @@
 //! Compaction and scrubbing: long work on a log, planned and completed under the lock, done without
 //! it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Partition;
@@ -21,7 +22,7 @@ impl Partition {
             if state.closed || state.log.check().is_err() {
                 return Ok(None);
             }
-            let high_watermark = state.leadership.high_watermark();
+            let high_watermark = state.high_watermark();
             let unstable = state.log.producers.first_unstable_offset().unwrap_or(high_watermark);
             let planned = state.log.plan_compaction(high_watermark.min(unstable))?;
             (planned, state.log.generation())
@@ -38,9 +39,10 @@ impl Partition {
                 // A log that was cut meanwhile looks damaged to who reads it.
                 let damage = Damage::of(&error).filter(|_| state.log.generation() == generation);
                 if let Some(damage) = damage {
-                    state.log.quarantine(damage)?;
+                    let noted = state.log.quarantine(damage);
                     drop(state);
-                    self.wake();
+                    self.go_offline();
+                    noted?;
                 }
                 Err(error)
             }
@@ -64,7 +66,7 @@ impl Partition {
         if !state.closed && state.log.complete_scrub(&scrubbed)? {
             let damaged = state.log.check();
             drop(state);
-            self.wake();
+            self.go_offline();
             return damaged.map(|()| scrubbed.bytes);
         }
         Ok(scrubbed.bytes)
@@ -72,7 +74,13 @@ impl Partition {
 
     /// Whether nothing of the log is served: it is damaged (M19), or its log dir has failed.
     pub(crate) fn is_offline(&self) -> bool {
-        self.lock().log.check().is_err()
+        self.damaged.load(Ordering::Acquire) || self.log_dir.failure().is_some()
+    }
+
+    /// Tells everybody that the log was quarantined.
+    fn go_offline(&self) {
+        self.damaged.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// Ends the work when the partition is not served any more, and holds it to a rate.

@@ -64,7 +64,7 @@ impl Partition {
             Ok(task) => {
                 state.log.complete_flush(&task);
                 let durable = state.log.durable_end_offset();
-                let advanced = state.leadership.on_flush(durable);
+                let advanced = state.advance(|leadership, now| leadership.on_flush(durable, now));
                 let again = state.log.flush_due();
                 state.flushing = again;
                 self.publish(state, advanced);

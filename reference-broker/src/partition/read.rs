@@ -12,7 +12,7 @@ pub enum ReadLimit {
     HighWatermark,
     /// read_committed: the last stable offset.
     LastStable,
-    /// The broker's own coordinators, at load.
+    /// The broker's own coordinators, at load, and followers.
     LogEnd,
 }
 
@@ -52,10 +52,10 @@ impl Partition {
         min_one_batch: bool,
     ) -> Result<ReadResult, ErrorCode> {
         let state = self.lock();
-        if state.closed {
+        if self.is_over(&state) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let high_watermark = state.leadership.high_watermark();
+        let high_watermark = state.high_watermark();
         let unstable = state.log.producers.first_unstable_offset();
         let last_stable_offset = unstable.map_or(high_watermark, |first| first.min(high_watermark));
         let upper_bound = match limit {
@@ -95,7 +95,7 @@ impl Partition {
     /// The last stable offset.
     pub fn last_stable_offset(&self) -> i64 {
         let state = self.lock();
-        let high_watermark = state.leadership.high_watermark();
+        let high_watermark = state.high_watermark();
         let unstable = state.log.producers.first_unstable_offset();
         unstable.map_or(high_watermark, |first| first.min(high_watermark))
     }

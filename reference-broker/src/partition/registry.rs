@@ -1,32 +1,42 @@
 //! All partitions of this broker, following the metadata image.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ottla_protocol::{ErrorCode, Uuid};
+use tokio::sync::watch;
 
-use super::Partition;
+use super::{Partition, Placed};
 use crate::broker::effective_config;
 use crate::config::{Config, TopicConfig};
 use crate::log::manager::Belongs;
 use crate::log::{Log, LogError, LogManager, TopicPartition};
-use crate::quorum::{Image, TopicImage};
+use crate::quorum::{BrokerImage, Image, TopicImage};
 
 /// Making a partition is mostly waiting for the disk.
 const OPEN_THREADS: usize = 4;
 
-/// The partitions that this broker leads.
+/// The replicas that this broker has.
 #[derive(Debug)]
 pub struct Partitions {
     manager: LogManager,
     node_id: i32,
     config: Config,
     topics: ArcSwap<HashMap<Uuid, Topic>>,
-    /// Held while the partitions follow an image; also remembers the configuration that they
-    /// follow.
-    following: Mutex<Config>,
+    /// Counts the changes of what is led and followed.
+    roles: watch::Sender<u64>,
+    /// Held while the partitions follow an image; remembers what they follow.
+    following: Mutex<Followed>,
+}
+
+/// What was followed last, beside the topics.
+#[derive(Debug)]
+struct Followed {
+    config: Config,
+    /// Who is in the ISR depends on who is alive.
+    brokers: BTreeMap<i32, BrokerImage>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,9 +52,9 @@ impl Topic {
         Self { image: Arc::clone(image), partitions }
     }
 
-    fn led(&self) -> impl Iterator<Item = &Arc<Partition>> {
+    fn here(&self) -> impl Iterator<Item = &Arc<Partition>> {
         self.partitions.iter().filter_map(|place| match place {
-            Place::Led(partition) => Some(partition),
+            Place::Here(partition) => Some(partition),
             Place::Elsewhere | Place::Offline => None,
         })
     }
@@ -56,7 +66,7 @@ enum Place {
     /// With another broker, or nowhere yet.
     Elsewhere,
     /// Here.
-    Led(Arc<Partition>),
+    Here(Arc<Partition>),
     /// Here, but its log is damaged (M19): nothing of it is served, and its folder stays as it is.
     Offline,
 }
@@ -72,14 +82,22 @@ struct Work {
 /// What following an image has changed.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Partitions that are led from now on.
+    /// Replicas that have a new leader epoch, or are new here.
     pub opened: Vec<Arc<Partition>>,
+    /// Partitions that are not led any more, by topic name, index and the epoch that is over.
+    pub resigned: Vec<(String, i32, i32)>,
     /// Partitions that are gone, by topic name and index.
     pub deleted: Vec<(String, i32)>,
 }
 
+impl Changes {
+    fn are_of_roles(&self) -> bool {
+        !(self.opened.is_empty() && self.resigned.is_empty() && self.deleted.is_empty())
+    }
+}
+
 impl Partitions {
-    /// Opens the partitions of a data folder: those of the image are led, others are set aside
+    /// Opens the replicas of a data folder: those of the image are served, others are set aside
     /// (M18). One whose log is damaged is offline; the others are not concerned (M19).
     pub fn open(
         manager: LogManager,
@@ -90,7 +108,8 @@ impl Partitions {
         let effective = effective_config(config, image, node_id);
         let belongs = |of: &TopicPartition, id: Option<Uuid>| {
             let topic = image.topics.get(&of.topic);
-            match topic.filter(|topic| is_led(topic, of.partition, node_id) && id == Some(topic.id))
+            match topic
+                .filter(|topic| is_here(topic, of.partition, node_id) && id == Some(topic.id))
             {
                 Some(topic) => {
                     let config = TopicConfig::resolve(&topic.configs, &effective);
@@ -129,14 +148,18 @@ impl Partitions {
             node_id,
             config: config.clone(),
             topics: ArcSwap::default(),
-            following: Mutex::new(effective.clone()),
+            roles: watch::Sender::new(0),
+            following: Mutex::new(Followed {
+                config: effective.clone(),
+                brokers: image.brokers.clone(),
+            }),
         };
         let mut changes = Changes::default();
-        partitions.open_all(work, &effective, &mut topics, &mut changes)?;
+        partitions.open_all(image, work, &effective, &mut topics, &mut changes)?;
         // A broker may end when a topic is decided on and some of its folders are not made yet.
         let not_here = |topic: &Arc<TopicImage>| partitions.not_here(topics.get(&topic.id), topic);
         let missing = image.topics.values().flat_map(not_here).collect();
-        partitions.open_all(missing, &effective, &mut topics, &mut changes)?;
+        partitions.open_all(image, missing, &effective, &mut topics, &mut changes)?;
         partitions.topics.store(Arc::new(topics));
         Ok((partitions, changes))
     }
@@ -144,10 +167,20 @@ impl Partitions {
     /// A partition that this broker leads.
     ///
     /// # Errors
-    /// `KafkaStorageError` when its log is damaged, `UnknownTopicOrPartition` when it is not here.
+    /// `NotLeaderOrFollower` when another broker does, else as [`Self::replica`].
     pub fn get(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let replica = self.replica(topic, index)?;
+        replica.is_leader().then_some(replica).ok_or(ErrorCode::NotLeaderOrFollower)
+    }
+
+    /// A partition of which this broker has a replica.
+    ///
+    /// # Errors
+    /// `KafkaStorageError` when its log is damaged, `UnknownTopicOrPartition` when it is not here.
+    pub fn replica(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
         match self.place(topic, index) {
-            Place::Led(partition) => Ok(partition),
+            Place::Here(partition) if partition.is_offline() => Err(ErrorCode::KafkaStorageError),
+            Place::Here(partition) => Ok(partition),
             Place::Offline => Err(ErrorCode::KafkaStorageError),
             Place::Elsewhere => Err(ErrorCode::UnknownTopicOrPartition),
         }
@@ -158,7 +191,7 @@ impl Partitions {
     pub fn is_offline(&self, topic: Uuid, index: i32) -> bool {
         match self.place(topic, index) {
             Place::Offline => true,
-            Place::Led(partition) => partition.is_offline(),
+            Place::Here(partition) => partition.is_offline(),
             Place::Elsewhere => false,
         }
     }
@@ -170,9 +203,14 @@ impl Partitions {
         place.cloned().unwrap_or(Place::Elsewhere)
     }
 
-    /// All partitions that this broker leads, in no order.
+    /// Changes whenever this broker leads or follows something else.
+    pub(crate) fn roles(&self) -> watch::Receiver<u64> {
+        self.roles.subscribe()
+    }
+
+    /// All replicas of this broker, in no order.
     pub fn all(&self) -> Vec<Arc<Partition>> {
-        self.topics.load().values().flat_map(|topic| topic.led().cloned()).collect()
+        self.topics.load().values().flat_map(|topic| topic.here().cloned()).collect()
     }
 
     /// Makes the partitions follow the latest image: new ones are opened, deleted ones go, settings
@@ -184,7 +222,8 @@ impl Partitions {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let image = &latest();
         let effective = effective_config(&self.config, image, self.node_id);
-        let config_changed = *following != effective;
+        let config_changed = following.config != effective;
+        let brokers_changed = following.brokers != image.brokers;
         let mut topics = HashMap::clone(&self.topics.load());
         let mut changes = Changes::default();
         let gone: Vec<Topic> = topics
@@ -192,46 +231,98 @@ impl Partitions {
             .map(|(_, topic)| topic)
             .collect();
         let mut work = Vec::new();
+        let mut moved = Vec::new();
         for topic in image.topics.values() {
             let known = topics.get_mut(&topic.id);
-            if known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.image, topic))
-                && !config_changed
-            {
+            let same = known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.image, topic));
+            if same && !config_changed && !brokers_changed {
                 continue;
             }
             if let Some(known) = known {
                 known.image = Arc::clone(topic);
                 let config = TopicConfig::resolve(&topic.configs, &effective);
-                for partition in known.led() {
+                for partition in known.here() {
                     partition.set_config(config.clone(), config.log_config(&effective));
                 }
+                moved.extend(self.follow_roles(image, known, &mut changes));
             }
             work.extend(self.not_here(topics.get(&topic.id), topic));
         }
-        let opened = self.open_all(work, &effective, &mut topics, &mut changes);
+        let opened = self.open_all(image, work, &effective, &mut topics, &mut changes);
         // What was deleted is gone even if something else could not be opened.
         self.topics.store(Arc::new(topics));
-        *following = effective;
+        *following = Followed { config: effective, brokers: image.brokers.clone() };
+        for (name, id, index) in moved {
+            self.manager.delete(&TopicPartition::new(name.as_str(), index), id)?;
+        }
         for topic in gone {
             self.delete(&topic, &mut changes)?;
+        }
+        if changes.are_of_roles() {
+            self.roles.send_modify(|count| *count += 1);
         }
         opened?;
         Ok(changes)
     }
 
-    /// The partitions that this broker leads by the image and does not have.
+    /// Gives the replicas of a topic the parts that the image gives them. Answers those that are to
+    /// be deleted: this broker is no replica of theirs any more (M21).
+    fn follow_roles(
+        &self,
+        image: &Image,
+        topic: &mut Topic,
+        changes: &mut Changes,
+    ) -> Vec<(String, Uuid, i32)> {
+        let Topic { image: of, partitions } = topic;
+        let mut moved = Vec::new();
+        for (index, place) in (0..).zip(partitions.iter_mut()) {
+            if !is_here(of, index, self.node_id) {
+                if let Place::Here(partition) = place {
+                    partition.close();
+                    resign(partition, changes);
+                }
+                if !matches!(place, Place::Elsewhere) {
+                    moved.push((of.name.clone(), of.id, index));
+                }
+                *place = Place::Elsewhere;
+                continue;
+            }
+            let Place::Here(partition) = place else { continue };
+            let at = usize::try_from(index).expect("it was counted from 0");
+            if of.partitions[at].leader_epoch == partition.leader_epoch() {
+                partition.on_image(image);
+                continue;
+            }
+            resign(partition, changes);
+            let placed = Placed { image, topic: of, index, node_id: self.node_id };
+            match partition.succeed(&placed) {
+                Ok(next) => {
+                    let next = Arc::new(next);
+                    changes.opened.push(Arc::clone(&next));
+                    *place = Place::Here(next);
+                }
+                Err(error) => {
+                    tracing::error!(?partition, %error, "a partition is offline");
+                    *place = Place::Offline;
+                }
+            }
+        }
+        moved
+    }
+
+    /// The replicas that this broker has by the image and not in fact.
     fn not_here(&self, known: Option<&Topic>, image: &Arc<TopicImage>) -> Vec<Work> {
         let is_here = |index| match known.and_then(|known| known.partitions.get(index)) {
-            Some(Place::Led(_) | Place::Offline) => true,
+            Some(Place::Here(_) | Place::Offline) => true,
             Some(Place::Elsewhere) | None => false,
         };
-        let led = |index: &usize| image.partitions[*index].leader == self.node_id;
-        let indexes = (0..image.partitions.len()).filter(led).filter(|index| !is_here(*index));
+        let placed = |index: &usize| image.partitions[*index].replicas.contains(&self.node_id);
+        let indexes = (0..image.partitions.len()).filter(placed).filter(|index| !is_here(*index));
         indexes.map(|index| Work { topic: Arc::clone(image), index, log: None }).collect()
     }
 
     fn delete(&self, topic: &Topic, changes: &mut Changes) -> Result<(), LogError> {
-        for partition in topic.led() {
+        for partition in topic.here() {
             partition.close();
         }
         let name = &topic.image.name;
@@ -247,6 +338,7 @@ impl Partitions {
     /// Opens some partitions, several at a time, and enters them.
     fn open_all(
         &self,
+        image: &Image,
         work: Vec<Work>,
         effective: &Config,
         topics: &mut HashMap<Uuid, Topic>,
@@ -263,7 +355,7 @@ impl Partitions {
                 let work = work.expect("every index is taken once");
                 let topic = Arc::clone(&work.topic);
                 let index = work.index;
-                let partition = self.open_one(work, effective);
+                let partition = self.open_one(image, work, effective);
                 let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
                 opened.push((topic, index, partition));
             }
@@ -278,19 +370,22 @@ impl Partitions {
             });
         }
         let mut failed = Ok(());
-        for (image, index, partition) in opened.into_inner().unwrap_or_else(PoisonError::into_inner)
+        for (topic_image, index, partition) in
+            opened.into_inner().unwrap_or_else(PoisonError::into_inner)
         {
-            let topic = topics.entry(image.id).or_insert_with(|| Topic::new(&image));
-            let len = topic.partitions.len().max(image.partitions.len());
+            let topic = topics.entry(topic_image.id);
+            let topic = topic.or_insert_with(|| Topic::new(&topic_image));
+            let len = topic.partitions.len().max(topic_image.partitions.len());
             topic.partitions.resize(len, Place::Elsewhere);
             match partition {
                 Ok(partition) => {
                     let partition = Arc::new(partition);
-                    topic.partitions[index] = Place::Led(Arc::clone(&partition));
+                    topic.partitions[index] = Place::Here(Arc::clone(&partition));
                     changes.opened.push(partition);
                 }
                 Err(error) if is_offline_by(&error) => {
-                    tracing::error!(topic = image.name, index, %error, "a partition is offline");
+                    let name = &topic_image.name;
+                    tracing::error!(topic = name, index, %error, "a partition is offline");
                     topic.partitions[index] = Place::Offline;
                 }
                 Err(error) => failed = Err(error),
@@ -299,7 +394,12 @@ impl Partitions {
         failed
     }
 
-    fn open_one(&self, work: Work, effective: &Config) -> Result<Partition, LogError> {
+    fn open_one(
+        &self,
+        image: &Image,
+        work: Work,
+        effective: &Config,
+    ) -> Result<Partition, LogError> {
         let index = i32::try_from(work.index).expect("partition counts are 32-bit");
         let of = TopicPartition::new(work.topic.name.as_str(), index);
         let config = TopicConfig::resolve(&work.topic.configs, effective);
@@ -309,8 +409,8 @@ impl Partitions {
         };
         let log_dir = Arc::clone(log.log_dir());
         let high_watermark = log_dir.high_watermark(&of);
-        let epoch = work.topic.partitions[work.index].leader_epoch;
-        Partition::lead(&work.topic, index, epoch, config, log, log_dir, high_watermark)
+        let place = Placed { image, topic: &work.topic, index, node_id: self.node_id };
+        Partition::open(&place, config, log, high_watermark)
     }
 
     /// The log dirs and what is in them.
@@ -361,9 +461,16 @@ impl Partitions {
     }
 }
 
-fn is_led(topic: &TopicImage, index: i32, node_id: i32) -> bool {
+fn resign(partition: &Partition, changes: &mut Changes) {
+    if partition.is_leader() {
+        let (topic, index) = (partition.topic().to_owned(), partition.index());
+        changes.resigned.push((topic, index, partition.leader_epoch()));
+    }
+}
+
+fn is_here(topic: &TopicImage, index: i32, node_id: i32) -> bool {
     let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
-    partition.is_some_and(|partition| partition.leader == node_id)
+    partition.is_some_and(|partition| partition.replicas.contains(&node_id))
 }
 
 /// Whether an error concerns one log, or those of one log dir, and no others.

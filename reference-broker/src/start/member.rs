@@ -12,7 +12,7 @@ use super::formation::form;
 use super::identity::{Identity, QUORUM_METADATA};
 use super::lifecycle::Lifecycle;
 use super::{StartError, random_id};
-use crate::broker::Broker;
+use crate::broker::{Broker, replication};
 use crate::config::{Config, QuorumConfig};
 use crate::internal::controller::ControllerTask;
 use crate::internal::{self, Hello, Peers, Services};
@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) broker_epoch: i64,
     services: Arc<Services>,
     lifecycle: Arc<Lifecycle>,
+    /// The ways to the leaders that this broker follows.
+    leaders: Arc<Peers>,
     tasks: JoinSet<()>,
 }
 
@@ -94,7 +96,7 @@ impl Member {
             may_shut_down: watch::Sender::new(false),
             over: watch::Sender::new(None),
         });
-        Ok(Self { log, broker_epoch, services, lifecycle, tasks })
+        Ok(Self { log, broker_epoch, services, lifecycle, leaders: peers(), tasks })
     }
 
     /// The broker serves; resolves when the controller lets it.
@@ -102,6 +104,8 @@ impl Member {
         self.services.serve_broker(broker);
         self.lifecycle.partitions.get_or_init(|| Arc::downgrade(broker.partitions()));
         self.tasks.spawn(Arc::clone(&self.lifecycle).run());
+        let leaders = Arc::clone(&self.leaders);
+        self.tasks.spawn(replication::run(Arc::clone(broker), leaders, broker.stop()));
         self.lifecycle.unfenced().await;
     }
 

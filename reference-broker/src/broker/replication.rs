@@ -1,0 +1,201 @@
+//! The tasks that keep replicas together: a fetcher for each broker that leads something this one
+//! follows, and what this broker proposes for the ISRs of what it leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::messages::fetch::{FetchTopic, PartitionData, ReplicaState};
+use ottla_protocol::messages::{FetchRequest, FetchResponse, Request, Response};
+use ottla_protocol::{ErrorCode, Uuid};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::Broker;
+use crate::internal::Peers;
+use crate::partition::{Fetching, Took, wait_for};
+use crate::quorum::{Command, Outcome};
+use crate::replication::ProposalResult;
+
+/// The version that is spoken between nodes: topic ids and the replica's incarnation.
+const FETCH_VERSION: i16 = 17;
+/// How often the ISRs are looked at, at least.
+const ISR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Replicas that are left alone for a while, and until when.
+type Waiting = BTreeMap<([u8; 16], i32), Instant>;
+
+/// Runs until `stop` turns true.
+pub(crate) async fn run(broker: Arc<Broker>, peers: Arc<Peers>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(propose_isrs(Arc::clone(&broker)));
+    let mut roles = broker.partitions().roles();
+    let mut fetched_from = BTreeSet::new();
+    loop {
+        roles.borrow_and_update();
+        for partition in broker.partitions().all() {
+            let leader = partition.leader();
+            if leader >= 0 && !partition.is_leader() && fetched_from.insert(leader) {
+                tasks.spawn(fetch_from(leader, Arc::clone(&broker), Arc::clone(&peers)));
+            }
+        }
+        tokio::select! {
+            changed = roles.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Fetches from one broker whatever it leads and this one follows.
+async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
+    let mut roles = broker.partitions().roles();
+    let mut waiting = Waiting::new();
+    let wait_max = broker.config().duration_ms("replica.fetch.wait.max.ms");
+    let backoff = broker.config().duration_ms("replica.fetch.backoff.ms");
+    loop {
+        roles.borrow_and_update();
+        let asks = questions(&broker, leader, &mut waiting);
+        let image = broker.image();
+        let Some(node) = image.brokers.get(&leader).filter(|_| !asks.is_empty()) else {
+            tokio::select! {
+                changed = roles.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(backoff), if !waiting.is_empty() || !asks.is_empty() => {}
+            }
+            continue;
+        };
+        let peer = peers.to(leader, &node.internal_host, node.internal_port);
+        let request = Request::from(fetch_request(&broker, &asks));
+        let deadline = wait_max + broker.config().duration_ms("replica.lag.time.max.ms");
+        let answer = tokio::select! {
+            answer = peer.send(FETCH_VERSION, &request, deadline) => answer,
+            // Another partition may be waiting for its first fetch, or this one has ended.
+            changed = roles.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
+        let trouble = match answer {
+            Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
+                let until = Instant::now() + backoff;
+                let held = tokio::task::spawn_blocking(move || take(&asks, answer)).await;
+                let held = held.expect("taking an answer does not panic");
+                waiting.extend(held.into_iter().map(|of| (of, until)));
+                continue;
+            }
+            Ok(Response::Fetch(answer)) => format!("it answers {}", answer.error_code),
+            Ok(_) => "its answer is to another request".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(leader, trouble, "cannot fetch");
+        tokio::time::sleep(backoff).await;
+    }
+}
+
+/// What to ask of a leader now.
+fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetching> {
+    let now = Instant::now();
+    waiting.retain(|_, until| *until > now);
+    let bytes_max = broker.config().int("replica.fetch.max.bytes");
+    let follows = broker.partitions().all().into_iter().filter(|partition| {
+        let of = (partition.topic_id().0, partition.index());
+        partition.leader() == leader && !partition.is_leader() && !waiting.contains_key(&of)
+    });
+    let ask = |partition: Arc<_>| {
+        let partition: Arc<crate::partition::Partition> = partition;
+        let asked = partition.fetch_request(bytes_max)?;
+        Some(Fetching { partition, asked })
+    };
+    let mut asks: Vec<_> = follows.filter_map(ask).collect();
+    // The same topics together, and the order not that of a hash.
+    asks.sort_by_key(|ask| (ask.partition.topic_id().0, ask.partition.index()));
+    asks
+}
+
+fn fetch_request(broker: &Broker, asks: &[Fetching]) -> FetchRequest {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    for Fetching { partition, asked } in asks {
+        let topic_id = partition.topic_id();
+        if topics.last().is_none_or(|topic| topic.topic_id != topic_id) {
+            topics.push(FetchTopic { topic_id, ..FetchTopic::default() });
+        }
+        topics.last_mut().expect("it was pushed").partitions.push(asked.clone());
+    }
+    let config = broker.config();
+    FetchRequest {
+        replica_state: ReplicaState {
+            replica_id: broker.node_id(),
+            replica_epoch: broker.parts.broker_epoch,
+            ..ReplicaState::default()
+        },
+        max_wait_ms: config.int("replica.fetch.wait.max.ms"),
+        min_bytes: config.int("replica.fetch.min.bytes"),
+        max_bytes: config.int("replica.fetch.response.max.bytes"),
+        session_epoch: -1,
+        topics,
+        ..FetchRequest::default()
+    }
+}
+
+/// Gives each replica its answer; answers those that are to be left alone for a while.
+fn take(asks: &[Fetching], answer: FetchResponse) -> Vec<([u8; 16], i32)> {
+    let mut answers: BTreeMap<([u8; 16], i32), PartitionData> = BTreeMap::new();
+    for topic in answer.responses {
+        let Uuid(id) = topic.topic_id;
+        answers.extend(topic.partitions.into_iter().map(|it| ((id, it.partition_index), it)));
+    }
+    let mut held = Vec::new();
+    for Fetching { partition, asked } in asks {
+        let of = (partition.topic_id().0, partition.index());
+        let took = match answers.remove(&of) {
+            None => Took::Wait(ErrorCode::UnknownTopicOrPartition),
+            Some(answer) => partition.take_answer(asked, &answer).unwrap_or_else(|error| {
+                tracing::error!(?partition, %error, "cannot take what was fetched");
+                wait_for(&error)
+            }),
+        };
+        if let Took::Wait(code) = took {
+            tracing::debug!(?partition, code = code.name(), "nothing to fetch for now");
+            held.push(of);
+        }
+    }
+    held
+}
+
+/// Looks at the ISRs of what this broker leads and proposes what should change, in one command.
+async fn propose_isrs(broker: Arc<Broker>) {
+    let lag_max = broker.config().duration_ms("replica.lag.time.max.ms");
+    let mut tick =
+        tokio::time::interval(ISR_INTERVAL.min(lag_max / 2).max(Duration::from_millis(1)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let partitions = broker.partitions().all();
+        let (mut proposals, mut changes) = (Vec::new(), Vec::new());
+        for partition in partitions {
+            if let Some((proposal, change)) = partition.poll_isr() {
+                proposals.push((partition, proposal));
+                changes.push(change);
+            }
+        }
+        if changes.is_empty() {
+            continue;
+        }
+        let (leader, broker_epoch) = (broker.node_id(), broker.parts.broker_epoch);
+        let command = Command::AlterPartitions { leader, broker_epoch, changes };
+        let outcome = broker.metadata().propose(command).await;
+        for (at, (partition, proposal)) in proposals.iter().enumerate() {
+            let result = match &outcome {
+                Ok(Outcome::Partitions(results)) => match results.get(at) {
+                    Some(Some(rejection)) => ProposalResult::Refused(rejection.code),
+                    _ => ProposalResult::Applied,
+                },
+                Ok(Outcome::Rejected(rejection)) => ProposalResult::Refused(rejection.code),
+                Ok(_) => ProposalResult::Applied,
+                Err(_) => ProposalResult::Unknown,
+            };
+            tracing::debug!(?partition, ?proposal, ?result, "proposed an ISR");
+            partition.on_isr(proposal, result);
+        }
+    }
+}
