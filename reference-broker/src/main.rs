@@ -175,6 +175,9 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         let address = open_faults(&running, port, Arc::clone(&stop)).await?;
         lines += &format!("ottla-broker faults on {address}\n");
     }
+    if let Some(address) = running.ops_addr() {
+        lines += &format!("ottla-broker metrics on http://{address}/metrics\n");
+    }
     // Whoever started the broker may have closed the pipe; the broker serves all the same.
     let mut stdout = std::io::stdout();
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());

@@ -67,6 +67,7 @@ impl Config {
         match name {
             "listeners" => drop(Listener::parse(name, value)?),
             "advertised.listeners" if !value.is_empty() => drop(Listener::parse(name, value)?),
+            "ops.listener" if !value.is_empty() => drop(Listener::parse(name, value)?),
             "log.dirs" if value.contains(',') => {
                 return Err(ConfigError(format!(
                     "invalid value '{value}' for log.dirs: this broker has one data \
@@ -138,6 +139,13 @@ impl Config {
         let text = self.text("advertised.listeners");
         (!text.is_empty())
             .then(|| Listener::parse("advertised.listeners", text).expect("checked when set"))
+    }
+
+    /// Where operators look.
+    pub fn ops_listener(&self) -> Option<Listener> {
+        let text = self.text("ops.listener");
+        (!text.is_empty())
+            .then(|| Listener::parse("ops.listener", text).expect("checked when it was set"))
     }
 
     /// The data folder.

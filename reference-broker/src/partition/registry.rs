@@ -69,6 +69,15 @@ struct Work {
     log: Option<Log>,
 }
 
+/// How many partitions there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that are served.
+    pub served: usize,
+    /// Those that are not, because their logs are damaged.
+    pub offline: usize,
+}
+
 /// What following an image has changed.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -163,6 +172,28 @@ impl Partitions {
         let index = usize::try_from(index).ok();
         let place = index.and_then(|index| topics.get(&topic)?.partitions.get(index));
         place.cloned().unwrap_or(Place::Elsewhere)
+    }
+
+    /// How many partitions are served here, and how many are not because their logs are damaged.
+    pub fn counts(&self) -> Counts {
+        let topics = self.topics.load();
+        let places = topics.values().flat_map(|topic| &topic.partitions);
+        places.fold(Counts::default(), |mut counts, place| {
+            match place {
+                Place::Led(_) => counts.served += 1,
+                Place::Offline => counts.offline += 1,
+                Place::Elsewhere => {}
+            }
+            counts
+        })
+    }
+
+    /// Whether the data folder still takes what is appended.
+    ///
+    /// # Errors
+    /// What went wrong with it; it stays so until a restart.
+    pub fn check(&self) -> Result<(), LogError> {
+        self.manager.log_dir().check()
     }
 
     /// All partitions that this broker leads, in no order.
@@ -327,9 +358,7 @@ impl Partitions {
     }
 
     fn has_offline(&self) -> bool {
-        let topics = self.topics.load();
-        let mut places = topics.values().flat_map(|topic| &topic.partitions);
-        places.any(|place| matches!(place, Place::Offline))
+        self.counts().offline > 0
     }
 
     /// Ends service without writing anything more, as if the process had been killed.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use ottla_protocol::Uuid;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::broker::offsets_log::OffsetsTopic;
 use crate::broker::{Broker, Parts};
 use crate::config::{Config, Listener};
 use crate::coordinator::{GroupConfig, GroupCoordinator};
 use crate::log::{LogError, LogManager, RealStorage};
+use crate::ops::{self, Ops};
 use crate::partition::{Changes, Partitions};
 use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
 use crate::server;
@@ -73,6 +74,8 @@ pub struct RunningBroker {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     maintenance: JoinHandle<()>,
+    /// Ends with the broker.
+    ops: Option<(SocketAddr, JoinSet<()>)>,
 }
 
 impl Broker {
@@ -92,6 +95,8 @@ impl Broker {
             Some(Listener { host, port }) => (host, port),
             None => (advertised_host(address), address.port()),
         };
+        // Open while the rest starts, so that health can say so.
+        let (state, ops) = serve_ops(&config).await?;
         let (stop, stopped) = watch::channel(false);
         let opening = {
             let (config, advertised) = (config.clone(), advertised.clone());
@@ -118,7 +123,8 @@ impl Broker {
         broker.coordinate(changes).await;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&broker), stopped.clone()));
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), stopped));
-        Ok(RunningBroker { address, broker: Some(broker), stop, server, maintenance })
+        state.ready(&broker);
+        Ok(RunningBroker { address, broker: Some(broker), stop, server, maintenance, ops })
     }
 }
 
@@ -126,6 +132,11 @@ impl RunningBroker {
     /// Where it listens; the port that was taken when port 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where `/metrics` and `/health` are served over HTTP, if they are.
+    pub fn ops_addr(&self) -> Option<SocketAddr> {
+        self.ops.as_ref().map(|(address, _)| *address)
     }
 
     /// The broker's state.
@@ -227,6 +238,24 @@ fn open(config: &Config, (host, port): (String, u16)) -> Result<Opened, StartErr
         partitions: Arc::new(partitions),
         changes,
     })
+}
+
+/// Opens the port for operators, if there shall be one.
+async fn serve_ops(
+    config: &Config,
+) -> Result<(Arc<Ops>, Option<(SocketAddr, JoinSet<()>)>), StartError> {
+    let state = Arc::new(Ops::default());
+    let Some(wanted) = config.ops_listener() else { return Ok((state, None)) };
+    let failed = |source: std::io::Error| {
+        let address = format!("{}:{}", wanted.bind_host(), wanted.port);
+        let advice = "name another place in ops.listener (port 0 takes a free one)";
+        StartError::Bind { address, source, advice }
+    };
+    let listener = TcpListener::bind((wanted.bind_host(), wanted.port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let mut task = JoinSet::new();
+    task.spawn(ops::serve(listener, Arc::clone(&state)));
+    Ok((state, Some((address, task))))
 }
 
 async fn bind(listener: &Listener) -> Result<TcpListener, StartError> {
