@@ -222,7 +222,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn field(&self, name: &str) -> Result<Place<'a>, CodecError> {
+    fn field(&self, name: &str) -> Result<Self, CodecError> {
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{name}", self.path);
         match self.value.get(name) {
@@ -273,7 +273,7 @@ impl<'a> Place<'a> {
         bytes.map(Some).ok_or_else(|| self.is_not("null or base64"))
     }
 
-    fn list(&self, name: &str) -> Result<Vec<Place<'a>>, CodecError> {
+    fn list(&self, name: &str) -> Result<Vec<Self>, CodecError> {
         let field = self.field(name)?;
         let list = field.value.as_array().ok_or_else(|| field.is_not("a list"))?;
         let place = |(at, value): (usize, &'a Value)| Place {
