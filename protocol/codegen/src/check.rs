@@ -1,8 +1,8 @@
 //! The static semantics: what makes schemas well formed beyond their grammar.
 //!
 //! Each rule has a number, which its findings carry and `protocol/schemas/GRAMMAR.md` explains. S1
-//! to S19 are about one message and its fields, S20 to S29 about an API, S30 to S39 about files, the
-//! library and earlier releases.
+//! to S19 are about one message and its fields, S20 to S29 about an API, S30 to S39 about files,
+//! the library and earlier releases.
 
 mod api;
 mod fields;
