@@ -265,8 +265,8 @@ pub static BROKER: &[Property] = &[
         "ops.listener",
         Kind::Text,
         "",
-        "Where /metrics and /health are served over HTTP, as host:port; nowhere when unset. Not one \
-         of Kafka's properties.",
+        "Where /metrics and /health are served over HTTP, as host:port; nowhere when unset. Not \
+         one of Kafka's properties.",
     ),
     Property::new(
         "producer.id.expiration.check.interval.ms",

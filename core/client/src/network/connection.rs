@@ -46,8 +46,8 @@ pub(super) struct Command {
     pub(super) reply: Reply,
 }
 
-/// The task's mailbox. The task ends when the client closes, or when the last handle was dropped and
-/// all calls are answered: a broker that left the metadata may still answer what it was sent.
+/// The task's mailbox. The task ends when the client closes, or when the last handle was dropped
+/// and all calls are answered: a broker that left the metadata may still answer what it was sent.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionHandle {
     commands: mpsc::UnboundedSender<Command>,
