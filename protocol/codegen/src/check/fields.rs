@@ -163,6 +163,12 @@ impl Context<'_> {
             return self.find("S5", field.versions.span, text);
         };
         self.form(field, in_array);
+        if let (Some(span), Some(flexible)) = (field.inflexible, self.flexible)
+            && versions.intersect(flexible).is_none()
+        {
+            let text = format!("`inflexible` in versions that are not flexible: {flexible} are");
+            self.find("S14", span, text);
+        }
         self.members(field, versions);
         if let Some(nullable) = &field.nullable
             && nullable.value.within(field.versions.value)

@@ -340,7 +340,13 @@ fn impossible(context: &mut Context<'_>, index: usize, place: &[&Field]) -> Opti
         versions = versions.and_then(|around| field.versions.value.intersect(around));
     }
     // No version at all is S5's to tell.
-    let earlier = context.life.with(versions?, |one| since <= one && one < release.value);
+    let versions = versions?;
+    if context.life.with(versions, |one| release.value <= one).is_empty() {
+        let text =
+            format!("no release from {} on has `{written}`: it was so always", release.value);
+        return Some((release.span, text));
+    }
+    let earlier = context.life.with(versions, |one| since <= one && one < release.value);
     let Some(latest) = earlier.last() else {
         let text = format!("no release before {} has `{written}`", release.value);
         return Some((release.span, text));

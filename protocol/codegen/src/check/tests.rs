@@ -253,6 +253,13 @@ fn s13_and_s14_attributes_are_where_they_mean_something() {
         "inflexible",
         "`inflexible` is for",
     );
+    one_data(
+        "versions 0-2  flexible 2+",
+        &["  B  string  0-1  inflexible"],
+        "S14",
+        "inflexible",
+        "`inflexible` in versions that are not flexible: 2+ are",
+    );
     one_data("versions 0", &["  B  int8  0  sensitive"], "S14", "sensitive", "`sensitive` is for");
     one_data(
         "versions 0",

@@ -202,6 +202,10 @@ fn s36_what_was_otherwise_was_there() {
     ] {
         one(&[("a.schema", &message(facts))], "S36", place, &text);
     }
+    let always = "no release from 4.2 on has `F`: it was so always";
+    let gone = message("before 4.2 F type uint32\n")
+        .replace("| P.\nbefore", "| P.\nuntil 4.1 0-1\nbefore");
+    one(&[("a.schema", &gone)], "S36", "4.2", always);
     for facts in [
         "since 4.1 1\nbefore 4.2 G default null\n",
         "before 4.0 B absent\nbefore 4.1 B.D not key\n",
