@@ -7,12 +7,12 @@
 //! JoinGroup, SyncGroup, OffsetCommit and their answers are a set of all that was ever sent: each
 //! may arrive never, late, in any order, and again and again; but a JoinGroup that was answered
 //! does not arrive once more, for the member's next request is behind it on the connection.
-//! Heartbeats are immediate, or lost; a member id is given out in a round trip of its own (KIP-394),
-//! taken for immediate. A session may end while the member lives: it goes on as it was until it is
-//! told. The group's leader may begin a rebalance at any time. Time is not modelled; the rebalance timeout is
-//! the end of the session of a member that does not join. The leader deals partitions out in turn,
-//! beginning with another member in each generation. Left out: static members, a coordinator that
-//! fails over, protocols to choose from. No symmetry is used.
+//! Heartbeats are immediate, or lost; a member id is given out in a round trip of its own
+//! (KIP-394), taken for immediate. A session may end while the member lives: it goes on as it was
+//! until it is told. The group's leader may begin a rebalance at any time. Time is not modelled;
+//! the rebalance timeout is the end of the session of a member that does not join. The leader
+//! deals partitions out in turn, beginning with another member in each generation. Left out:
+//! static members, a coordinator that fails over, protocols to choose from. No symmetry is used.
 //!
 //! Liveness is checked as in [`crate::reconciliation`]: from every state a fair schedule without
 //! faults leads to a stable group.
