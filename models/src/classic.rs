@@ -11,8 +11,12 @@
 //! (KIP-394), taken for immediate. A session may end while the member lives: it goes on as it was
 //! until it is told. The group's leader may begin a rebalance at any time. Time is not modelled;
 //! the rebalance timeout is the end of the session of a member that does not join. The leader
-//! deals partitions out in turn, beginning with another member in each generation. Left out:
-//! static members, a coordinator that fails over, protocols to choose from. No symmetry is used.
+//! deals partitions out in turn, beginning with another member in each generation. Left
+//! out: a coordinator that fails over, protocols to choose from. No symmetry is used.
+//!
+//! The search begins from two groups: one of members that have nothing to do with each other, and
+//! one in which both clients are processes of one static member (KIP-345), each of which may come up
+//! while the other lives and take its place.
 //!
 //! Liveness is checked as in [`crate::reconciliation`]: from every state a fair schedule without
 //! faults leads to a stable group.
@@ -29,8 +33,8 @@ use crate::check::{Explained, Size};
 use state::share;
 pub use state::{Action, Client, Group, Member, Message, Phase, State};
 use words::{
-    AHEAD, AS_TOLD, COMMITS, EXCLUSIVE, GIVEN_UP, OF_GENERATION, OLD_COMMIT, REFUSED, SECOND,
-    SETTLES, STABLE, ZOMBIE,
+    AHEAD, AS_TOLD, COMMITS, EXCLUSIVE, GIVEN_UP, OF_GENERATION, OLD_COMMIT, REFUSED, REPLACED,
+    SECOND, SETTLES, STABLE, ZOMBIE,
 };
 pub use words::{FAULTS, GOALS, INVARIANTS};
 
@@ -46,6 +50,7 @@ enum Planted {
     KeepsWhileJoining,
     GenerationRestarts,
     AnswersJoinOnce,
+    OldProcessCommits,
 }
 
 /// The model.
@@ -71,6 +76,7 @@ impl Classic {
                 "keeps-while-joining" => Planted::KeepsWhileJoining,
                 "generation-restarts" => Planted::GenerationRestarts,
                 "answers-join-once" => Planted::AnswersJoinOnce,
+                "old-process-commits" => Planted::OldProcessCommits,
                 _ => return None,
             })
         });
@@ -139,9 +145,21 @@ impl Classic {
     fn join(&self, state: &mut State, client: usize, id: u8) {
         let current = state.clients[client].id == id;
         let known = state.members.iter().position(|member| member.id == id);
+        if state.is_fenced(id) {
+            return;
+        }
         match (known, state.group) {
             // A member that was removed is not known any more: 25.
             (None, _) if !current || state.is_old(id) => return,
+            (None, group) if state.is_static && !state.members.is_empty() => {
+                state.replace(client, id);
+                if group == Group::Stable {
+                    state.answer_join(0);
+                    return;
+                }
+                self.prepare(state);
+                state.members[0].joined = true;
+            }
             (None, _) => {
                 self.prepare(state);
                 state.members.push(Member { client, id, joined: true, waits: false });
@@ -245,7 +263,8 @@ impl Classic {
     fn commit(&self, state: &mut State, id: u8, generation: u8, partition: usize) {
         let known = state.members.iter().any(|member| member.id == id);
         let fits = generation == state.generation && state.group != Group::Completing;
-        let is_member = known || self.planted == Some(Planted::CommitWithoutMember);
+        let is_process = self.planted == Some(Planted::OldProcessCommits) && state.is_fenced(id);
+        let is_member = known || is_process || self.planted == Some(Planted::CommitWithoutMember);
         let is_present = fits || self.planted == Some(Planted::CommitWithoutGeneration);
         if !is_member || !is_present {
             state.refused = true;
@@ -311,7 +330,7 @@ impl Classic {
             for i in 0..self.clients {
                 let client = &state.clients[i];
                 match client.phase {
-                    Phase::Out if client.generation > 0 || client.id > 0 => state.begin(i),
+                    Phase::Out if client.id > 0 && !state.is_fenced(client.id) => state.begin(i),
                     Phase::Out => {}
                     _ => self.heartbeat(&mut state, i),
                 }
@@ -349,8 +368,10 @@ impl Model for Classic {
 
     fn init_states(&self) -> Vec<State> {
         let client = Client { id: 0, generation: 0, phase: Phase::Out, owned: 0 };
-        vec![State {
-            clients: vec![client; self.clients],
+        let group = |is_static| State {
+            is_static,
+            fenced: 0,
+            clients: vec![client.clone(); self.clients],
             net: BTreeSet::new(),
             group: Group::Preparing,
             generation: 0,
@@ -363,13 +384,17 @@ impl Model for Classic {
             committed: 0,
             refused: false,
             stolen: false,
-        }]
+        };
+        match self.planted {
+            None => vec![group(false), group(true)],
+            Some(planted) => vec![group(planted == Planted::OldProcessCommits)],
+        }
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (i, client) in state.clients.iter().enumerate() {
             if client.phase == Phase::Out {
-                if state.next_id < self.ids {
+                if state.next_id < self.ids && !state.is_fenced(client.id) {
                     actions.push(Action::Begin(i));
                 }
                 continue;
@@ -423,6 +448,11 @@ impl Model for Classic {
             }),
             Property::sometimes(COMMITS, |_, state: &State| state.committed > 1),
             Property::sometimes(ZOMBIE, |_, state: &State| state.zombie_owns()),
+            Property::sometimes(REPLACED, |_, state: &State| {
+                let old = |client: &&Client| state.is_fenced(client.id) && client.owned != 0;
+                let new = |client: &Client| !state.is_fenced(client.id) && client.owned != 0;
+                state.clients.iter().any(|client| old(&client)) && state.clients.iter().any(new)
+            }),
             Property::sometimes(REFUSED, |_, state: &State| state.refused),
         ]
     }

@@ -66,6 +66,10 @@ pub enum Group {
 /// A state of the whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
+    /// Whether all clients are processes of one static member.
+    pub(super) is_static: bool,
+    /// The member ids in whose place another came, a bit each.
+    pub(super) fenced: u64,
     pub(super) clients: Vec<Client>,
     pub(super) net: BTreeSet<Message>,
     pub(super) group: Group,
@@ -138,11 +142,32 @@ impl State {
         self.net.insert(Message::Joined(client, id, self.generation, all));
     }
 
+    /// A process of the static member comes in place of the one that the group has.
+    pub(super) fn replace(&mut self, client: usize, id: u8) {
+        let member = &mut self.members[0];
+        let old = std::mem::replace(&mut member.id, id);
+        member.client = client;
+        member.waits = false;
+        self.fenced |= 1 << old;
+        let present = [self.history.last_mut(), self.rosters.last_mut(), Some(&mut self.dealt)];
+        for list in present.into_iter().flatten() {
+            list.iter_mut().filter(|one| **one == old).for_each(|one| *one = id);
+        }
+    }
+
+    pub(super) fn is_fenced(&self, id: u8) -> bool {
+        self.fenced & (1 << id) != 0
+    }
+
+    /// The clients that nobody came in place of.
+    fn present(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter().filter(|client| !self.is_fenced(client.id))
+    }
+
     pub(super) fn is_exclusive(&self) -> bool {
-        self.clients.iter().enumerate().all(|(i, one)| {
-            let others = &self.clients[..i];
-            others
-                .iter()
+        self.present().enumerate().all(|(i, one)| {
+            self.present()
+                .take(i)
                 .all(|other| one.generation != other.generation || one.owned & other.owned == 0)
         })
     }
@@ -153,7 +178,7 @@ impl State {
             let dealt = dealt.and_then(|at| self.history.get(at));
             dealt.is_some_and(|dealt| client.owned == share(dealt, client.id, client.generation))
         };
-        self.clients.iter().filter(|client| client.phase == Phase::Owning).all(fits)
+        self.present().filter(|client| client.phase == Phase::Owning).all(fits)
     }
 
     pub(super) fn knows(&self, client: &Client) -> bool {

@@ -14,12 +14,14 @@ pub(super) const SECOND: &str = "a second generation is stable";
 pub(super) const COMMITS: &str = "a commit is taken after a rebalance";
 pub(super) const ZOMBIE: &str = "a member that was removed still owns a partition";
 pub(super) const REFUSED: &str = "a commit of an old generation arrives";
+pub(super) const REPLACED: &str = "a process takes the place of one that owns a partition";
 
 /// What must hold in every state.
 pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: EXCLUSIVE,
-        words: "No partition is owned by two members of the same generation.",
+        words: "No partition is owned by two members of the same generation; a process of a static \
+                member in whose place another came is none.",
         sources: "P8, KIP-62, K-SYNC-GROUP-003",
     },
     Invariant {
@@ -74,6 +76,11 @@ pub const GOALS: &[Invariant] = &[
         name: ZOMBIE,
         words: "A member owns a partition, and the group does not have it.",
         sources: "guards K-OFFSET-COMMIT-012",
+    },
+    Invariant {
+        name: REPLACED,
+        words: "A process of a static member owns what one that still runs believes to own.",
+        sources: "guards KIP-345, K-OFFSET-COMMIT-016",
     },
     Invariant {
         name: REFUSED,
@@ -131,6 +138,13 @@ pub const FAULTS: &[Fault] = &[
                 was lost waits for ever, and all the others with it.",
         sources: "K-JOIN-GROUP-021, KAFKA-9752",
         breaks: SETTLES,
+    },
+    Fault {
+        name: "old-process-commits",
+        words: "The coordinator takes commits of a static member under the id of a process in \
+                whose place another came: both commit the same partitions.",
+        sources: "KIP-345, K-OFFSET-COMMIT-016, K-JOIN-GROUP-027",
+        breaks: OLD_COMMIT,
     },
     Fault {
         name: "late-sync-answer",
