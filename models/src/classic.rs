@@ -11,12 +11,12 @@
 //! (KIP-394), taken for immediate. A session may end while the member lives: it goes on as it was
 //! until it is told. The group's leader may begin a rebalance at any time. Time is not modelled;
 //! the rebalance timeout is the end of the session of a member that does not join. The leader
-//! deals partitions out in turn, beginning with another member in each generation. Left
-//! out: a coordinator that fails over, protocols to choose from. No symmetry is used.
+//! deals partitions out in turn, beginning with another member in each generation. Left out: a
+//! coordinator that fails over, protocols to choose from. No symmetry is used.
 //!
 //! The search begins from two groups: one of members that have nothing to do with each other, and
-//! one in which both clients are processes of one static member (KIP-345), each of which may come up
-//! while the other lives and take its place.
+//! one in which both clients are processes of one static member (KIP-345), each of which may come
+//! up while the other lives and take its place.
 //!
 //! Liveness is checked as in [`crate::reconciliation`]: from every state a fair schedule without
 //! faults leads to a stable group.
