@@ -80,6 +80,9 @@ fn no_seed_of_the_corpus_is_cut_before_its_first_entry() {
         let field = Bytes::from(std::fs::read(&path).expect("readable"));
         let mut entries = Entries::new(field.clone());
         let first = entries.next();
-        assert!(first.is_some() || field.is_empty(), "{}: nothing whole", path.display());
+        // Vectors of sets that are cut say so.
+        let is_cut = path.to_string_lossy().ends_with("-truncated");
+        let is_sound = first.is_some() || field.is_empty() || is_cut;
+        assert!(is_sound, "{}: nothing whole", path.display());
     }
 }
