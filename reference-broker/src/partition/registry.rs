@@ -1,6 +1,7 @@
 //! All partitions of this broker, following the metadata image.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,6 +68,15 @@ struct Work {
     index: usize,
     /// Found on disk at start; none is made anew.
     log: Option<Log>,
+}
+
+/// How many partitions there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that are served.
+    pub served: usize,
+    /// Those that are not, because their logs are damaged.
+    pub offline: usize,
 }
 
 /// What following an image has changed.
@@ -168,6 +178,25 @@ impl Partitions {
         let index = usize::try_from(index).ok();
         let place = index.and_then(|index| topics.get(&topic)?.partitions.get(index));
         place.cloned().unwrap_or(Place::Elsewhere)
+    }
+
+    /// How many partitions are served here, and how many are not because their logs are damaged.
+    pub fn counts(&self) -> Counts {
+        let topics = self.topics.load();
+        let places = topics.values().flat_map(|topic| &topic.partitions);
+        places.fold(Counts::default(), |mut counts, place| {
+            match place {
+                Place::Led(_) => counts.served += 1,
+                Place::Offline => counts.offline += 1,
+                Place::Elsewhere => {}
+            }
+            counts
+        })
+    }
+
+    /// The data folders that are out of service, and why; they stay so until a restart.
+    pub fn failed_dirs(&self) -> Vec<(PathBuf, String)> {
+        self.manager.failed_dirs()
     }
 
     /// All partitions that this broker leads, in no order.
@@ -348,9 +377,7 @@ impl Partitions {
     }
 
     fn has_offline(&self) -> bool {
-        let topics = self.topics.load();
-        let mut places = topics.values().flat_map(|topic| &topic.partitions);
-        places.any(|place| matches!(place, Place::Offline))
+        self.counts().offline > 0
     }
 
     /// Ends service without writing anything more, as if the process had been killed.
