@@ -4,6 +4,8 @@
 //! Single, from the arguments, or a table: one TSV line in, one line out, so that a program in any
 //! language can hold its codec against ours without linking it.
 
+mod batches;
+
 use ottla_protocol::Bytes;
 use ottla_protocol::messages::{ApiKey, convert};
 use ottla_protocol::records::json::records_to_json;
@@ -162,18 +164,19 @@ impl Subject {
         }
     }
 
-    /// JSON to bytes, as hex.
+    /// JSON to bytes, as hex. Of batches, what is decoded again is the same JSON but for size and
+    /// checksum of what is compressed; the README of this crate has what else is not kept.
     ///
     /// # Errors
     ///
-    /// What is not JSON; a field that is missing, unknown or out of its range; a batch, of which
-    /// the compressed form is open.
+    /// What is not JSON; a field that is missing, unknown or out of its range; of a batch, fields
+    /// that are at odds with others, and what `decode` says of bytes that it refuses.
     pub fn encode(&self, text: &str) -> Result<String, CodecError> {
-        if self.kind == Kind::Batch {
-            return Err(CodecError::new("batches are decoded only: their codecs leave a choice"));
-        }
         let value: Value = serde_json::from_str(text)
             .map_err(|error| CodecError::new(format!("this is not JSON: {error}")))?;
+        if self.kind == Kind::Batch {
+            return batches::from_json(&value).map(|bytes| hex(&bytes));
+        }
         let bytes = convert::encode_named(&self.name, self.version, &value)
             .map_err(|error| CodecError::new(error.to_string()))?;
         Ok(hex(&bytes))
@@ -295,6 +298,89 @@ mod tests {
         }
         let answer = line(Direction::Encode, &format!("{METADATA}{{"));
         assert!(answer.contains("this is not JSON"), "{answer}");
+    }
+
+    /// A batch of two records, without codec.
+    fn a_batch() -> Value {
+        let record = |offset: i64| {
+            json!({"offset": offset, "timestamp": 7 + offset, "key": null, "value": "YQ==",
+                "sequence": -1, "headers": [["h", null], ["h", "Yg=="]]})
+        };
+        json!({"batches": [{
+            "magic": 2, "baseOffset": 3, "lastOffset": 5, "codec": "none",
+            "timestampType": "CreateTime", "maxTimestamp": 12, "lastOffsetDelta": 2,
+            "baseTimestamp": 9, "partitionLeaderEpoch": 4, "producerId": -1, "producerEpoch": -1,
+            "baseSequence": -1, "lastSequence": -1, "isTransactional": false, "isControl": false,
+            "deleteHorizonMs": null, "count": 2, "records": [record(3), record(5)],
+        }]})
+    }
+
+    /// The same, as a message of magic 1.
+    fn a_message(record: &Value) -> Value {
+        json!({"batches": [{
+            "magic": 1, "baseOffset": 4, "lastOffset": 4, "codec": "none",
+            "timestampType": "CreateTime", "maxTimestamp": 9, "records": [record],
+        }]})
+    }
+
+    fn encoded(batches: &Value) -> String {
+        line(Direction::Encode, &format!("-1\tbatch\tbatch\t2\t{batches}"))
+    }
+
+    #[test]
+    fn batches_are_encoded_from_what_matters() {
+        let batch = a_batch();
+        let hex = encoded(&batch);
+        let json = line(Direction::Decode, &format!("-1\tbatch\tbatch\t2\t{hex}"));
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        let (written, given) = (&json["batches"][0], &batch["batches"][0]);
+        for (name, value) in given.as_object().expect("an object") {
+            assert_eq!(&written[name], value, "{name}");
+        }
+        assert_eq!(written["sizeInBytes"], hex.len() / 2);
+        assert_eq!(encoded(&json), hex);
+    }
+
+    #[test]
+    fn every_mistake_in_a_batch_names_its_place() {
+        let message = a_message(&json!({"offset": 4, "timestamp": 9, "key": "", "value": null}));
+        assert!(unhex(&encoded(&message)).is_ok(), "{}", encoded(&message));
+        for (of, at, value, part) in [
+            (a_batch(), "/batches/0/count", json!(3), "batches[0].count: 3 is at odds"),
+            (a_batch(), "/batches/0/lastOffset", json!(9), "batches[0].lastOffset: 9 is at odds"),
+            (a_batch(), "/batches/0/magic", json!(3), "batches[0].magic: 3 is not known"),
+            (a_batch(), "/batches/0/codec", json!("br"), "batches[0].codec: compression \"br\""),
+            (a_batch(), "/batches/0/isControl", json!(0), "batches[0].isControl: this is not true"),
+            (a_batch(), "/batches/0/producerEpoch", json!(40_000), "not a number of 16 bits"),
+            (a_batch(), "/batches/0/timestampType", json!("Never"), "neither CreateTime nor"),
+            (a_batch(), "/batches/0/deleteHorizonMs", json!(8), "8 is at odds with the other"),
+            (a_batch(), "/batches/0/records", json!({}), "batches[0].records: this is not a list"),
+            (a_batch(), "/batches/0/records/1/offset", json!(1_i64 << 40), "too far from"),
+            (a_batch(), "/batches/0/records/1/value", json!("%"), "records[1].value: this is not"),
+            (a_batch(), "/batches/0/records/1/sequence", json!(0), "sequence: 0 is at odds"),
+            (a_batch(), "/batches/0/records/0/headers/1", json!(["a"]), "headers[1]: this is not"),
+            (a_batch(), "/batches/0/records/0/headers/1/1", json!(1), "headers[1][1]: this is not"),
+            (message.clone(), "/batches/0/codec", json!("zstd"), "zstd came with magic 2"),
+            (message.clone(), "/batches/0/baseOffset", json!(1), "baseOffset: 1 is at odds"),
+            (message.clone(), "/batches/0/maxTimestamp", json!(8), "timestamp: 9 is at odds"),
+            (message.clone(), "/batches/0/records", json!([]), "records: has to be one"),
+            (message.clone(), "/batches/0/records/0/offset", json!(-1), "offset: "),
+            (message, "/batches/0/timestampType", json!("NoTimestampType"), "none of this magic"),
+        ] {
+            let mut wrong = of;
+            *wrong.pointer_mut(at).expect("it is there") = value;
+            let answer = encoded(&wrong);
+            let answer: Value = serde_json::from_str(&answer).expect("an error, no hex");
+            let error = answer["error"].as_str().expect("an error");
+            assert!(error.contains(part), "{at}: {error}");
+        }
+        let mut lacks = a_batch();
+        lacks["batches"][0].as_object_mut().expect("an object").remove("baseTimestamp");
+        assert!(encoded(&lacks).contains("batches[0].baseTimestamp: the field is missing"));
+        let mut more = a_batch();
+        more["batches"][0]["records"][1]["colour"] = json!("red");
+        assert!(encoded(&more).contains("batches[0].records[1].colour: no such field"));
+        assert!(encoded(&json!({"error": "crc"})).contains("bytes that it refuses, \\\"crc\\\""));
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use crate::case::Test;
 use crate::findings::{Asserts, Checked, Findings};
+use crate::suites::is_passing;
 use crate::target::Target;
 use crate::verdict::{Stop, Verdict};
 use crate::wire::{Answer, NoAnswer, Trace, Wire};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
+use ottla_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::messages::{ApiKey, CreateTopicsResponse, MetadataResponse, Request, Response};
@@ -18,6 +22,8 @@ use std::time::{Duration, Instant};
 const LAST_PLAIN_METADATA: i16 = 8;
 /// The last version of Produce and of Fetch in which both name topics.
 const LAST_BY_NAME: i16 = 12;
+/// In ListOffsets: where the next record will be.
+const LATEST_TIMESTAMP: i64 = -1;
 
 /// The result of a test, and of its steps.
 pub type Step<T = ()> = Result<T, Stop>;
@@ -308,8 +314,39 @@ impl<'a> Context<'a> {
             None => return Err(Stop::blocked("CreateTopics answered without the topic")),
         }
         let (leader, _) = self.leader_of(&mut wire, &name, partitions)?;
+        self.wait_until_served(leader, &name)?;
         let wire = self.connect_to(leader)?;
         Ok((name, wire))
+    }
+
+    /// A leader may hear of a new topic later than the broker that said who leads it: waits while
+    /// it answers that it is not the leader yet. Whatever else it answers is for the test to judge.
+    fn wait_until_served(&mut self, leader: SocketAddr, topic: &str) -> Step {
+        let Ok(version) = self.best(ApiKey::ListOffsets) else { return Ok(()) };
+        let partition = ListOffsetsPartition {
+            current_leader_epoch: -1,
+            timestamp: LATEST_TIMESTAMP,
+            ..Default::default()
+        };
+        let name = topic.to_owned();
+        let topic = ListOffsetsTopic { name, partitions: vec![partition], ..Default::default() };
+        let request =
+            ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let request = Request::ListOffsets(Box::new(request));
+        let (until, limit) = (self.deadline(), self.target.patience / 4);
+        let mut wire = self.connect_to(leader)?;
+        while Instant::now() < until {
+            let Ok(Response::ListOffsets(answer)) = wire.call_within(version, &request, limit)
+            else {
+                break;
+            };
+            let first = answer.topics.first().and_then(|topic| topic.partitions.first());
+            if !first.is_some_and(|partition| is_passing(partition.error_code)) {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// A topic of this many partitions that Metadata creates, for a target without CreateTopics.

@@ -344,6 +344,19 @@ fn no_mutation_breaks_the_suite_itself() {
     assert!(caught * 16 >= all, "only {caught} of {all} random mutations were caught");
 }
 
+/// Apache Kafka 4.3.1 was seen to answer 6 for a topic that its own Metadata said it leads.
+#[test]
+fn a_leader_that_hears_late_of_a_topic_is_waited_for() {
+    let mut bench = Bench::new();
+    let tests = selected(&bench.target);
+    let mutation = Mutation::parse("ListOffsets#0 topics/*/partitions/*/errorCode set 6");
+    for test in tests.iter().filter(|test| test.id().starts_with("list-offsets/")) {
+        let (outcome, meddler) = bench.run(test, mutation.as_ref(), None);
+        assert_eq!(outcome.verdict, Verdict::Pass, "{}, {}", test.id(), told(&outcome));
+        assert_eq!(meddler.changed(), 1, "{}", test.id());
+    }
+}
+
 #[test]
 fn mutations_are_written_as_they_are_read() {
     for text in [

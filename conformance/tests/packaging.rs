@@ -226,19 +226,56 @@ fn the_action_hands_on_every_input() {
     for input in &inputs {
         let used = action.matches(&format!("${{{{ inputs.{input} }}}}")).count();
         assert_eq!(used, 1, "{input}");
+        let name = input.to_uppercase();
+        let line = format!("        CONFORMANCE_{name}: ${{{{ inputs.{input} }}}}\n");
+        assert!(action.contains(&line), "{input} is handed on under another name");
     }
-    let named = |text: &str| {
-        let words = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_'));
+    let (obtain, run) = action.split_once("- id: run").expect("it has two steps");
+    for (step, script) in [(obtain, "obtain"), (run, "run")] {
+        let runs = format!("run: bash \"$GITHUB_ACTION_PATH/scripts/{script}.sh\"\n");
+        assert!(step.contains(&runs), "{script}: {step}");
+        let text = read(&folder().join(format!("scripts/{script}.sh")));
+        let code: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(variables(step), variables(&code.join("\n")), "{script}");
+    }
+}
+
+/// The variables `CONFORMANCE_*` of a text, each once. Digits end a name: that of the checksum is
+/// `CONFORMANCE_SHA`.
+fn variables(text: &str) -> Vec<&str> {
+    let words = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_'));
+    let mut names: Vec<&str> = words.filter(|word| word.starts_with("CONFORMANCE_")).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[test]
+fn the_action_takes_only_what_its_steps_tell() {
+    let action = read(&folder().join("action.yml"));
+    let wanted = |step: &str| {
+        let mark = format!("steps.{step}.outputs.");
+        let after = action.split(&mark).skip(1);
         let mut names: Vec<String> =
-            words.filter(|word| word.starts_with("CONFORMANCE_")).map(str::to_owned).collect();
+            after.filter_map(|rest| Some(rest.split_once(' ')?.0.to_owned())).collect();
         names.sort();
-        names.dedup();
         names
     };
-    let (obtain, run) = action.split_once("- id: run").expect("it has two steps");
-    // Digits end a word: CONFORMANCE_SHA is the checksum.
-    assert_eq!(named(obtain), named(&read(&folder().join("scripts/obtain.sh"))));
-    assert_eq!(named(run), named(&read(&folder().join("scripts/run.sh"))));
+    let told = |script: &str| {
+        let job = Job::new();
+        let stub = job.stub("stub", "exit 0");
+        let stub = stub.to_str().expect("a plain path");
+        let ran =
+            job.run(script, &[("CONFORMANCE_BINARY", stub), ("CONFORMANCE_BOOTSTRAP", "one:9092")]);
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+        let output = job.read("output");
+        let mut names: Vec<String> =
+            output.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(wanted("obtain"), told("obtain.sh"));
+    assert_eq!(wanted("run"), told("run.sh"));
 }
 
 #[test]
@@ -253,11 +290,24 @@ fn the_container_file_is_true() {
     let user = last.lines().find_map(|line| line.strip_prefix("USER "));
     let user = user.and_then(|user| user.split(':').next()).and_then(|id| id.parse::<u32>().ok());
     assert!(user.is_some_and(|id| id > 0), "it does not run as root");
+    let mut program = None;
     for line in file.lines().filter_map(|line| line.strip_prefix("COPY ")) {
-        let source = line.split(' ').find(|word| !word.starts_with("--")).expect("a source");
-        let is_there = line.starts_with("--from=") || workspace.join(source).exists();
-        assert!(is_there, "{source} is missing");
+        let mut places: Vec<&str> = line.split(' ').filter(|at| !at.starts_with("--")).collect();
+        let to = places.pop().expect("a place to copy to");
+        assert!(!places.is_empty(), "{line}");
+        if line.starts_with("--from=build ") {
+            // What obtain.sh builds there, without a target folder of its own.
+            assert_eq!(places, ["/source/target/release/ottla-conformance"]);
+            program = to.rsplit('/').next();
+            continue;
+        }
+        for source in places {
+            assert!(workspace.join(source).exists(), "{source} is missing");
+        }
     }
+    assert!(file.contains("\nWORKDIR /source\n"), "the sources are elsewhere");
+    let entry = format!("ENTRYPOINT [\"{}\"]", program.expect("the program is copied"));
+    assert!(last.lines().any(|line| line == entry), "{entry}");
     let script = file.split("RUN bash ").nth(1).and_then(|rest| rest.split_whitespace().next());
     assert!(script.is_some_and(|script| workspace.join(script).exists()), "{script:?}");
 }

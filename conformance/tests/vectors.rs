@@ -1,6 +1,8 @@
 //! `decode` and `encode` on every row of the vectors, as a program in another language would ask
 //! for them: a line in, a line out.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use ottla_conformance::codec::{self, Direction};
 use serde_json::Value;
@@ -15,6 +17,7 @@ const FORMERLY: [(&str, &str, &str); 2] = [
 ];
 
 /// A row: `api_key name kind version`, and what it is in both forms.
+#[derive(Clone)]
 struct Row {
     subject: String,
     name: String,
@@ -103,6 +106,102 @@ fn every_batch_is_decoded() {
         let ours: Value = serde_json::from_str(&line).expect("a line of JSON");
         let theirs: Value = serde_json::from_str(&row.json).expect("a row has JSON");
         assert_eq!(ours, theirs, "{} {}", row.subject, row.variant);
+    }
+}
+
+/// The JSON of batches without what compression leaves open.
+fn without_size_and_checksum(mut value: Value) -> Value {
+    for batch in value["batches"].as_array_mut().into_iter().flatten() {
+        let batch = batch.as_object_mut().expect("a batch");
+        assert!(batch.remove("sizeInBytes").is_some() && batch.remove("crc").is_some());
+    }
+    value
+}
+
+#[test]
+fn every_batch_is_encoded() {
+    let rows = rows("records.tsv.gz");
+    let decoded = table(Direction::Decode, &rows, |row| &row.hex);
+    let rows: Vec<Row> =
+        rows.into_iter().zip(decoded).map(|(row, json)| Row { json, ..row }).collect();
+    let (mut same, mut compressed, mut cut, mut refused) = (0, 0, 0, 0);
+    for (row, line) in rows.iter().zip(table(Direction::Encode, &rows, |row| &row.json)) {
+        let what = format!("{} {}", row.subject, row.variant);
+        let json: Value = serde_json::from_str(&row.json).expect("JSON");
+        if !json["error"].is_null() {
+            assert!(line.starts_with(r#"{"error":"#), "{what}: {line}");
+            refused += 1;
+            continue;
+        }
+        let again =
+            table(Direction::Decode, &[Row { hex: line.clone(), ..row.clone() }], |row| &row.hex);
+        let again: Value = serde_json::from_str(&again[0]).expect("JSON");
+        let codecs = json["batches"].as_array().expect("batches");
+        if codecs.iter().any(|batch| batch["codec"] != "none") {
+            compressed += 1;
+        } else if json["incompleteTail"].is_null() {
+            assert_eq!(line, row.hex, "{what}");
+            same += 1;
+        } else {
+            // Of what was cut off, its offset.
+            let (whole, tail) = line.split_at(line.len() - 16);
+            assert!(row.hex.starts_with(whole) && row.hex.len() > line.len(), "{what}");
+            assert_eq!((tail.len(), &again), (16, &json), "{what}");
+            cut += 1;
+        }
+        assert_eq!(without_size_and_checksum(again), without_size_and_checksum(json), "{what}");
+    }
+    assert!(same > 15 && compressed > 45 && cut > 2 && refused > 5, "{same} {compressed} {cut}");
+}
+
+/// `records` is base64 there, which holds any bytes: whole, cut, damaged or compressed.
+#[test]
+fn every_batch_comes_back_from_produce_and_fetch() {
+    let batches = rows("records.tsv.gz");
+    let mut messages = rows("messages.tsv.gz");
+    let carry = ["ProduceRequest", "FetchResponse"];
+    messages.retain(|row| row.is("filled") && carry.contains(&row.name.as_str()));
+    assert!(messages.len() > 10, "{} messages", messages.len());
+    let mut rows = Vec::new();
+    for (at, batch) in batches.iter().enumerate() {
+        let message = messages[at % messages.len()].clone();
+        let bytes = codec::unhex(&batch.hex).expect("hex");
+        let records = STANDARD.encode(&bytes);
+        let mut value: Value = serde_json::from_str(&message.json).expect("JSON");
+        let count = put_records(&mut value, &records);
+        assert!(count > 0, "{}", message.subject);
+        rows.push(Row { json: value.to_string(), hex: batch.hex.clone(), ..message });
+    }
+    let encoded = table(Direction::Encode, &rows, |row| &row.json);
+    for (row, hex) in rows.iter().zip(&encoded) {
+        assert!(hex.contains(&row.hex), "{}: {hex:.200}", row.subject);
+    }
+    let there: Vec<Row> =
+        rows.iter().zip(encoded).map(|(row, hex)| Row { hex, ..row.clone() }).collect();
+    for (row, json) in there.iter().zip(table(Direction::Decode, &there, |row| &row.hex)) {
+        let (ours, sent): (Value, Value) = (
+            serde_json::from_str(&json).expect("JSON"),
+            serde_json::from_str(&row.json).expect("JSON"),
+        );
+        assert_eq!(ours, sent, "{}", row.subject);
+    }
+}
+
+/// Puts these bytes into every field that is named `records`; how many there were.
+fn put_records(value: &mut Value, records: &str) -> usize {
+    match value {
+        Value::Object(fields) => fields
+            .iter_mut()
+            .map(|(name, value)| {
+                if name == "records" {
+                    *value = records.into();
+                    return 1;
+                }
+                put_records(value, records)
+            })
+            .sum(),
+        Value::Array(list) => list.iter_mut().map(|value| put_records(value, records)).sum(),
+        _ => 0,
     }
 }
 

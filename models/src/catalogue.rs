@@ -1,6 +1,6 @@
 //! The models by name.
 
-use crate::check::{Fault, Invariant, Outcome, Size, check};
+use crate::check::{Fault, Invariant, Outcome, Search, check};
 use crate::{classic, idempotence, reconciliation, replication, transactions};
 
 /// A model as the program and the tests know it.
@@ -14,8 +14,8 @@ pub struct Entry {
     pub goals: &'static [Invariant],
     /// What can be planted.
     pub faults: &'static [Fault],
-    /// Runs it, with a fault of `faults` or without, on that many threads.
-    pub run: fn(Size, Option<&str>, usize) -> Outcome,
+    /// Runs it, with a fault of `faults` or without.
+    pub run: fn(Search) -> Outcome,
 }
 
 /// All models.
@@ -25,9 +25,9 @@ pub const ENTRIES: &[Entry] = &[
         invariants: replication::INVARIANTS,
         goals: replication::GOALS,
         faults: replication::FAULTS,
-        run: |size, fault, threads| {
-            let model = replication::Replication::new(size, fault);
-            check(model, threads, breaks(replication::FAULTS, fault))
+        run: |search| {
+            let model = replication::Replication::new(search.size, search.fault);
+            check(model, search, breaks(replication::FAULTS, search.fault))
         },
     },
     Entry {
@@ -35,9 +35,9 @@ pub const ENTRIES: &[Entry] = &[
         invariants: classic::INVARIANTS,
         goals: classic::GOALS,
         faults: classic::FAULTS,
-        run: |size, fault, threads| {
-            let model = classic::Classic::new(size, fault);
-            check(model, threads, breaks(classic::FAULTS, fault))
+        run: |search| {
+            let model = classic::Classic::new(search.size, search.fault);
+            check(model, search, breaks(classic::FAULTS, search.fault))
         },
     },
     Entry {
@@ -45,9 +45,9 @@ pub const ENTRIES: &[Entry] = &[
         invariants: reconciliation::INVARIANTS,
         goals: reconciliation::GOALS,
         faults: reconciliation::FAULTS,
-        run: |size, fault, threads| {
-            let model = reconciliation::Reconciliation::new(size, fault);
-            check(model, threads, breaks(reconciliation::FAULTS, fault))
+        run: |search| {
+            let model = reconciliation::Reconciliation::new(search.size, search.fault);
+            check(model, search, breaks(reconciliation::FAULTS, search.fault))
         },
     },
     Entry {
@@ -55,9 +55,9 @@ pub const ENTRIES: &[Entry] = &[
         invariants: idempotence::INVARIANTS,
         goals: idempotence::GOALS,
         faults: idempotence::FAULTS,
-        run: |size, fault, threads| {
-            let model = idempotence::Idempotence::new(size, fault);
-            check(model, threads, breaks(idempotence::FAULTS, fault))
+        run: |search| {
+            let model = idempotence::Idempotence::new(search.size, search.fault);
+            check(model, search, breaks(idempotence::FAULTS, search.fault))
         },
     },
     Entry {
@@ -65,9 +65,9 @@ pub const ENTRIES: &[Entry] = &[
         invariants: transactions::INVARIANTS,
         goals: transactions::GOALS,
         faults: transactions::FAULTS,
-        run: |size, fault, threads| {
-            let model = transactions::Transactions::new(size, fault);
-            check(model, threads, breaks(transactions::FAULTS, fault))
+        run: |search| {
+            let model = transactions::Transactions::new(search.size, search.fault);
+            check(model, search, breaks(transactions::FAULTS, search.fault))
         },
     },
 ];

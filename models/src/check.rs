@@ -11,8 +11,30 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 pub enum Size {
     /// A few seconds in a debug build: what CI runs.
     Small,
-    /// Minutes in a release build.
+    /// As far as time and memory go, in a release build.
     Large,
+}
+
+/// What is looked at, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    /// Which configuration.
+    pub size: Size,
+    /// What is planted; none for nothing.
+    pub fault: Option<&'static str>,
+    /// Threads; with one, a counterexample is the shortest.
+    pub threads: usize,
+    /// After how many states it ends at the latest, repetitions counted; none for no limit. What is
+    /// found then holds for the states that were seen. (A limit of time is none: stateright's ends
+    /// no search that still has states before it.)
+    pub limit: Option<usize>,
+}
+
+impl Search {
+    /// Every state of the small configuration, with a fault or none.
+    pub fn small(fault: Option<&'static str>) -> Self {
+        Self { size: Size::Small, fault, threads: 1, limit: None }
+    }
 }
 
 /// An invariant, in words.
@@ -78,6 +100,8 @@ pub struct Outcome {
     pub depth: usize,
     /// How long it took.
     pub time: Duration,
+    /// Whether it ended at its limit, so that there may be states that it has not seen.
+    pub stopped: bool,
     /// Every property.
     pub findings: Vec<Finding>,
     /// The shortest way to the first broken invariant: an action and the state after it, a line
@@ -86,23 +110,32 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether every invariant held and every goal was reached.
+    /// Whether every invariant held and every goal was reached. Where the search was stopped, of
+    /// the states that it has seen; goals that are further away may not be among them.
     pub fn passed(&self) -> bool {
-        let good = |finding: &Finding| matches!(finding.verdict, Verdict::Held | Verdict::Reached);
+        let good = |finding: &Finding| match finding.verdict {
+            Verdict::Held | Verdict::Reached => true,
+            Verdict::NotReached => self.stopped,
+            Verdict::Broken => false,
+        };
         self.findings.iter().all(good)
     }
 }
 
 /// Looks at every state of `model`, or stops at the first broken invariant: at `sought`, if that is
 /// given, and also past others.
-pub fn check<M>(model: M, threads: usize, sought: Option<&'static str>) -> Outcome
+pub fn check<M>(model: M, search: Search, sought: Option<&'static str>) -> Outcome
 where
     M: Explained + Clone + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + Debug + PartialEq + Send + Sync + 'static,
 {
     let start = Instant::now();
-    let search = model.clone().checker().threads(threads);
+    let Search { threads, limit, .. } = search;
+    let mut search = model.clone().checker().threads(threads);
+    if let Some(states) = limit {
+        search = search.target_state_count(states);
+    }
     let end = match sought {
         Some(name) => HasDiscoveries::AnyOf([name].into()),
         None => HasDiscoveries::AnyFailures,
@@ -130,11 +163,15 @@ where
         let path = found.remove(finding.name)?;
         Some((finding.name, steps(&model, path.into_vec())))
     });
+    let total = checker.state_count();
+    let at_limit = limit.is_some_and(|states| total >= states);
     Outcome {
         unique: checker.unique_state_count(),
-        total: checker.state_count(),
+        total,
         depth: checker.max_depth(),
         time: start.elapsed(),
+        // One that ended by itself in the same moment is taken for stopped: that claims less.
+        stopped: at_limit && counterexample.is_none(),
         findings,
         counterexample,
     }

@@ -5,15 +5,23 @@
 //! any other.
 //!
 //! JoinGroup, SyncGroup, OffsetCommit and their answers are a set of all that was ever sent: each
-//! may arrive never, late, in any order, and again and again. Heartbeats are immediate, or lost; a
-//! member id is given out in a round trip of its own (KIP-394), taken for immediate. A session may
-//! end while the member lives: it goes on as it was until it is told. Time is not modelled; the
-//! rebalance timeout is the end of the session of a member that does not join. The group's leader
-//! deals partitions out in turn. No symmetry is used.
+//! may arrive never, late, in any order, and again and again; but a JoinGroup that was answered
+//! does not arrive once more, for the member's next request is behind it on the connection.
+//! Heartbeats are immediate, or lost; a member id is given out in a round trip of its own
+//! (KIP-394), taken for immediate. A session may end while the member lives: it goes on as it was
+//! until it is told. The group's leader may begin a rebalance at any time. Time is not modelled;
+//! the rebalance timeout is the end of the session of a member that does not join. The leader
+//! deals partitions out in turn, beginning with another member in each generation. Left out: a
+//! coordinator that fails over, protocols to choose from. No symmetry is used.
+//!
+//! The search begins from two groups: one of members that have nothing to do with each other, and
+//! one in which both clients are processes of one static member (KIP-345), each of which may come
+//! up while the other lives and take its place.
 //!
 //! Liveness is checked as in [`crate::reconciliation`]: from every state a fair schedule without
 //! faults leads to a stable group.
 
+mod state;
 mod words;
 
 use std::collections::BTreeSet;
@@ -22,8 +30,11 @@ use stateright::{Model, Property};
 
 use crate::check::{Explained, Size};
 
+use state::share;
+pub use state::{Action, Client, Group, Member, Message, Phase, State};
 use words::{
-    AHEAD, AS_TOLD, COMMITS, EXCLUSIVE, OLD_COMMIT, REFUSED, SECOND, SETTLES, STABLE, ZOMBIE,
+    AHEAD, AS_TOLD, COMMITS, EXCLUSIVE, GIVEN_UP, OF_GENERATION, OLD_COMMIT, REFUSED, REPLACED,
+    SECOND, SETTLES, STABLE, ZOMBIE,
 };
 pub use words::{FAULTS, GOALS, INVARIANTS};
 
@@ -32,7 +43,14 @@ const PARTITIONS: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Planted {
     CommitWithoutGeneration,
+    CommitWithoutMember,
     LateSyncAnswer,
+    SyncWithoutGeneration,
+    JoinWithoutWaiting,
+    KeepsWhileJoining,
+    GenerationRestarts,
+    AnswersJoinOnce,
+    OldProcessCommits,
 }
 
 /// The model.
@@ -45,113 +63,25 @@ pub struct Classic {
     ids: u8,
 }
 
-/// A message on its way. A client is named by its place, a member by its id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Message {
-    /// JoinGroup of a client with that member id.
-    Join(usize, u8),
-    /// Its answer: member id, generation; the members, for the leader.
-    Joined(usize, u8, u8, Option<Vec<u8>>),
-    /// SyncGroup: member id, generation; the members it deals out to, from the leader.
-    Sync(usize, u8, u8, Option<Vec<u8>>),
-    /// Its answer: generation and partitions.
-    Synced(usize, u8, u8),
-    /// OffsetCommit: member id, generation, partition.
-    Commit(u8, u8, usize),
-}
-
-/// What a client is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// It has no place in the group and asks for none yet.
-    Out,
-    /// It waits for the answer to JoinGroup.
-    Joining,
-    /// It waits for the answer to SyncGroup.
-    Syncing,
-    /// It owns its share.
-    Owning,
-}
-
-/// A client.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Client {
-    id: u8,
-    generation: u8,
-    phase: Phase,
-    owned: u8,
-}
-
-/// A member as the coordinator knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Member {
-    client: usize,
-    id: u8,
-    /// Whether it has joined the rebalance that is going on.
-    joined: bool,
-    /// Whether its SyncGroup is held back.
-    waits: bool,
-}
-
-/// The group's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// `Empty`, `PreparingRebalance`.
-    Preparing,
-    /// `CompletingRebalance`.
-    Completing,
-    /// `Stable`.
-    Stable,
-}
-
-/// A state of the whole.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct State {
-    clients: Vec<Client>,
-    net: BTreeSet<Message>,
-    group: Group,
-    generation: u8,
-    members: Vec<Member>,
-    next_id: u8,
-    /// The members of the present generation to whom was dealt out, in order.
-    dealt: Vec<u8>,
-    removals: u8,
-    /// What only the checker knows: who owned what in each generation; what was committed.
-    history: Vec<Vec<u8>>,
-    committed: u8,
-    refused: bool,
-    stolen: bool,
-}
-
-/// A step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A client begins or goes on to join.
-    Begin(usize),
-    /// A message arrives.
-    Arrive(Message),
-    /// A heartbeat and its answer.
-    Heartbeat(usize),
-    /// A client commits a partition's offset.
-    Commit(usize, usize),
-    /// A client leaves.
-    Leave(usize),
-    /// The coordinator ends a member's session.
-    Expire(u8),
-}
-
 impl Classic {
     /// The configuration for `size`, with a fault of [`FAULTS`] or none.
     pub fn new(size: Size, fault: Option<&str>) -> Self {
         let planted = fault.and_then(|name| {
             Some(match name {
                 "commit-without-generation" => Planted::CommitWithoutGeneration,
+                "commit-without-member" => Planted::CommitWithoutMember,
                 "late-sync-answer" => Planted::LateSyncAnswer,
+                "sync-without-generation" => Planted::SyncWithoutGeneration,
+                "join-without-waiting" => Planted::JoinWithoutWaiting,
+                "keeps-while-joining" => Planted::KeepsWhileJoining,
+                "generation-restarts" => Planted::GenerationRestarts,
+                "answers-join-once" => Planted::AnswersJoinOnce,
+                "old-process-commits" => Planted::OldProcessCommits,
                 _ => return None,
             })
         });
         let (generations, removals, ids) = match (planted, size) {
-            (Some(Planted::LateSyncAnswer), _) => (3, 0, 2),
+            (Some(Planted::JoinWithoutWaiting), _) => (3, 0, 2),
             (None, Size::Large) => (3, 1, 3),
             _ => (2, 1, 2),
         };
@@ -167,6 +97,7 @@ impl Classic {
                 let client = &state.clients[i];
                 state.net.insert(Message::Commit(client.id, client.generation, partition));
             }
+            Action::Rejoin(i) => self.rejoin(state, i),
             Action::Leave(i) => {
                 let id = state.clients[i].id;
                 state.removals += 1;
@@ -189,6 +120,7 @@ impl Classic {
                 if fits && generation > client.generation {
                     client.phase = Phase::Syncing;
                     client.generation = generation;
+                    state.net.remove(&Message::Join(i, id));
                     state.net.insert(Message::Sync(i, id, generation, members));
                 }
             }
@@ -213,21 +145,36 @@ impl Classic {
     fn join(&self, state: &mut State, client: usize, id: u8) {
         let current = state.clients[client].id == id;
         let known = state.members.iter().position(|member| member.id == id);
+        if state.is_fenced(id) {
+            return;
+        }
         match (known, state.group) {
             // A member that was removed is not known any more: 25.
             (None, _) if !current || state.is_old(id) => return,
+            (None, group) if state.is_static && !state.members.is_empty() => {
+                state.replace(client, id);
+                if group == Group::Stable {
+                    state.answer_join(0);
+                    return;
+                }
+                self.prepare(state);
+                state.members[0].joined = true;
+            }
             (None, _) => {
-                state.prepare();
+                self.prepare(state);
                 state.members.push(Member { client, id, joined: true, waits: false });
             }
             (Some(at), Group::Preparing) => state.members[at].joined = true,
             // The leader begins a rebalance; the others are answered as before.
             (Some(at), Group::Stable) if at == 0 && self.may_rebalance(state) => {
-                state.prepare();
+                self.prepare(state);
                 state.members[at].joined = true;
             }
-            (Some(at), _) => {
-                state.answer_join(at);
+            (Some(at), group) => {
+                let is_left = self.planted == Some(Planted::AnswersJoinOnce);
+                if !(is_left && group == Group::Completing) {
+                    state.answer_join(at);
+                }
                 return;
             }
         }
@@ -240,6 +187,35 @@ impl Classic {
         state.generation < self.generations
     }
 
+    /// Begins a rebalance: all have to join again.
+    fn prepare(&self, state: &mut State) {
+        if state.group == Group::Preparing {
+            return;
+        }
+        state.group = Group::Preparing;
+        for member in &mut state.members {
+            member.joined = self.planted == Some(Planted::JoinWithoutWaiting);
+            member.waits = false;
+        }
+    }
+
+    /// A client gives all up and joins again.
+    fn rejoin(&self, state: &mut State, i: usize) {
+        let client = &mut state.clients[i];
+        if self.planted != Some(Planted::KeepsWhileJoining) {
+            client.owned = 0;
+        }
+        client.phase = Phase::Joining;
+        let id = client.id;
+        state.net.insert(Message::Join(i, id));
+    }
+
+    fn rejoin_as_told(&self, state: &mut State, i: usize) {
+        // The generation is forgotten, so that the answer to the new JoinGroup counts.
+        state.clients[i].generation = state.clients[i].generation.saturating_sub(1);
+        self.rejoin(state, i);
+    }
+
     /// Begins the next generation with those that have joined.
     fn complete(&self, state: &mut State) {
         let ready = state.group == Group::Preparing && !state.members.is_empty();
@@ -250,6 +226,7 @@ impl Classic {
         state.group = Group::Completing;
         state.dealt.clear();
         state.history.push(Vec::new());
+        state.rosters.push(state.members.iter().map(|member| member.id).collect());
         for at in 0..state.members.len() {
             state.answer_join(at);
         }
@@ -257,9 +234,11 @@ impl Classic {
 
     fn sync(&self, state: &mut State, i: usize, id: u8, generation: u8, all: Option<Vec<u8>>) {
         let Some(at) = state.members.iter().position(|member| member.id == id) else { return };
-        if generation != state.generation {
+        let is_taken = self.planted == Some(Planted::SyncWithoutGeneration);
+        if generation != state.generation && !is_taken {
             return;
         }
+        let generation = state.generation;
         match (state.group, all) {
             (Group::Preparing, _) => {}
             (Group::Completing, Some(members)) if at == 0 => {
@@ -268,14 +247,14 @@ impl Classic {
                 state.group = Group::Stable;
                 for member in &mut state.members {
                     if std::mem::take(&mut member.waits) || member.id == id {
-                        let owned = share(&state.dealt, member.id);
+                        let owned = share(&state.dealt, member.id, generation);
                         state.net.insert(Message::Synced(member.client, generation, owned));
                     }
                 }
             }
             (Group::Completing, _) => state.members[at].waits = true,
             (Group::Stable, _) => {
-                let owned = share(&state.dealt, id);
+                let owned = share(&state.dealt, id, generation);
                 state.net.insert(Message::Synced(i, generation, owned));
             }
         }
@@ -284,12 +263,16 @@ impl Classic {
     fn commit(&self, state: &mut State, id: u8, generation: u8, partition: usize) {
         let known = state.members.iter().any(|member| member.id == id);
         let fits = generation == state.generation && state.group != Group::Completing;
-        if !known || !(fits || self.planted == Some(Planted::CommitWithoutGeneration)) {
+        let is_process = self.planted == Some(Planted::OldProcessCommits) && state.is_fenced(id);
+        let is_member = known || is_process || self.planted == Some(Planted::CommitWithoutMember);
+        let is_present = fits || self.planted == Some(Planted::CommitWithoutGeneration);
+        if !is_member || !is_present {
             state.refused = true;
             return;
         }
         let dealt = state.history.last().map_or(&[][..], Vec::as_slice);
-        state.stolen |= share(dealt, id) & (1 << partition) == 0;
+        let owns = share(dealt, id, state.generation) & (1 << partition) != 0;
+        state.stolen |= !known || !owns;
         state.committed = state.committed.max(generation);
     }
 
@@ -303,7 +286,7 @@ impl Classic {
         }
         let behind = state.clients[i].generation != state.generation;
         if state.group == Group::Preparing || behind {
-            state.rejoin(i);
+            self.rejoin(state, i);
         }
     }
 
@@ -311,8 +294,13 @@ impl Classic {
         let before = state.members.len();
         state.members.retain(|member| member.id != id);
         if state.members.len() < before {
-            state.prepare();
+            self.prepare(state);
             self.complete(state);
+        }
+        if state.members.is_empty() && self.planted == Some(Planted::GenerationRestarts) {
+            state.generation = 0;
+            state.history.clear();
+            state.rosters.clear();
         }
     }
 
@@ -342,7 +330,7 @@ impl Classic {
             for i in 0..self.clients {
                 let client = &state.clients[i];
                 match client.phase {
-                    Phase::Out if client.generation > 0 || client.id > 0 => state.begin(i),
+                    Phase::Out if client.id > 0 && !state.is_fenced(client.id) => state.begin(i),
                     Phase::Out => {}
                     _ => self.heartbeat(&mut state, i),
                 }
@@ -368,92 +356,9 @@ impl Classic {
                 let id = client.id;
                 state.net.insert(Message::Join(i, id));
             }
-            Phase::Syncing => state.rejoin_as_told(i),
+            Phase::Syncing => self.rejoin_as_told(state, i),
             _ => {}
         }
-    }
-}
-
-/// A member's share, dealt out in turn.
-fn share(dealt: &[u8], id: u8) -> u8 {
-    let owns = |partition: &usize| !dealt.is_empty() && dealt[partition % dealt.len()] == id;
-    (0..PARTITIONS).filter(owns).fold(0, |set, partition| set | 1 << partition)
-}
-
-impl State {
-    fn begin(&mut self, i: usize) {
-        self.next_id += 1;
-        let client = &mut self.clients[i];
-        client.id = self.next_id;
-        client.generation = 0;
-        client.phase = Phase::Joining;
-        self.net.insert(Message::Join(i, self.next_id));
-    }
-
-    /// Whether an id was given to a client that has another one by now.
-    fn is_old(&self, id: u8) -> bool {
-        self.clients.iter().all(|client| client.id != id || client.generation > 0)
-    }
-
-    fn forget(&mut self, i: usize) {
-        let client = &mut self.clients[i];
-        *client = Client { id: client.id, generation: 0, phase: Phase::Out, owned: 0 };
-    }
-
-    /// Gives all up and joins again.
-    fn rejoin(&mut self, i: usize) {
-        let client = &mut self.clients[i];
-        client.owned = 0;
-        client.phase = Phase::Joining;
-        let id = client.id;
-        self.net.insert(Message::Join(i, id));
-    }
-
-    fn rejoin_as_told(&mut self, i: usize) {
-        // The generation is forgotten, so that the answer to the new JoinGroup counts.
-        self.clients[i].generation = self.clients[i].generation.saturating_sub(1);
-        self.rejoin(i);
-    }
-
-    fn prepare(&mut self) {
-        if self.group == Group::Preparing {
-            return;
-        }
-        self.group = Group::Preparing;
-        for member in &mut self.members {
-            member.joined = false;
-            member.waits = false;
-        }
-    }
-
-    /// Answers a member's JoinGroup with the present generation; the first member leads.
-    fn answer_join(&mut self, at: usize) {
-        let (client, id) = (self.members[at].client, self.members[at].id);
-        let all = (at == 0).then(|| self.members.iter().map(|member| member.id).collect());
-        self.net.insert(Message::Joined(client, id, self.generation, all));
-    }
-
-    fn is_exclusive(&self) -> bool {
-        self.clients.iter().enumerate().all(|(i, one)| {
-            let others = &self.clients[..i];
-            others
-                .iter()
-                .all(|other| one.generation != other.generation || one.owned & other.owned == 0)
-        })
-    }
-
-    fn owns_as_told(&self) -> bool {
-        let fits = |client: &Client| {
-            let dealt = usize::from(client.generation).checked_sub(1);
-            let dealt = dealt.and_then(|at| self.history.get(at));
-            dealt.is_some_and(|dealt| client.owned == share(dealt, client.id))
-        };
-        self.clients.iter().filter(|client| client.phase == Phase::Owning).all(fits)
-    }
-
-    fn zombie_owns(&self) -> bool {
-        let known = |client: &Client| self.members.iter().any(|member| member.id == client.id);
-        self.clients.iter().any(|client| client.owned != 0 && !known(client))
     }
 }
 
@@ -463,8 +368,10 @@ impl Model for Classic {
 
     fn init_states(&self) -> Vec<State> {
         let client = Client { id: 0, generation: 0, phase: Phase::Out, owned: 0 };
-        vec![State {
-            clients: vec![client; self.clients],
+        let group = |is_static| State {
+            is_static,
+            fenced: 0,
+            clients: vec![client.clone(); self.clients],
             net: BTreeSet::new(),
             group: Group::Preparing,
             generation: 0,
@@ -473,16 +380,21 @@ impl Model for Classic {
             dealt: Vec::new(),
             removals: 0,
             history: Vec::new(),
+            rosters: Vec::new(),
             committed: 0,
             refused: false,
             stolen: false,
-        }]
+        };
+        match self.planted {
+            None => vec![group(false), group(true)],
+            Some(planted) => vec![group(planted == Planted::OldProcessCommits)],
+        }
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (i, client) in state.clients.iter().enumerate() {
             if client.phase == Phase::Out {
-                if state.next_id < self.ids {
+                if state.next_id < self.ids && !state.is_fenced(client.id) {
                     actions.push(Action::Begin(i));
                 }
                 continue;
@@ -493,6 +405,11 @@ impl Model for Classic {
                 actions.extend(owned.take(1).map(|p| Action::Commit(i, p)));
                 if state.removals < self.removals {
                     actions.push(Action::Leave(i));
+                }
+                let is_leader = state.members.first().is_some_and(|first| first.id == client.id);
+                let may = state.group == Group::Stable && self.may_rebalance(state);
+                if is_leader && may {
+                    actions.push(Action::Rejoin(i));
                 }
             }
         }
@@ -515,6 +432,8 @@ impl Model for Classic {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(EXCLUSIVE, |_, state: &State| state.is_exclusive()),
+            Property::always(GIVEN_UP, |_, state: &State| state.is_given_up()),
+            Property::always(OF_GENERATION, |_, state: &State| state.is_of_its_generation()),
             Property::always(OLD_COMMIT, |_, state: &State| !state.stolen),
             Property::always(AS_TOLD, |_, state: &State| state.owns_as_told()),
             Property::always(AHEAD, |_, state: &State| {
@@ -529,6 +448,11 @@ impl Model for Classic {
             }),
             Property::sometimes(COMMITS, |_, state: &State| state.committed > 1),
             Property::sometimes(ZOMBIE, |_, state: &State| state.zombie_owns()),
+            Property::sometimes(REPLACED, |_, state: &State| {
+                let old = |client: &&Client| state.is_fenced(client.id) && client.owned != 0;
+                let new = |client: &Client| !state.is_fenced(client.id) && client.owned != 0;
+                state.clients.iter().any(|client| old(&client)) && state.clients.iter().any(new)
+            }),
             Property::sometimes(REFUSED, |_, state: &State| state.refused),
         ]
     }

@@ -205,7 +205,7 @@ impl Idempotence {
             (Some(Planted::WindowOfFour), _) => (6, 5, 0, 0),
             (Some(_), _) => (3, 2, 1, 1),
             (None, Size::Small) => (5, 3, 1, 1),
-            (None, Size::Large) => (6, 5, 1, 1),
+            (None, Size::Large) => (9, 5, 2, 2),
         };
         Self { planted, values, in_flight, given_up, leaders }
     }

@@ -103,14 +103,20 @@ pub const fn unzigzag64(raw: u64) -> i64 {
 /// How many bytes `value` takes as an unsigned varint: 1 to 5.
 #[inline]
 pub const fn uvarint_len(value: u32) -> usize {
-    // Seven bits a byte; zero takes one byte as well.
-    (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
+    groups_of_seven(32 - (value | 1).leading_zeros() as usize)
 }
 
 /// How many bytes `value` takes as an unsigned varlong: 1 to 10.
 #[inline]
 pub const fn uvarlong_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+    groups_of_seven(64 - (value | 1).leading_zeros() as usize)
+}
+
+/// `bits.div_ceil(7)` without a division, for the 1 to 64 bits of a value; zero takes one byte as
+/// well.
+#[inline]
+const fn groups_of_seven(bits: usize) -> usize {
+    (bits * 9 + 64) / 64
 }
 
 /// How many bytes `value` takes as a zig-zag varint: 1 to 5.
@@ -194,6 +200,20 @@ mod tests {
             put_varint(&mut out, value);
             assert_eq!(varint_len(value), out.len());
             assert_eq!(varint(&out).expect("valid"), (&[][..], value));
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_of_what_is_written() {
+        assert!((1..=64).all(|bits: usize| groups_of_seven(bits) == bits.div_ceil(7)));
+        let edges = (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit]);
+        for value in edges.chain([u64::MAX]) {
+            let mut out = Vec::new();
+            put_uvarlong(&mut out, value);
+            assert_eq!(uvarlong_len(value), out.len(), "{value}");
+            out.clear();
+            put_uvarint(&mut out, value as u32);
+            assert_eq!(uvarint_len(value as u32), out.len(), "{value}");
         }
     }
 

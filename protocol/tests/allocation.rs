@@ -3,6 +3,8 @@
 
 #[path = "allocation/every_message.rs"]
 mod every_message;
+#[path = "allocation/legacy.rs"]
+mod legacy;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

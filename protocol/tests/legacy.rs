@@ -375,17 +375,47 @@ fn a_field_may_mix_all_formats() {
 fn the_examples_of_the_document_are_true() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/records/LEGACY.md");
     let text = std::fs::read_to_string(path).expect("the document is part of the project");
-    let blocks: Vec<&str> = text.split("```set\n").skip(1).collect();
-    assert!(!blocks.is_empty());
-    for block in blocks {
-        let mut lines = block.lines().take_while(|line| *line != "```");
-        let json: Value = serde_json::from_str(lines.next().expect("the value")).expect("JSON");
-        let hex: String =
-            lines.flat_map(|line| line.split(' ').take_while(|word| word.len() == 2)).collect();
-        let bytes = unhex(&hex);
-        assert_eq!(records_to_json(&bytes), json);
-        assert_eq!(written(&messages(&bytes)), bytes);
+    for (fence, least) in [("set", 2), ("read", 2)] {
+        let blocks = blocks(&text, fence);
+        assert!(blocks.len() >= least, "only {} of {fence}", blocks.len());
+        for block in blocks {
+            let json: Value = serde_json::from_str(block[0]).expect("JSON");
+            let bytes = of_lines(&block[1..]);
+            assert_eq!(records_to_json(&bytes), json);
+            // What is compressed may be written in many ways.
+            assert_eq!(written(&messages(&bytes)) == bytes, fence == "set", "{json}");
+        }
     }
+    let conversions = blocks(&text, "convert");
+    assert!(conversions.len() >= 3, "only {}", conversions.len());
+    let mut codecs = Codecs::default();
+    for block in conversions {
+        let at = block.iter().position(|line| *line == "becomes").expect("two sides");
+        let (from, to) = (of_lines(&block[1..at]), of_lines(&block[at + 1..]));
+        let converted = match block[0] {
+            "2" => up_convert(&from, &mut codecs),
+            "1" => down_convert(&from, LegacyMagic::V1, &mut codecs),
+            "0" => down_convert(&from, LegacyMagic::V0, &mut codecs),
+            other => panic!("magic {other}"),
+        };
+        assert_eq!(converted.expect("both sides are right"), to, "to magic {}", block[0]);
+        assert_ne!(records_to_json(&from), records_to_json(&to));
+        assert!(records_to_json(&to).get("error").is_none(), "{}", records_to_json(&to));
+    }
+}
+
+/// The lines of the blocks that begin with three backticks and that word.
+fn blocks<'t>(text: &'t str, fence: &str) -> Vec<Vec<&'t str>> {
+    let fence = format!("```{fence}\n");
+    let blocks = text.split(&*fence).skip(1);
+    blocks.map(|block| block.lines().take_while(|line| *line != "```").collect()).collect()
+}
+
+/// The pairs of digits at the starts of lines.
+fn of_lines(lines: &[&str]) -> Bytes {
+    let words =
+        |line: &&str| line.split(' ').take_while(|word| word.len() == 2).collect::<String>();
+    unhex(&lines.iter().map(words).collect::<String>())
 }
 
 fn value() -> impl Strategy<Value = Option<Vec<u8>>> {

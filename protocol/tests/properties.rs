@@ -127,7 +127,7 @@ fn record_batches() {
 
 #[test]
 fn legacy_sets() {
-    replay("legacy_set", 39, targets::legacy_set);
+    replay("legacy_set", 80, targets::legacy_set);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! time), [`api`] (a handler per API, file names as in `protocol/schemas`), [`partition`] (a log
 //! with its leader epoch and high watermark), [`log`] (segments, indexes, recovery), [`quorum`]
 //! (topics, configurations and producer ids as a state machine over a command log), [`coordinator`]
-//! (consumer groups). [`testing`] answers with errors when it is told to.
+//! (consumer groups). `ops` serves metrics and health. [`testing`] answers with errors when it is
+//! told to.
 //!
 //! A program that wants a broker inside itself calls [`Broker::start`] and gets a
 //! [`RunningBroker`].
@@ -17,6 +18,7 @@ pub mod config;
 pub mod coordinator;
 pub mod internal;
 pub mod log;
+mod ops;
 pub mod partition;
 pub mod quorum;
 pub mod replication;

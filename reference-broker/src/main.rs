@@ -188,6 +188,9 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         let address = open_faults(&running, port, Arc::clone(&stop)).await?;
         lines += &format!("ottla-broker faults on {address}\n");
     }
+    if let Some(address) = running.ops_addr() {
+        lines += &format!("ottla-broker metrics on http://{address}/metrics\n");
+    }
     say(&lines);
     let mut temporary = extras.temporary;
     tokio::select! {

@@ -46,6 +46,8 @@ const connect = (bootstrap, requestTimeout) =>
     // Its log is for standard error: standard output is the suite's.
     logCreator: () => ({ log }) => process.stderr.write(`${log.message} ${log.error ?? ''}\n`),
     logLevel: logLevel.ERROR,
+    // Its back-off is drawn at random, in all up to twice as long: without, runs are alike.
+    retry: { factor: 0 },
     ...(requestTimeout === undefined ? {} : { requestTimeout: Number(requestTimeout) }),
   })
 

@@ -15,6 +15,7 @@ mod run;
 mod scenarios;
 pub mod shim;
 pub mod state;
+mod words;
 
 pub use run::{Options, run, run_one};
 pub use scenarios::all;

@@ -3,6 +3,7 @@
 use super::act::Act;
 use super::cluster::{Cluster, Seen};
 use super::shim::{Shim, ShimCommand, Trouble};
+use super::words::listed;
 use crate::findings::{Asserts, Findings};
 use crate::verdict::{Stop, Verdict};
 use base64::Engine as _;
@@ -230,6 +231,18 @@ pub struct Sent {
     pub at: Instant,
 }
 
+impl Sent {
+    /// `was written to partition 0 at offset 3`, or `failed: …`.
+    pub fn ended(&self) -> String {
+        match &self.end {
+            Ok((partition, offset)) => {
+                format!("was written to partition {partition} at offset {offset}")
+            }
+            Err(failure) => format!("failed: {}", failure.shown()),
+        }
+    }
+}
+
 /// An error as the client tells it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Failure {
@@ -330,12 +343,23 @@ impl Running {
     ///
     /// FAIL of what is blamed where it is not told.
     pub fn sent(&mut self, record: usize) -> Step<Sent> {
-        let deadline = Instant::now() + self.patience;
+        let sent = self.sent_by(Instant::now() + self.patience, record)?;
+        sent.ok_or_else(|| {
+            let what = format!("nothing was told of record {record}");
+            self.stop(&Trouble::Hangs(what))
+        })
+    }
+
+    /// What became of a record; `None` where nothing was told of it before the deadline.
+    ///
+    /// # Errors
+    ///
+    /// FAIL of what is blamed where the shim dies.
+    pub fn sent_by(&mut self, deadline: Instant, record: usize) -> Step<Option<Sent>> {
         let mine = |(_, line): &&(Instant, Value)| line["record"].as_u64() == Some(record as u64);
         let came = self.read_until(deadline, |running| running.told.iter().any(|l| mine(&l)))?;
         if !came {
-            let what = format!("nothing was told of record {record}");
-            return Err(self.stop(&Trouble::Hangs(what)));
+            return Ok(None);
         }
         let (at, line) = self.told.iter().find(mine).expect("it was just seen");
         let end = match (&line["error"], line["partition"].as_i64(), line["offset"].as_i64()) {
@@ -345,7 +369,7 @@ impl Running {
             }
             (error, ..) => Err(Failure::of(error)),
         };
-        Ok(Sent { end, at: *at })
+        Ok(Some(Sent { end, at: *at }))
     }
 
     /// The answer to an operation of an administrator, by its number from 0.
@@ -377,8 +401,8 @@ impl Running {
             return Ok(());
         }
         let (got, errors) = (self.records, self.errors());
-        let errors: Vec<String> = errors.iter().map(Failure::shown).collect();
-        let message = format!("{got} of {count} records were delivered; errors: {errors:?}");
+        let errors = listed(errors.iter().map(Failure::shown));
+        let message = format!("{got} of {count} records were delivered; errors: {errors}");
         Err(Stop { verdict: Verdict::Fail, statement: Some(self.blamed), message })
     }
 

@@ -1,5 +1,7 @@
 //! The tests, a file per area with the stem of its statements.
 
+pub(crate) use common::is_passing;
+
 use crate::case::Case;
 
 mod admin;

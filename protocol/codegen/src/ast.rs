@@ -90,6 +90,17 @@ pub struct Lifetime {
     pub versions: Spanned<Range>,
 }
 
+impl Lifetime {
+    /// Whether a release has these versions, as far as this line says.
+    pub fn allows(&self, release: Release) -> bool {
+        match self.bound {
+            Bound::Since => self.release.value <= release,
+            Bound::Until => release < self.release.value,
+            Bound::UnstableUntil => true,
+        }
+    }
+}
+
 /// What a lifetime says of its versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -112,7 +123,7 @@ pub struct Before {
     /// The field, with those around it: `Topics`, `Name`.
     pub path: Spanned<Vec<String>>,
     /// How it was.
-    pub was: Was,
+    pub was: Spanned<Was>,
 }
 
 /// How a field was.

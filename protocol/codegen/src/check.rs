@@ -1,48 +1,51 @@
 //! The static semantics: what makes schemas well formed beyond their grammar.
 //!
 //! Each rule has a number, which its findings carry and `protocol/schemas/GRAMMAR.md` explains. S1
-//! to S19 are about one message and its fields, S20 to S29 about an API, S30 to S39 about files and
-//! the library.
+//! to S19 are about one message and its fields, S20 to S29 about an API, S30 to S39 about files,
+//! the library and earlier releases.
 
 mod api;
 mod fields;
+mod releases;
 
 #[cfg(test)]
 mod tests;
 
-use crate::ast::{
-    Bound, Direction, Former, HeaderCondition, Kind, Lifetime, Message, Schema, Spanned,
-    VersionNote,
-};
+use crate::ast::{Direction, HeaderCondition, HeaderVersion, Kind, Schema, Spanned, VersionNote};
 use crate::diagnostic::Diagnostic;
-use crate::library::{Library, snake_case};
+use crate::library::{Found, Library, snake_case};
 use crate::range::Range;
-use crate::release::Release;
+use releases::Life;
 use std::collections::BTreeMap;
 
 /// Every finding, in the order of the files.
 pub fn check(library: &Library) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for found in library.messages() {
-        fields::check_message(found.schema, found.message, &mut findings);
+        fields::check_message(library, found, &mut findings);
     }
     for (schema, api) in library.apis() {
         api::check_api(library, schema, api, &mut findings);
     }
     check_unique(library, &mut findings);
+    check_types(library, &mut findings);
+    releases::check_names(library, &mut findings);
     check_errors(library, &mut findings);
     check_headers(library, &mut findings);
     check_stems(library, &mut findings);
     findings
 }
 
-/// S30: keys and names are unique among all files.
+/// S30: keys and names are unique among all files, and keys are not negative.
 fn check_unique(library: &Library, findings: &mut Vec<Diagnostic>) {
     let mut keys = BTreeMap::new();
     for (schema, api) in library.apis() {
         if let Some(other) = keys.insert(api.key.value, &api.name.value) {
             let message = format!("API key {} is that of {other} already", api.key.value);
             findings.push(schema.finding("S30", api.key.span, message));
+        }
+        if api.key.value < 0 {
+            findings.push(schema.finding("S30", api.key.span, "an API's key is not negative"));
         }
     }
     let mut names = BTreeMap::new();
@@ -52,6 +55,24 @@ fn check_unique(library: &Library, findings: &mut Vec<Diagnostic>) {
             let message = format!("`{}` is defined in {other} already", name.value);
             findings.push(found.schema.finding("S30", name.span, message));
         }
+    }
+}
+
+/// S30: in no release two records of a kind have one type in a file. Another file may be about
+/// another topic, which counts anew.
+fn check_types(library: &Library, findings: &mut Vec<Diagnostic>) {
+    let mut types: BTreeMap<_, Vec<Found<'_>>> = BTreeMap::new();
+    for found in library.messages() {
+        let Some(number) = &found.message.number else { continue };
+        let place = (&found.schema.file, found.message.kind as u8, number.value);
+        let others = types.entry(place).or_default();
+        let life = Life::of(found);
+        if let Some(other) = others.iter().find(|other| Life::of(**other).meets(&life)) {
+            let name = &other.message.name.value;
+            let text = format!("type {} is that of `{name}` already", number.value);
+            findings.push(found.schema.finding("S30", number.span, text));
+        }
+        others.push(found);
     }
 }
 
@@ -80,8 +101,8 @@ fn check_errors(library: &Library, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// S33: header rules name existing headers, versions and APIs, and the last of each direction is
-/// `otherwise`.
+/// S33: header rules name existing headers, APIs and versions, no rule stands behind one that is
+/// about the same, and the last of each direction is `otherwise`.
 fn check_headers(library: &Library, findings: &mut Vec<Diagnostic>) {
     for direction in [Direction::Request, Direction::Response] {
         let name = if direction == Direction::Request { "RequestHeader" } else { "ResponseHeader" };
@@ -97,10 +118,11 @@ fn check_headers(library: &Library, findings: &mut Vec<Diagnostic>) {
                 findings.push(schema.finding("S33", rule.version.span, message));
             }
             let span = rule.condition.span;
-            if let HeaderCondition::Api(api, _) = &rule.condition.value
-                && !library.apis().any(|(_, other)| other.name.value == *api)
-            {
-                findings.push(schema.finding("S33", span, format!("there is no API `{api}`")));
+            if let Some(text) = unknown_condition(library, rule) {
+                findings.push(schema.finding("S33", span, text));
+            } else if rules[..index].iter().any(|(_, above)| covers(library, above, rule)) {
+                let message = "a rule above is about the same: this one is never used";
+                findings.push(schema.finding("S33", span, message));
             }
             let last = index + 1 == rules.len();
             if last != (rule.condition.value == HeaderCondition::Otherwise) {
@@ -108,6 +130,34 @@ fn check_headers(library: &Library, findings: &mut Vec<Diagnostic>) {
                 findings.push(schema.finding("S33", span, message));
             }
         }
+    }
+}
+
+/// Which API or versions a header rule names that are not there.
+fn unknown_condition(library: &Library, rule: &HeaderVersion) -> Option<String> {
+    let HeaderCondition::Api(name, range) = &rule.condition.value else { return None };
+    let Some((_, api)) = library.apis().find(|(_, other)| other.name.value == *name) else {
+        return Some(format!("there is no API `{name}`"));
+    };
+    let (range, versions) = ((*range)?, api.request.as_ref()?.versions.value);
+    (!range.is_of(versions)).then(|| format!("`{name}` has the versions {versions}"))
+}
+
+/// Whether a header rule is about all that a later one is about.
+fn covers(library: &Library, above: &HeaderVersion, rule: &HeaderVersion) -> bool {
+    match (&above.condition.value, &rule.condition.value) {
+        (HeaderCondition::Api(one, all), HeaderCondition::Api(other, of)) => {
+            one == other && all.is_none_or(|all| of.is_some_and(|of| of.within(all)))
+        }
+        (HeaderCondition::Flexible, HeaderCondition::Flexible) => true,
+        (HeaderCondition::Flexible, HeaderCondition::Api(name, of)) => {
+            let api = library.apis().find(|(_, api)| api.name.value == *name);
+            api.and_then(|(_, api)| api.request.as_ref()).is_some_and(|request| {
+                let versions = of.unwrap_or(request.versions.value);
+                request.flexible.as_ref().is_some_and(|flexible| versions.within(flexible.value))
+            })
+        }
+        _ => false,
     }
 }
 
@@ -119,69 +169,6 @@ fn check_stems(library: &Library, findings: &mut Vec<Diagnostic>) {
             let message = format!("the file of this API is named {expected}");
             findings.push(schema.finding("S34", api.name.span, message));
         }
-    }
-}
-
-/// S28: lifetimes are about versions of the message, and say something: no release is before the
-/// first, and a version that is gone was there before.
-fn check_lifetimes(
-    schema: &Schema,
-    lifetimes: &[Lifetime],
-    versions: Range,
-    findings: &mut Vec<Diagnostic>,
-) {
-    for lifetime in lifetimes {
-        if !lifetime.versions.value.within(versions) {
-            let message = format!("the versions are {versions}: a lifetime is of some of them");
-            findings.push(schema.finding("S28", lifetime.versions.span, message));
-        }
-        if lifetime.release.value == Release::ALL[0] {
-            let message = format!("no release before {} is described", lifetime.release.value);
-            findings.push(schema.finding("S28", lifetime.release.span, message));
-        }
-        let before_it_came = lifetimes.iter().any(|other| {
-            other.bound == Bound::Since
-                && lifetime.bound != Bound::Since
-                && other.versions.value.intersect(lifetime.versions.value).is_some()
-                && other.release.value >= lifetime.release.value
-        });
-        if before_it_came {
-            let message = "this version came with this release or a later one";
-            findings.push(schema.finding("S28", lifetime.release.span, message));
-        }
-    }
-}
-
-/// S35: `before` is of a field of the message; its release, and that of a former name, is after the
-/// first that is described.
-fn check_before(schema: &Schema, message: &Message, findings: &mut Vec<Diagnostic>) {
-    check_former(schema, message.former.as_ref(), findings);
-    for before in &message.before {
-        check_later(schema, &before.release, findings);
-        let mut fields = &*message.fields;
-        let is_there = before.path.value.iter().all(|name| {
-            let found = fields.iter().find(|field| field.name.value == *name);
-            fields = found.map_or(&[], |field| message.members(field));
-            found.is_some()
-        });
-        if !is_there {
-            let (path, of) = (before.path.value.join("."), &message.name.value);
-            let text = format!("`{of}` has no field `{path}`");
-            findings.push(schema.finding("S35", before.path.span, text));
-        }
-    }
-}
-
-fn check_former(schema: &Schema, former: Option<&Former>, findings: &mut Vec<Diagnostic>) {
-    if let Some((_, release)) = former {
-        check_later(schema, release, findings);
-    }
-}
-
-fn check_later(schema: &Schema, release: &Spanned<Release>, findings: &mut Vec<Diagnostic>) {
-    if release.value == Release::ALL[0] {
-        let text = format!("no release before {} is described", release.value);
-        findings.push(schema.finding("S35", release.span, text));
     }
 }
 

@@ -11,7 +11,8 @@ use crate::release::Release;
 use serde_json::{Map, Value, json};
 
 /// The library as one JSON document. With a release, its APIs, records, versions and field names;
-/// without one, all versions that any release has, with the present names.
+/// without one, all versions that any release has, with the present names, and what was otherwise
+/// in which releases.
 pub fn export(library: &Library, release: Option<Release>) -> Value {
     let mut apis: Vec<&Api> = library.apis().map(|(_, api)| api).collect();
     apis.sort_by_key(|api| api.key.value);
@@ -44,13 +45,8 @@ pub fn export(library: &Library, release: Option<Release>) -> Value {
 pub fn versions_in(all: Range, lifetimes: &[Lifetime], release: Option<Release>) -> Option<Range> {
     let Some(release) = release else { return Some(all) };
     let has = |version: i16| {
-        lifetimes.iter().filter(|life| life.versions.value.contains(version)).all(|life| match life
-            .bound
-        {
-            Bound::Since => life.release.value <= release,
-            Bound::Until => release < life.release.value,
-            Bound::UnstableUntil => true,
-        })
+        let mut of_version = lifetimes.iter().filter(|life| life.versions.value.contains(version));
+        of_version.all(|life| life.allows(release))
     };
     let last = all.last.unwrap_or(all.first);
     let mut had = (all.first..=last).filter(|version| has(*version));
@@ -59,7 +55,7 @@ pub fn versions_in(all: Range, lifetimes: &[Lifetime], release: Option<Release>)
 }
 
 /// The name in a release.
-fn name_in<'a>(
+pub(crate) fn name_in<'a>(
     name: &'a Spanned<String>,
     former: Option<&'a Former>,
     release: Option<Release>,
@@ -122,7 +118,7 @@ fn api(api: &Api, release: Option<Release>) -> Option<Value> {
     // The brokers of clusters with ZooKeeper: Kafka's form of the export has no word for them.
     let listeners = api.listeners.iter().map(|one| &*one.value).filter(|one| *one != "zk-broker");
     let listeners: Vec<&str> = listeners.collect();
-    Some(json!({
+    let mut row = json!({
         "key": api.key.value,
         "name": name_in(&api.name, api.former.as_ref(), release),
         "listeners": listeners,
@@ -133,12 +129,45 @@ fn api(api: &Api, release: Option<Release>) -> Option<Value> {
         "errors": errors.collect::<Vec<_>>(),
         "request": asked,
         "response": api.response.as_ref().map(|message| Scope { message, ..scope }.message()),
-    }))
+    });
+    tell_history(&mut row, (&api.name, api.former.as_ref()), &api.lifetimes, release);
+    Some(row)
+}
+
+/// Adds to an API or record when its versions and name came and went; in the export of a release,
+/// the present name where that is another.
+fn tell_history(
+    row: &mut Value,
+    (name, former): (&Spanned<String>, Option<&Former>),
+    lifetimes: &[Lifetime],
+    release: Option<Release>,
+) {
+    if release.is_some() {
+        if name_in(name, former, release) != name.value {
+            row["today"] = name.value.as_str().into();
+        }
+        return;
+    }
+    if let Some((former, renamed)) = former {
+        row["formerly"] = former.value.as_str().into();
+        row["renamed"] = renamed.value.to_string().into();
+    }
+    let told = lifetimes.iter().map(|life| {
+        let bound = match life.bound {
+            Bound::Since => "since",
+            Bound::Until => "until",
+            Bound::UnstableUntil => "unstableUntil",
+        };
+        json!({"versions": life.versions.value.to_string(), bound: life.release.value.to_string()})
+    });
+    if !lifetimes.is_empty() {
+        row["lifetimes"] = told.collect();
+    }
 }
 
 /// The release in which coordinators' records got kinds and types: before it they were data, and
 /// the type of a key was its version.
-const KINDS: Release = Release { major: 4, minor: 1 };
+pub(crate) const KINDS: Release = Release { major: 4, minor: 1 };
 
 fn record(message: &Message, release: Option<Release>) -> Option<Value> {
     let mut valid = versions_in(message.versions.value, &message.lifetimes, release)?;
@@ -167,7 +196,10 @@ fn record(message: &Message, release: Option<Release>) -> Option<Value> {
     row.insert("key".to_owned(), number.into());
     row.append(&mut scope.message());
     row.insert("valid".to_owned(), text(Some(valid)));
-    Some(row.into())
+    let mut row = row.into();
+    let named = (&message.name, message.former.as_ref());
+    tell_history(&mut row, named, &message.lifetimes, release);
+    Some(row)
 }
 
 fn header(rule: &HeaderVersion) -> Value {
@@ -235,7 +267,7 @@ impl<'s> Scope<'s> {
             self.release.is_some_and(|release| release < before.release.value)
                 && before.path.value.iter().eq(names())
         });
-        of_release.map(|before| &before.was).collect()
+        of_release.map(|before| &before.was.value).collect()
     }
 
     fn field(self, place: &[&Field], was: &[&Was]) -> Value {
@@ -259,7 +291,7 @@ impl<'s> Scope<'s> {
         let versions = if self.is_any { "0+".to_owned() } else { field.versions.value.to_string() };
         let tag = field.tag.as_ref();
         let mut row = json!({
-            "path": self.path(place),
+            "path": path(place, self.release),
             "type": format!("{}{base}", if ty.array { "[]" } else { "" }),
             "versions": versions,
             "nullable": text(field.nullable.as_ref().map(|range| range.value)),
@@ -282,9 +314,7 @@ impl<'s> Scope<'s> {
         if let Some(entity) = entity {
             row["entityType"] = entity.as_str().into();
         }
-        if let (Some((former, _)), None) = (&field.former, self.release) {
-            row["formerly"] = former.value.as_str().into();
-        }
+        self.tell_history(&mut row, place);
         if field.sensitive.is_some() {
             row["sensitive"] = true.into();
         }
@@ -294,21 +324,54 @@ impl<'s> Scope<'s> {
         row
     }
 
-    /// `Topics[].Name`, with the names of the release.
-    fn path(self, place: &[&Field]) -> String {
-        let mut path = String::new();
-        for field in place {
-            if !path.is_empty() {
-                path.push('.');
+    /// Adds to a field what was otherwise and when; in the export of a release, the present path
+    /// where that is another.
+    fn tell_history(self, row: &mut Value, place: &[&Field]) {
+        if self.release.is_some() {
+            let today = path(place, None);
+            if row["path"] != *today {
+                row["today"] = today.into();
             }
-            path.push_str(name_in(&field.name, field.former.as_ref(), self.release));
-            let is_last = std::ptr::eq(*field, *place.last().unwrap_or(field));
-            if field.ty.value.array && !is_last {
-                path.push_str("[]");
-            }
+            return;
         }
-        path
+        if let Some((former, renamed)) = place.last().and_then(|field| field.former.as_ref()) {
+            row["formerly"] = former.value.as_str().into();
+            row["renamed"] = renamed.value.to_string().into();
+        }
+        let names = || place.iter().map(|field| &field.name.value);
+        let of_field = self.message.before.iter().filter(|one| one.path.value.iter().eq(names()));
+        let told = of_field.map(|before| {
+            let (key, value) = match &before.was.value {
+                Was::Absent => ("absent", true.into()),
+                Was::Type(ty) => ("type", ty.to_string().into()),
+                Was::Default(default) => ("default", literal(default)),
+                Was::Ignorable(is) => ("ignorable", (*is).into()),
+                Was::Key(is) => ("mapKey", (*is).into()),
+                Was::Entity(entity) => ("entityType", entity.as_deref().into()),
+            };
+            json!({"before": before.release.value.to_string(), key: value})
+        });
+        let told: Vec<Value> = told.collect();
+        if !told.is_empty() {
+            row["otherwise"] = told.into();
+        }
     }
+}
+
+/// `Topics[].Name`, with the names of a release.
+fn path(place: &[&Field], release: Option<Release>) -> String {
+    let mut path = String::new();
+    for field in place {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name_in(&field.name, field.former.as_ref(), release));
+        let is_last = std::ptr::eq(*field, *place.last().unwrap_or(field));
+        if field.ty.value.array && !is_last {
+            path.push_str("[]");
+        }
+    }
+    path
 }
 
 fn literal(literal: &Literal) -> Value {

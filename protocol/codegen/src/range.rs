@@ -37,6 +37,11 @@ impl Range {
         self.intersect(other) == Some(self)
     }
 
+    /// Whether it begins with one of the versions, and ends with one or has no end.
+    pub fn is_of(self, versions: Self) -> bool {
+        versions.contains(self.first) && self.last.is_none_or(|last| versions.contains(last))
+    }
+
     /// The range as a Rust range expression.
     pub fn rust(self) -> String {
         match self.last {
@@ -77,6 +82,21 @@ mod tests {
         assert!(Range::closed(3, 5).within(open(3)));
         assert!(!open(3).within(Range::closed(3, 5)));
         assert!(!open(2).within(open(3)));
+    }
+
+    #[test]
+    fn an_open_range_is_of_the_versions_in_which_it_begins() {
+        let versions = Range::closed(1, 5);
+        for (range, is) in [
+            (open(1), true),
+            (open(5), true),
+            (Range::closed(2, 5), true),
+            (open(0), false),
+            (open(6), false),
+            (Range::closed(4, 6), false),
+        ] {
+            assert_eq!(range.is_of(versions), is, "{range}");
+        }
     }
 
     #[test]

@@ -475,9 +475,15 @@ fn length_of(field: Option<&[u8]>) -> i32 {
 #[inline]
 fn field_len(field: Option<&[u8]>) -> usize {
     match field {
-        Some(field) => field.len().saturating_add(varint_len(field.len() as i32)),
+        Some(field) => field.len().saturating_add(length_len(field.len())),
         None => 1,
     }
+}
+
+/// Bytes of a length; most are of one.
+#[inline]
+fn length_len(len: usize) -> usize {
+    if len < 64 { 1 } else { varint_len(len as i32) }
 }
 
 #[inline]

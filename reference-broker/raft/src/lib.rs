@@ -190,6 +190,8 @@ pub struct Status {
     pub learners: Vec<Node>,
     /// On the leader: up to which index the others have the log.
     pub matched: BTreeMap<i32, u64>,
+    /// Why this node takes no part any more: its disk, or a command that it cannot apply.
+    pub stopped: Option<String>,
 }
 
 /// This node's part in the quorum. Clones share it; it ends with the last of them.

@@ -35,22 +35,25 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut metrics = core.raft.metrics();
     let mut tick = tokio::time::interval(core.options.heartbeat / 2);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    let reason = loop {
         tokio::select! {
             _ = tick.tick() => {}
-            changed = metrics.changed() => if changed.is_err() { break },
+            changed = metrics.changed() => if changed.is_err() { break "it has ended".to_owned() },
         }
         // Never held over an await: openraft's core would wait for it.
         let metrics = metrics.borrow_and_update().clone();
         if let Err(fatal) = &metrics.running_state {
-            tracing::error!(%fatal, "the metadata log has stopped");
-            break;
+            break fatal.to_string();
         }
         core.publish();
         core.let_go(&metrics);
         core.may_elect(&metrics).await;
-    }
-    core.status.send_modify(|status| status.leader = None);
+    };
+    tracing::error!(reason, "the metadata log has stopped");
+    core.status.send_modify(|status| {
+        status.leader = None;
+        status.stopped = Some(reason);
+    });
 }
 
 impl Core {
@@ -113,6 +116,7 @@ impl Core {
             matched: matched
                 .filter_map(|(id, log_id)| Some((*id, log_id.as_ref()?.index)))
                 .collect(),
+            stopped: None,
         };
         self.status.send_if_modified(|known| {
             let is_new = *known != status;

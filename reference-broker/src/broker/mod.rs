@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::coordinator::{GroupCoordinator, OFFSETS_TOPIC, TopicResolver};
 use crate::log::LogError;
+use crate::ops::Metrics;
 use crate::partition::{Changes, Partition, Partitions};
 use crate::quorum::{Command, Image, MetadataError, MetadataLog, Outcome, RaftLog, Rejection};
 use crate::testing;
@@ -39,6 +40,7 @@ pub struct Broker {
     fetch_sessions: FetchSessions,
     /// Bytes of answers that clients have not taken yet.
     unread_bytes: AtomicUsize,
+    metrics: Metrics,
     /// Set when somebody asks for faults.
     pub(crate) faults: testing::Installed,
 }
@@ -88,6 +90,7 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             fetch_sessions: FetchSessions::new(usize::try_from(slots).unwrap_or(0)),
             unread_bytes: AtomicUsize::new(0),
+            metrics: Metrics::default(),
             faults: testing::Installed::default(),
         }
     }
@@ -250,6 +253,16 @@ impl Broker {
         }
     }
 
+    /// What is counted for operators.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Bytes of answers that clients have not taken yet.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.unread_bytes.load(Ordering::Relaxed)
+    }
+
     /// Counts an answer that is being written.
     pub(crate) fn count_unread(&self, len: usize) -> Unread<'_> {
         self.unread_bytes.fetch_add(len, Ordering::Relaxed);
@@ -259,9 +272,7 @@ impl Broker {
     /// How many bytes a fetch may answer with: less while clients leave much unread, so that many
     /// of them together cannot fill the memory, but always some.
     pub(crate) fn fetch_allowance(&self) -> usize {
-        UNREAD_BYTES_MAX
-            .saturating_sub(self.unread_bytes.load(Ordering::Relaxed))
-            .max(FETCH_BYTES_MIN)
+        UNREAD_BYTES_MAX.saturating_sub(self.unread_bytes()).max(FETCH_BYTES_MIN)
     }
 
     /// The configuration with what was changed at run time laid over it.

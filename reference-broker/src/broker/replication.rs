@@ -78,7 +78,7 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
         let trouble = match answer {
             Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
                 let until = Instant::now() + backoff;
-                let held = tokio::task::spawn_blocking(move || take(&asks, answer)).await;
+                let held = tokio::task::spawn_blocking(move || take(&asks, *answer)).await;
                 let held = held.expect("taking an answer does not panic");
                 waiting.extend(held.into_iter().map(|of| (of, until)));
                 continue;

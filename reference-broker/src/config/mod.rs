@@ -75,6 +75,11 @@ impl Config {
         match name {
             "listeners" => drop(Listener::parse_list(name, value)?),
             "advertised.listeners" if !value.is_empty() => drop(Listener::parse_list(name, value)?),
+            "ops.listener" if !value.is_empty() && Listener::parse_address(value).is_none() => {
+                return Err(ConfigError(format!(
+                    "invalid value '{value}' for ops.listener: expected host:port"
+                )));
+            }
             "log.dirs" if split_list(value).next().is_none() => {
                 return Err(ConfigError(format!(
                     "invalid value '{value}' for log.dirs: name one folder at least"
@@ -158,6 +163,11 @@ impl Config {
     /// The data folders; the first one has the metadata.
     pub fn data_dirs(&self) -> Vec<PathBuf> {
         split_list(self.text("log.dirs")).map(PathBuf::from).collect()
+    }
+
+    /// Where operators look.
+    pub fn ops_listener(&self) -> Option<Listener> {
+        Listener::parse_address(self.text("ops.listener"))
     }
 
     /// The first data folder.

@@ -395,6 +395,13 @@ pub static BROKER: &[Property] = &[
         "The size at which a segment of __consumer_offsets is rolled.",
     ),
     Property::new(
+        "ops.listener",
+        Kind::Text,
+        "",
+        "Where /metrics and /health are served over HTTP, as host:port; nowhere when unset. Not \
+         one of Kafka's properties.",
+    ),
+    Property::new(
         "producer.id.expiration.check.interval.ms",
         INT_FROM_1,
         "600000",

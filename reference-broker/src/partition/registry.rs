@@ -1,6 +1,7 @@
 //! All partitions of this broker, following the metadata image.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,6 +78,15 @@ struct Work {
     index: usize,
     /// Found on disk at start; none is made anew.
     log: Option<Log>,
+}
+
+/// How many partitions there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that are served.
+    pub served: usize,
+    /// Those that are not, because their logs are damaged.
+    pub offline: usize,
 }
 
 /// What following an image has changed.
@@ -206,6 +216,25 @@ impl Partitions {
     /// Changes whenever this broker leads or follows something else.
     pub(crate) fn roles(&self) -> watch::Receiver<u64> {
         self.roles.subscribe()
+    }
+
+    /// How many partitions are served here, and how many are not because their logs are damaged.
+    pub fn counts(&self) -> Counts {
+        let topics = self.topics.load();
+        let places = topics.values().flat_map(|topic| &topic.partitions);
+        places.fold(Counts::default(), |mut counts, place| {
+            match place {
+                Place::Here(_) => counts.served += 1,
+                Place::Offline => counts.offline += 1,
+                Place::Elsewhere => {}
+            }
+            counts
+        })
+    }
+
+    /// The data folders that are out of service, and why; they stay so until a restart.
+    pub fn failed_dirs(&self) -> Vec<(PathBuf, String)> {
+        self.manager.failed_dirs()
     }
 
     /// All replicas of this broker, in no order.
@@ -448,9 +477,7 @@ impl Partitions {
     }
 
     fn has_offline(&self) -> bool {
-        let topics = self.topics.load();
-        let mut places = topics.values().flat_map(|topic| &topic.partitions);
-        places.any(|place| matches!(place, Place::Offline))
+        self.counts().offline > 0
     }
 
     /// Ends service without writing anything more, as if the process had been killed.

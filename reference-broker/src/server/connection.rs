@@ -81,9 +81,14 @@ async fn answer(
     stream: &mut TcpStream,
     chunks: Vec<Bytes>,
 ) -> Result<(), Closed> {
-    let _unread = shared.broker.count_unread(chunks.iter().map(Bytes::len).sum());
+    let len = chunks.iter().map(Bytes::len).sum();
+    let _unread = shared.broker.count_unread(len);
     match tokio::time::timeout(shared.idle_max, write_all(stream, chunks)).await {
-        Ok(written) => Ok(written?),
+        Ok(written) => {
+            written?;
+            shared.broker.metrics().on_sent(len);
+            Ok(())
+        }
         Err(_) => Err(Closed::Quietly("the client does not read its answers")),
     }
 }

@@ -67,10 +67,12 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 if shared.open.load(Ordering::Relaxed) >= connections_max {
+                    broker.metrics().on_refused();
                     tracing::warn!(%peer, connections_max, "closed: max.connections is reached");
                     continue;
                 }
                 shared.open.fetch_add(1, Ordering::Relaxed);
+                broker.metrics().on_connection();
                 let task = run_connection(Arc::clone(&shared), stream, peer, stop.clone());
                 connections.spawn(task);
             }
@@ -101,9 +103,13 @@ async fn run_connection(
     }
     let reason = connection::run(&shared, stream, peer, stop).await;
     shared.open.fetch_sub(1, Ordering::Relaxed);
+    shared.broker.metrics().on_disconnection();
     match reason {
         connection::Closed::ByPeer => tracing::debug!(%peer, "closed by the client"),
         connection::Closed::Quietly(reason) => tracing::debug!(%peer, "closed: {reason}"),
-        connection::Closed::Refused(reason) => tracing::warn!(%peer, "closed: {reason}"),
+        connection::Closed::Refused(reason) => {
+            shared.broker.metrics().on_refused();
+            tracing::warn!(%peer, "closed: {reason}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ottla_protocol::header::{HeaderError, decode_request_header, encode_response_header};
@@ -11,6 +12,9 @@ use ottla_protocol::{Encoder, Message};
 use super::Shared;
 use crate::api::{self, Answer, RequestContext};
 use crate::testing::Outcome;
+
+/// Of the prefix that says how long a frame is.
+const LENGTH_LEN: usize = 4;
 
 /// What a frame leads to.
 pub(super) enum Served {
@@ -27,6 +31,7 @@ pub(super) enum Served {
 /// Serves one frame. A request that cannot be read closes the connection (FRM-10, FRM-11), except
 /// ApiVersions in a version that is not known (AV-02).
 pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) -> Served {
+    shared.broker.metrics().on_received(LENGTH_LEN + frame.len());
     let (api, header, body_offset) = match decode_request_header(&frame) {
         Ok(decoded) => decoded,
         Err(HeaderError::UnsupportedVersion {
@@ -64,6 +69,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         Err(error) => return Served::Close(format!("malformed request: {error}")),
     };
     drop(frame);
+    let began = Instant::now();
     let context = RequestContext {
         broker: Arc::clone(&shared.broker),
         api_version: version,
@@ -75,6 +81,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         None => api::dispatch(&context, request).await.into(),
         Some(faults) => faults.serve(&context, request).await,
     };
+    shared.broker.metrics().on_request(api, began.elapsed());
     match answer {
         Answer::Response(response) => {
             let version = instead.unwrap_or(version);

@@ -65,8 +65,13 @@ impl Lifecycle {
                 }
             }
             self.check_incarnation();
+            let status = self.log.raft().status();
+            if let Some(reason) = status.stopped {
+                let reason = format!("the metadata log of this node has stopped: {reason}");
+                self.over.send_replace(Some(reason));
+            }
             let heartbeat = self.heartbeat();
-            for voter in self.log.raft().status().voters {
+            for voter in status.voters {
                 if voter.id == self.node_id {
                     let reply = self.controller.on_heartbeat(heartbeat.clone());
                     self.on_reply(voter.id, Ok(reply));

@@ -12,13 +12,14 @@ use std::time::Duration;
 use ottla_protocol::Uuid;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 
 use crate::broker::offsets_log::OffsetsTopic;
 use crate::broker::{Broker, Parts};
 use crate::config::{Config, ConfigError, Listener};
 use crate::coordinator::{GroupConfig, GroupCoordinator};
 use crate::log::{LogError, LogManager, RealStorage, Storage};
+use crate::ops::{self, Ops};
 use crate::partition::Partitions;
 use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
 use crate::server;
@@ -88,6 +89,8 @@ pub struct RunningBroker {
     server: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     follower: JoinHandle<()>,
+    /// Ends with the broker.
+    ops: Option<(SocketAddr, JoinSet<()>)>,
 }
 
 impl std::fmt::Debug for RunningBroker {
@@ -114,6 +117,8 @@ impl Broker {
             Some(quorum) => Some(bind(&quorum.listener, quorum.advertised.clone()).await?),
             None => None,
         };
+        // Open while the rest starts, so that health can say so.
+        let (state, ops) = serve_ops(&config).await?;
         let (manager, identity) = {
             let (config, of_several) = (config.clone(), quorum.is_some());
             spawn_blocking(move || open_folders(&config, of_several)).await??
@@ -160,8 +165,10 @@ impl Broker {
             server,
             maintenance,
             follower,
+            ops,
         };
         running.enter_service().await;
+        state.ready(running.broker());
         Ok(running)
     }
 }
@@ -170,6 +177,11 @@ impl RunningBroker {
     /// Where it listens; the port that was taken when port 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where `/metrics` and `/health` are served over HTTP, if they are.
+    pub fn ops_addr(&self) -> Option<SocketAddr> {
+        self.ops.as_ref().map(|(address, _)| *address)
     }
 
     /// The broker's state.
@@ -357,6 +369,24 @@ fn registration(
         log_dirs: identity.log_dirs.iter().map(|(_, id)| *id).collect(),
         tail_intact: manager.tail_intact(),
     }
+}
+
+/// Opens the port for operators, if there shall be one.
+async fn serve_ops(
+    config: &Config,
+) -> Result<(Arc<Ops>, Option<(SocketAddr, JoinSet<()>)>), StartError> {
+    let state = Arc::new(Ops::default());
+    let Some(wanted) = config.ops_listener() else { return Ok((state, None)) };
+    let failed = |source: std::io::Error| {
+        let address = format!("{}:{}", wanted.bind_host(), wanted.port);
+        let advice = "name another place in ops.listener (port 0 takes a free one)";
+        StartError::Bind { address, source, advice }
+    };
+    let listener = TcpListener::bind((wanted.bind_host(), wanted.port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let mut task = JoinSet::new();
+    task.spawn(ops::serve(listener, Arc::clone(&state)));
+    Ok((state, Some((address, task))))
 }
 
 /// Listens; answers as well where others are told to connect.

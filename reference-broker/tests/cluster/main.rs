@@ -1,6 +1,7 @@
 //! Several real processes: they form a quorum, register, elect, and go on without the one that was
 //! killed.
 
+mod alone;
 #[path = "../support/mod.rs"]
 mod broker;
 mod failover;

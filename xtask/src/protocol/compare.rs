@@ -34,20 +34,68 @@ impl Difference {
 }
 
 /// What differs: messages that one side lacks, then the others, in the order of kinds and names,
-/// then of the fields. Of versions that one side lacks, it is told once that it does.
+/// then of the fields. Of versions that one side lacks, it is told once that it does. What has one
+/// name today, where both sides know that, is one: then its name differs.
 pub(super) fn compare(left: &Definitions, right: &Definitions) -> Vec<Difference> {
-    let without = |here: &Definitions, there: &Definitions, is_left| {
-        let alone = here.iter().filter(|(place, _)| !there.contains_key(*place));
-        alone.map(|(_, one)| lone(one, is_left)).collect::<Vec<_>>()
+    let today = |one: &Definition| {
+        let (group, name) = one.place();
+        (group, one.today.clone().unwrap_or(name))
     };
-    let mut found = without(left, right, true);
-    found.extend(without(right, left, false));
-    for (place, mine) in left {
-        if let Some(other) = right.get(place) {
-            messages(mine, other, &mut found);
-        }
+    let paired = Paired::of(left.values(), right.values(), today, Definition::place);
+    let mut found: Vec<_> = paired.left.iter().map(|one| lone(one, true)).collect();
+    found.extend(paired.right.iter().map(|one| lone(one, false)));
+    for (mine, other) in paired.both {
+        messages(mine, other, &mut found);
     }
     found
+}
+
+/// Which of two lists are the same thing.
+struct Paired<'d, T> {
+    both: Vec<(&'d T, &'d T)>,
+    /// Those of one list alone.
+    left: Vec<&'d T>,
+    right: Vec<&'d T>,
+}
+
+impl<'d, T> Paired<'d, T> {
+    /// By what they are called today; what is left over, by what each list calls them.
+    fn of<K: PartialEq>(
+        left: impl Iterator<Item = &'d T>,
+        right: impl Iterator<Item = &'d T>,
+        today: impl Fn(&T) -> K,
+        name: impl Fn(&T) -> K,
+    ) -> Self {
+        let (left, right): (Vec<_>, Vec<_>) = (left.collect(), right.collect());
+        let mut partners: Vec<Option<usize>> = vec![None; left.len()];
+        let mut taken = vec![false; right.len()];
+        for called in [&today as &dyn Fn(&T) -> K, &name] {
+            let theirs: Vec<K> = right.iter().map(|other| called(other)).collect();
+            for (mine, partner) in left.iter().zip(&mut partners) {
+                if partner.is_some() {
+                    continue;
+                }
+                let mine = called(mine);
+                let found = (0..right.len()).find(|at| !taken[*at] && theirs[*at] == mine);
+                if let Some(at) = found {
+                    (*partner, taken[at]) = (Some(at), true);
+                }
+            }
+        }
+        let both = left.iter().zip(&partners);
+        let both = both.filter_map(|(mine, at)| Some((*mine, right[(*at)?]))).collect();
+        let alone = left.iter().zip(&partners).filter(|(_, partner)| partner.is_none());
+        Self {
+            both,
+            left: alone.map(|(mine, _)| *mine).collect(),
+            right: right
+                .iter()
+                .zip(taken)
+                .filter(|(_, taken)| !taken)
+                .map(|(one, _)| *one)
+                .collect(),
+        }
+    }
 }
 
 /// A message that one side lacks.
@@ -71,6 +119,9 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
                 });
             }
         };
+    if normal(&left.name) != normal(&right.name) {
+        tell(None, "name", &left.name, &right.name);
+    }
     tell(None, "kind", &left.kind, &right.kind);
     tell(None, "key", &number(left.key), &number(right.key));
     tell(None, "valid versions", &left.valid, &right.valid);
@@ -82,9 +133,15 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
     tell(None, "deprecated versions", &mine, &other);
     tell(None, "latest version unstable", &left.latest_unstable, &right.latest_unstable);
     tell(None, "listeners", &left.listeners.join(" "), &right.listeners.join(" "));
-    for mine in &left.fields {
-        let Some(other) = right.fields.iter().find(|other| same(mine, other)) else { continue };
+    let today = |row: &Row| normal(row.today.as_ref().unwrap_or(&row.path));
+    let name = |row: &Row| normal(&row.path);
+    let paired = Paired::of(left.fields.iter(), right.fields.iter(), today, name);
+    for (mine, other) in &paired.both {
         let path = Some(&*mine.path);
+        let (name, of_other) = (last_name(&mine.path), last_name(&other.path));
+        if normal(name) != normal(of_other) {
+            tell(path, "name", &name, &of_other);
+        }
         tell(path, "type", &mine.ty, &other.ty);
         let (versions, of_other) = both(mine.versions, other.versions);
         tell(path, "versions", &versions, &of_other);
@@ -99,17 +156,26 @@ fn messages(left: &Definition, right: &Definition, found: &mut Vec<Difference>) 
         tell(path, "map key", &mine.map_key, &other.map_key);
         tell(path, "entity type", &text(mine), &text(other));
     }
-    let order = |of: &Definition, other: &Definition| {
-        let has_place = |row: &Row| row.tagged != row.versions;
-        let is_shared = |row: &&Row| {
-            let there = other.fields.iter().find(|other| same(row, other));
-            has_place(row) && there.is_some_and(has_place)
-        };
-        of.fields.iter().filter(is_shared).map(|row| normal(&row.path)).collect::<Vec<_>>()
+    let has_place = |row: &Row| row.tagged != row.versions;
+    let order = |of: &Definition, other_side: bool| {
+        let shared = of.fields.iter().filter_map(|row| {
+            let is_it = |(mine, other): &&(&Row, &Row)| {
+                std::ptr::eq(if other_side { *other } else { *mine }, row)
+            };
+            let (mine, other) = paired.both.iter().find(is_it)?;
+            (has_place(mine) && has_place(other)).then(|| normal(&mine.path))
+        });
+        shared.collect::<Vec<_>>()
     };
-    let (mine, other) = moved(&order(left, right), &order(right, left));
+    let (mine, other) = moved(&order(left, false), &order(right, true));
     tell(None, "order", &mine, &other);
-    lone_fields(left, right, found);
+    found.extend(paired.left.iter().map(|row| lone_field(left, row, true)));
+    found.extend(paired.right.iter().map(|row| lone_field(right, row, false)));
+}
+
+/// `Name` of `Topics[].Name`.
+fn last_name(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// What is left of two orders without the front and the end that they share.
@@ -121,27 +187,15 @@ fn moved(left: &[String], right: &[String]) -> (String, String) {
     (left[..left.len() - end].join(" "), right[..right.len() - end].join(" "))
 }
 
-fn lone_fields(left: &Definition, right: &Definition, found: &mut Vec<Difference>) {
-    for (of, other, is_left) in [(left, right, true), (right, left, false)] {
-        for row in of.fields.iter().filter(|row| !other.fields.iter().any(|one| same(row, one))) {
-            let told = Some(format!("{} {}", row.ty, row.versions));
-            let (mine, theirs) = if is_left { (told, None) } else { (None, told) };
-            found.push(Difference {
-                message: of.name.clone(),
-                field: Some(row.path.clone()),
-                what: "",
-                left: mine,
-                right: theirs,
-            });
-        }
-    }
+/// A field that one side lacks.
+fn lone_field(of: &Definition, row: &Row, is_left: bool) -> Difference {
+    let told = Some(format!("{} {}", row.ty, row.versions));
+    let (left, right) = if is_left { (told, None) } else { (None, told) };
+    let field = Some(row.path.clone());
+    Difference { message: of.name.clone(), field, what: "", left, right }
 }
 
 /// Names are the same without regard to case and underscores.
-fn same(left: &Row, right: &Row) -> bool {
-    normal(&left.path) == normal(&right.path)
-}
-
 fn normal(path: &str) -> String {
     path.replace('_', "").to_ascii_lowercase()
 }
@@ -220,6 +274,56 @@ mod tests {
         let (before, after) = (one("0-2", json!([a])), one("0-3", json!([a, b])));
         let expected = ["A: valid versions 0-2 in a, 0-3 in b", "A B: only in b: int8 3"];
         assert_eq!(told(&before, &after), expected);
+    }
+
+    #[test]
+    fn what_both_call_the_same_today_was_renamed() {
+        let field = |path: &str| json!({"path": path, "type": "[]struct", "versions": "0+"});
+        let member = |path: &str, ty: &str| json!({"path": path, "type": ty, "versions": "0+"});
+        let named = |mut field: Value, today: &str| {
+            field["today"] = today.into();
+            field
+        };
+        let before = json!([
+            named(field("Old"), "New"),
+            named(member("Old[].A", "int8"), "New[].A"),
+            named(member("Old[].B", "int8"), "New[].C"),
+        ]);
+        let after = json!([
+            field("New"),
+            member("New[].A", "int16"),
+            member("New[].C", "int8"),
+            member("New[].B", "int64"),
+        ]);
+        let (before, after) = (one("0-2", before), one("0-2", after));
+        let expected = [
+            "A Old: name Old in a, New in b",
+            "A Old[].A: type int8 in a, int16 in b",
+            "A Old[].B: name B in a, C in b",
+            "A New[].B: only in b: int64 0-2",
+        ];
+        assert_eq!(told(&before, &after), expected);
+        let back = told(&after, &before);
+        assert_eq!(back[0], "A New: name New in a, Old in b");
+        assert_eq!(back.len(), expected.len(), "{back:#?}");
+    }
+
+    #[test]
+    fn a_message_is_renamed_too_and_else_has_the_name_of_its_side() {
+        let record = |name: &str, today: Option<&str>, path: &str| {
+            let fields = json!([{"path": path, "type": "int8", "versions": "0"}]);
+            let mut row = json!({"name": name, "kind": "data", "valid": "0", "fields": fields});
+            if let Some(today) = today {
+                row["today"] = today.into();
+            }
+            row
+        };
+        let export = |records: Value| of_export(&json!({"records": records})).expect("an export");
+        let left = export(json!([record("A", Some("B"), "X"), record("C", Some("D"), "Y")]));
+        let right = export(json!([record("B", None, "X"), record("C", None, "Z")]));
+        let expected =
+            ["A: name A in a, B in b", "C Y: only in a: int8 0", "C Z: only in b: int8 0"];
+        assert_eq!(told(&left, &right), expected);
     }
 
     #[test]

@@ -55,6 +55,8 @@ impl fmt::Display for Versions {
 pub(super) struct Definition {
     /// The name, with `Request` or `Response`.
     pub(super) name: String,
+    /// What it is called today, where that is known.
+    pub(super) today: Option<String>,
     /// `request`, `response`, `header`, `data`, `metadata`, `coordinator-key`, `coordinator-value`.
     pub(super) kind: String,
     /// The API's key, or the record's type.
@@ -74,6 +76,8 @@ pub(super) struct Definition {
 pub(super) struct Row {
     /// `Topics[].Name`.
     pub(super) path: String,
+    /// The path by what all is called today, where that is known.
+    pub(super) today: Option<String>,
     /// `[]struct`.
     pub(super) ty: String,
     /// Within the message's versions and those of the fields around it.
@@ -118,6 +122,7 @@ pub(super) fn of_export(document: &Value) -> Result<Definitions, String> {
             let suffix = if half == "request" { "Request" } else { "Response" };
             let mut definition = message(&api[half])?;
             definition.name = format!("{}{suffix}", string(api, "name"));
+            definition.today = api["today"].as_str().map(|name| format!("{name}{suffix}"));
             half.clone_into(&mut definition.kind);
             definition.key = api["key"].as_i64();
             if half == "request" {
@@ -131,6 +136,7 @@ pub(super) fn of_export(document: &Value) -> Result<Definitions, String> {
         for record in list(document, key) {
             let mut definition = message(record)?;
             definition.name = string(record, "name");
+            definition.today = record["today"].as_str().map(str::to_owned);
             let kind = record["kind"].as_str().unwrap_or(default);
             kind.clone_into(&mut definition.kind);
             definition.key = record["key"].as_i64();
@@ -160,6 +166,7 @@ fn message(value: &Value) -> Result<Definition, String> {
     }
     Ok(Definition {
         name: String::new(),
+        today: None,
         kind: String::new(),
         key: None,
         valid,
@@ -176,6 +183,7 @@ fn row(path: String, ty: String, versions: Versions, field: &Value) -> Result<Ro
         default: default(&ty, field.get("default"))
             .ok_or_else(|| format!("{path}: {} is no default of {ty}", field["default"]))?,
         path,
+        today: field["today"].as_str().map(str::to_owned),
         ty,
         versions,
         nullable: Versions::parse(field.get("nullable"))?.and(versions),

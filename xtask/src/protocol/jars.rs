@@ -101,6 +101,7 @@ fn definition(text: &str) -> Result<Definition, String> {
     rows(list(&json, "fields"), structs, "", valid, &mut fields)?;
     Ok(Definition {
         name: string(&json, "name"),
+        today: None,
         kind: string(&json, "type"),
         key: json["apiKey"].as_i64(),
         valid,
@@ -150,6 +151,7 @@ fn rows(
         let told = || format!("{path}: {} is no default of {ty}", field["default"]);
         out.push(Row {
             path: path.clone(),
+            today: None,
             ty: ty.clone(),
             versions,
             nullable: Versions::parse(field.get("nullableVersions"))?.and(versions),

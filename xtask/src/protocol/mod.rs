@@ -18,7 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask protocol COMMAND
 
   export [--kafka RELEASE]   what the release defines, as JSON (protocol/EXPORT.md); all of them
-  diff RELEASE RELEASE       what changed from the first to the second
+  diff RELEASE RELEASE       what changed from the first to the second: + new, - gone, ~ changed
+                             or renamed
   check --kafka VERSION ...  compare with the definitions in the jars of Apache Kafka VERSION";
 
 /// Versions that `check` is run with by the tests: the newest of the first, base and last release.
@@ -74,8 +75,12 @@ fn defined(library: &Library, release: Release) -> Result<Definitions, Failure> 
 }
 
 fn print_diff(from: Release, to: Release) -> Result<(), Failure> {
-    let library = library()?;
-    let (before, after) = (defined(&library, from)?, defined(&library, to)?);
+    print(&changes(&library()?, from, to)?.join("\n"))
+}
+
+/// What changed from one release to another, a line each, and how much that is.
+fn changes(library: &Library, from: Release, to: Release) -> Result<Vec<String>, Failure> {
+    let (before, after) = (defined(library, from)?, defined(library, to)?);
     let found = compare(&before, &after);
     let mut lines: Vec<String> = found.iter().map(change).collect();
     let messages: std::collections::BTreeSet<&str> =
@@ -85,7 +90,7 @@ fn print_diff(from: Release, to: Release) -> Result<(), Failure> {
         0 => format!("Apache Kafka {from} and {to} define the same"),
         count => format!("{count} changes in {messages} messages, Apache Kafka {from} to {to}"),
     });
-    print(&lines.join("\n"))
+    Ok(lines)
 }
 
 /// A difference between two releases, in a line that begins with +, - or ~.
@@ -116,7 +121,12 @@ pub(crate) fn check(version: &str) -> Result<String, Failure> {
     let theirs = jars::definitions(version)?;
     let theirs: Definitions =
         theirs.into_iter().filter(|(_, one)| one.valid != Versions::NONE).collect();
-    let ours = defined(&library()?, release)?;
+    let mut ours = defined(&library()?, release)?;
+    // What a release calls something is what counts here.
+    for one in ours.values_mut() {
+        one.today = None;
+        one.fields.iter_mut().for_each(|field| field.today = None);
+    }
     let found = compare(&ours, &theirs);
     let (messages, fields) = (theirs.len(), theirs.values().map(|one| one.fields.len()));
     let fields: usize = fields.sum();
@@ -136,4 +146,75 @@ pub(crate) fn check(version: &str) -> Result<String, Failure> {
         found.len(),
         told.join("\n  ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(from: &str, to: &str) -> Vec<String> {
+        let [from, to] = [from, to].map(|text| release(text).expect("a release"));
+        let library = library().expect("the schemas are well formed");
+        changes(&library, from, to).expect("both releases are described")
+    }
+
+    #[test]
+    fn what_was_renamed_is_told_as_renamed() {
+        let api = "ListClientMetricsResources";
+        let response = format!("{api}Response");
+        for (from, to, expected) in [
+            (
+                "4.0",
+                "4.1",
+                format!("~ {response}  name: {response} -> ListConfigResourcesResponse"),
+            ),
+            (
+                "4.0",
+                "4.1",
+                format!("~ {response} ClientMetricsResources[].Name  name: Name -> ResourceName"),
+            ),
+            (
+                "4.3",
+                "4.4",
+                "~ TxnOffsetCommitRequest GenerationId  name: GenerationId -> \
+                 GenerationIdOrMemberEpoch"
+                    .to_owned(),
+            ),
+            (
+                "4.3",
+                "4.4",
+                "~ StreamsGroupHeartbeatResponse AcceptableRecoveryLag  name: \
+                 AcceptableRecoveryLag -> AcceptableRecoveryLagLegacy"
+                    .to_owned(),
+            ),
+            (
+                "4.3",
+                "4.4",
+                "+ StreamsGroupHeartbeatResponse AcceptableRecoveryLag  int64 1".to_owned(),
+            ),
+        ] {
+            let lines = lines(from, to);
+            assert!(lines.contains(&expected), "{expected}\n\n{}", lines.join("\n"));
+        }
+        let gone =
+            lines("4.0", "4.1").into_iter().find(|line| line.starts_with(&format!("- {api}")));
+        assert_eq!(gone, None);
+    }
+
+    #[test]
+    fn what_took_a_name_over_is_compared_with_what_had_it() {
+        let lines = lines("3.9", "4.0");
+        let of_value = "ShareGroupPartitionMetadataValue";
+        let told: Vec<&String> = lines.iter().filter(|line| line.contains(of_value)).collect();
+        assert!(
+            told.iter().any(|line| line.starts_with(&format!("- {of_value} Init"))),
+            "{told:?}"
+        );
+        assert!(!told.iter().any(|line| line.contains("name:")), "{told:?}");
+    }
+
+    #[test]
+    fn a_release_and_itself_define_the_same() {
+        assert_eq!(lines("4.2", "4.2"), ["Apache Kafka 4.2 and 4.2 define the same"]);
+    }
 }

@@ -4,7 +4,7 @@ use crate::verdict::Verdict;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Every codec, by Kafka's name, in the order of its number.
@@ -132,25 +132,25 @@ impl Given {
 
     /// Whether what was read is something else, how grave that is, and the first difference.
     pub(super) fn differs(&self, read: &Read) -> Option<(Verdict, String)> {
-        let fail = |field: &str, wanted: &dyn fmt::Debug, read: &dyn fmt::Debug| {
-            let (wanted, read) = (cut(format!("{wanted:?}")), cut(format!("{read:?}")));
+        let fail = |field: &str, wanted: &Value, read: &Value| {
+            let (wanted, read) = (cut(wanted.to_string()), cut(read.to_string()));
             Some((Verdict::Fail, format!("({self}) the {field} is {read}, written was {wanted}")))
         };
         if read.partition != self.partition {
-            return fail("partition", &self.partition, &read.partition);
+            return fail("partition", &json!(self.partition), &json!(read.partition));
         }
         if read.key != self.key {
-            return fail("key", &self.key, &read.key);
+            return fail("key", &json!(self.key), &json!(read.key));
         }
         if read.value != self.value {
-            return fail("value", &self.value, &read.value);
+            return fail("value", &json!(self.value), &json!(read.value));
         }
         match self.timestamp {
             Some(timestamp) if timestamp != read.timestamp => {
-                return fail("timestamp", &timestamp, &read.timestamp);
+                return fail("timestamp", &json!(timestamp), &json!(read.timestamp));
             }
             None if read.timestamp <= TIMESTAMP_MS => {
-                return fail("timestamp", &"the time of writing", &read.timestamp);
+                return fail("timestamp", &json!("the time of writing"), &json!(read.timestamp));
             }
             _ => {}
         }
@@ -165,7 +165,7 @@ impl Given {
             let text = format!("({self}) headers of different names are in another order");
             return Some((Verdict::NonStrict, text));
         }
-        fail("list of headers", &self.headers, &read.headers)
+        fail("list of headers", &json!(self.headers), &json!(read.headers))
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
+use crate::client::log::{batch, compressed};
 use crate::client::pairs::records::{Given, Read, base};
+use ottla_protocol::Bytes;
+use ottla_protocol::records::Compression;
 
 fn read_of(record: &Given, offset: i64) -> Read {
     Read {
@@ -38,9 +41,10 @@ type Change = (&'static str, fn(&mut ReadTopic));
 
 #[test]
 fn every_difference_is_found() {
-    let changes: [Change; 8] = [
-        ("the key is None", |read| read.records[2].key = None),
-        ("the value is Some(\"\")", |read| read.records[3].value = Some(String::new())),
+    let changes: [Change; 9] = [
+        ("the partition is 1", |read| read.records[0].partition = 1),
+        ("the key is null", |read| read.records[2].key = None),
+        ("the value is \"\"", |read| read.records[3].value = Some(String::new())),
         ("the timestamp is 5", |read| read.records[0].timestamp = 5),
         ("written was \"the time of writing\"", |read| read.records[13].timestamp = -1),
         ("the list of headers", |read| read.records[8].headers.swap(0, 1)),
@@ -59,6 +63,23 @@ fn every_difference_is_found() {
 }
 
 #[test]
+fn what_is_no_difference_has_its_own_verdict() {
+    let (shim, written, read) = case();
+    let told = judged(|read| {
+        read.records.clear();
+        read.trouble = Some("it is tired".to_owned());
+    });
+    assert!(told.1.ends_with("; it told: it is tired"), "{}", told.1);
+    let lacks = judged(|read| read.unimplemented = Some("no groups".to_owned()));
+    assert_eq!(lacks, (Verdict::Unsupported, "no groups".to_owned()));
+    let (verdict, _) = judge(&shim, &written, &BTreeMap::new());
+    assert_eq!(verdict, Verdict::HarnessError);
+    let why = (Verdict::Unsupported, "no zstd".to_owned());
+    let unwritten = Written { records: Err(why.clone()), ..written };
+    assert_eq!(judge(&shim, &unwritten, &read), why);
+}
+
+#[test]
 fn names_of_headers_in_another_order_are_a_lapse() {
     let (verdict, message) = judged(|read| read.records[7].headers.swap(0, 1));
     assert_eq!(verdict, Verdict::NonStrict);
@@ -74,8 +95,13 @@ fn records_are_found_by_their_acknowledgement() {
     assert_eq!(records[&7], given[1]);
     let same = acknowledged(&[line(0, 7), line(1, 7)], given.clone()).expect_err("one offset");
     assert!(same.contains("offset 7"), "{same}");
-    let lost = acknowledged(&[line(0, 7)], given).expect_err("one is missing");
+    let lost = acknowledged(&[line(0, 7)], given.clone()).expect_err("one is missing");
     assert!(lost.contains("record 1 was not answered"), "{lost}");
+    let nowhere = acknowledged(&[line(0, 7), line(1, -1)], given.clone()).expect_err("no offset");
+    assert!(nowhere.contains("record 1 was answered without an offset"), "{nowhere}");
+    let error = json!({"record": 1, "error": {"code": 3}});
+    let failed = acknowledged(&[line(0, 7), error], given).expect_err("one failed");
+    assert!(failed.contains("record 1 was not written"), "{failed}");
 }
 
 /// A shim of `sh`, whose script gets the operation as `$0`.
@@ -93,9 +119,20 @@ fn a_shim_ends_in_three_ways() {
     let why = run(r#"echo "{\"unimplemented\": \"no\"}"; exit 89"#).expect_err("89");
     assert_eq!(why, Trouble::Unimplemented("no".to_owned()));
     let why = run("echo broken >&2; exit 3").expect_err("it broke").to_string();
-    assert!(why.contains('3') && why.contains("broken"), "{why}");
+    assert!(why.contains("status: 3") && why.contains("broken"), "{why}");
     let why = run(r#"echo "{\"done\": true}"; exit 3"#).expect_err("late").to_string();
-    assert!(why.contains('3'), "{why}");
+    assert!(why.contains("status: 3"), "{why}");
+}
+
+#[test]
+fn codecs_are_found_batch_by_batch() {
+    let mut log = batch(0, 2);
+    log.extend(compressed(2, 2, Compression::Lz4));
+    assert_eq!(topics::codecs(log.clone().into()), Ok(vec!["none", "lz4"]));
+    assert_eq!(topics::codecs(Bytes::new()), Ok(Vec::new()));
+    log[22] |= 7;
+    let why = topics::codecs(log.into()).expect_err("there is no such codec");
+    assert!(why.contains("codec 7"), "{why}");
 }
 
 #[test]

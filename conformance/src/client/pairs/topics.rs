@@ -116,7 +116,8 @@ pub(super) fn has_codec(target: &Target, topic: &str, codec: &str) -> Result<boo
     codecs(records).map(|found| found.contains(&codec))
 }
 
-fn codecs(mut records: Bytes) -> Result<Vec<&'static str>, String> {
+/// The codec of each batch.
+pub(super) fn codecs(mut records: Bytes) -> Result<Vec<&'static str>, String> {
     let mut found = Vec::new();
     while !records.is_empty() {
         let header = BatchHeader::parse(&records).map_err(|error| error.to_string())?;

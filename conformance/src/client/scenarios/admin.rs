@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Failure, Play, Step, TOPIC};
+use crate::client::words::listed;
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::{ApiKey, Request, Response};
@@ -35,6 +36,14 @@ fn create(play: &mut Play<'_>) -> Step<Result<Value, Failure>> {
     Ok(answer)
 }
 
+/// What a client made of an operation.
+fn told_as(answer: &Result<Value, Failure>) -> String {
+    match answer {
+        Ok(answer) => format!("told success, {answer}"),
+        Err(failure) => format!("told the error {}", failure.shown()),
+    }
+}
+
 fn message(play: &mut Play<'_>) -> Step {
     let text = "the name of the topic rhymes";
     play.cluster.rule(move |seen, _| {
@@ -50,7 +59,9 @@ fn message(play: &mut Play<'_>) -> Step {
     let answer = create(play)?;
     play.needs(ApiKey::CreateTopics, 1)?;
     let told = answer.as_ref().is_err_and(|failure| failure.shown().contains(text));
-    play.must(MESSAGE, told, || format!("the broker said {text:?}, the client {answer:?}"))
+    play.must(MESSAGE, told, || {
+        format!("the broker said {text:?}, the client {}", told_as(&answer))
+    })
 }
 
 fn controller(play: &mut Play<'_>) -> Step {
@@ -63,7 +74,9 @@ fn controller(play: &mut Play<'_>) -> Step {
         Some(Act::refuse(41))
     });
     let answer = create(play)?;
-    play.must(CONTROLLER, answer.is_ok(), || format!("the topic was not made: {answer:?}"))?;
+    play.must(CONTROLLER, answer.is_ok(), || {
+        format!("the topic was not made: the client {}", told_as(&answer))
+    })?;
     let at_2 = play.seen(ApiKey::CreateTopics).iter().any(|seen| seen.node == 2);
     play.must(CONTROLLER, at_2, || "the new controller was not asked".to_owned())
 }
@@ -105,7 +118,9 @@ fn leaders(play: &mut Play<'_>) -> Step {
         let partitions = ask.topics.iter().flat_map(|topic| &topic.partitions);
         let indexes: Vec<i32> = partitions.map(|partition| partition.partition_index).collect();
         let fits = indexes.iter().all(|index| index + 1 == seen.node);
-        play.must(LEADERS, fits, || format!("{} has partitions {indexes:?}", seen.shown()))?;
+        play.must(LEADERS, fits, || {
+            format!("{} has partitions {}", seen.shown(), listed(&indexes))
+        })?;
     }
     Ok(())
 }
@@ -122,6 +137,6 @@ fn lacks(play: &mut Play<'_>) -> Step {
     });
     let answer = create(play)?;
     play.must(MISSING, answer.is_err(), || {
-        format!("the answer has no topic, and the client told {answer:?}")
+        format!("the answer has no topic, and the client {}", told_as(&answer))
     })
 }

@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::batch;
 use crate::client::play::{Play, Step, TOPIC};
+use crate::client::words::{listed, or_none};
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::offset_commit::OffsetCommitRequestPartition;
@@ -50,7 +51,9 @@ fn next(play: &mut Play<'_>) -> Step {
     let consumer = play.consume(json!({"count": 3}), 3)?;
     let last = consumer.offsets().last().copied().unwrap_or(-1);
     let got = committed(play);
-    play.must(NEXT, got == Some(last + 1), || format!("delivered up to {last}, committed {got:?}"))
+    play.must(NEXT, got == Some(last + 1), || {
+        format!("delivered up to offset {last}, committed {}", or_none(got))
+    })
 }
 
 fn behind_a_gap(play: &mut Play<'_>) -> Step {
@@ -59,7 +62,9 @@ fn behind_a_gap(play: &mut Play<'_>) -> Step {
     play.cluster.with(|state| state.partition(TOPIC, 0).start = 3);
     play.consume(json!({"count": 3}), 3)?;
     let got = committed(play);
-    play.must(NEXT, got == Some(21), || format!("delivered up to 20, committed {got:?}"))
+    play.must(NEXT, got == Some(21), || {
+        format!("delivered up to offset 20, committed {}", or_none(got))
+    })
 }
 
 fn epoch(play: &mut Play<'_>) -> Step {
@@ -69,7 +74,9 @@ fn epoch(play: &mut Play<'_>) -> Step {
     play.needs(ApiKey::OffsetCommit, 6)?;
     let got: Vec<i32> = commits(play).iter().map(|commit| commit.committed_leader_epoch).collect();
     let fits = !got.is_empty() && got.iter().all(|epoch| [-1, 5].contains(epoch));
-    play.must(EPOCH, fits, || format!("the batch is of epoch 5, the commits of {got:?}"))
+    play.must(EPOCH, fits, || {
+        format!("the batch is of leader epoch 5, the commits of {}", listed(&got))
+    })
 }
 
 fn earliest(play: &mut Play<'_>) -> Step {
@@ -78,7 +85,9 @@ fn earliest(play: &mut Play<'_>) -> Step {
     play.cluster.with(|state| state.partition(TOPIC, 0).start = 4);
     let consumer = play.consume(json!({"offset_reset": "earliest"}), 2)?;
     let got = consumer.offsets();
-    play.must(POLICY, got == [4, 5], || format!("delivered {got:?}, expected 4 and 5"))
+    play.must(POLICY, got == [4, 5], || {
+        format!("delivered offsets {}, expected 4 and 5", listed(&got))
+    })
 }
 
 fn latest(play: &mut Play<'_>) -> Step {
@@ -89,7 +98,7 @@ fn latest(play: &mut Play<'_>) -> Step {
     play.store(0, [batch(2, 1)]);
     consumer.deliver(1)?;
     let got = consumer.offsets();
-    play.must(POLICY, got == [2], || format!("delivered {got:?}, expected 2"))
+    play.must(POLICY, got == [2], || format!("delivered offsets {}, expected 2", listed(&got)))
 }
 
 fn unknown_topic(play: &mut Play<'_>) -> Step {
@@ -104,7 +113,9 @@ fn unknown_topic(play: &mut Play<'_>) -> Step {
         !consumer.delivered().is_empty() || !consumer.errors().is_empty()
     })?;
     let got = consumer.offsets();
-    play.must(UNKNOWN_TOPIC, got.first() != Some(&0), || format!("delivered {got:?}"))?;
+    play.must(UNKNOWN_TOPIC, got.first() != Some(&0), || {
+        format!("delivered offsets {}", listed(&got))
+    })?;
     let from_0 = play.seen(ApiKey::Fetch).into_iter().find(|seen| match &seen.request {
         Ok(Request::Fetch(fetch)) => {
             let asked = fetch.topics.iter().flat_map(|topic| &topic.partitions);
@@ -139,5 +150,7 @@ fn unstable(play: &mut Play<'_>) -> Step {
         return Err(Stop::unsupported("the client asks OffsetFetch below version 7"));
     }
     let got = consumer.offsets();
-    play.must(UNSTABLE, got == [2, 3], || format!("delivered {got:?}, expected 2 and 3"))
+    play.must(UNSTABLE, got == [2, 3], || {
+        format!("delivered offsets {}, expected 2 and 3", listed(&got))
+    })
 }

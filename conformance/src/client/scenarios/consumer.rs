@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::log::{batch, emptied, large, marker};
 use crate::client::play::{Play, Step, TOPIC};
+use crate::client::words::{listed, quoted};
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::fetch::FetchRequest;
@@ -88,7 +89,9 @@ fn must_deliver(
     consumer.deliver(offsets.len())?;
     consumer.end()?;
     let got = consumer.offsets();
-    play.must(statement, got == offsets, || format!("delivered {got:?}, expected {offsets:?}"))
+    play.must(statement, got == offsets, || {
+        format!("delivered offsets {}, expected {}", listed(&got), listed(offsets))
+    })
 }
 
 fn from_position(play: &mut Play<'_>) -> Step {
@@ -116,7 +119,7 @@ fn empty_batch(play: &mut Play<'_>) -> Step {
     play.store(0, [batch(10, 1)]);
     consumer.deliver(3)?;
     let got = consumer.offsets();
-    play.must(EMPTY_BATCH, got == [0, 1, 10], || format!("delivered {got:?}"))
+    play.must(EMPTY_BATCH, got == [0, 1, 10], || format!("delivered offsets {}", listed(&got)))
 }
 
 fn control(play: &mut Play<'_>) -> Step {
@@ -192,7 +195,8 @@ fn ended(play: &mut Play<'_>, code: i16, statement: &'static str) -> Step {
     let is_full = next.session_epoch <= 0 && next.topics.iter().any(|t| !t.partitions.is_empty());
     play.must(statement, is_full, || {
         let epoch = next.session_epoch;
-        format!("{} has session epoch {epoch} and {:?}", seen.shown(), next.topics)
+        let count: usize = next.topics.iter().map(|topic| topic.partitions.len()).sum();
+        format!("{} has session epoch {epoch} and {count} partitions", seen.shown())
     })?;
     play.store(0, [batch(1, 1)]);
     consumer.deliver(2)
@@ -214,7 +218,8 @@ fn epochs(play: &mut Play<'_>) -> Step {
         .enumerate()
         .all(|(at, (id, epoch))| *id == in_session[0].0 && *epoch == at as i32 + 1);
     play.must(EPOCHS, !in_session.is_empty() && follows, || {
-        format!("session ids and epochs of the fetches: {got:?}")
+        let told = listed(got.iter().map(|(id, epoch)| format!("session {id} epoch {epoch}")));
+        format!("the fetches were of {told}")
     })
 }
 
@@ -300,7 +305,7 @@ fn reset_latest(play: &mut Play<'_>) -> Step {
     play.store(0, [batch(7, 1)]);
     consumer.deliver(1)?;
     let got = consumer.offsets();
-    play.must(OUT_OF_RANGE, got == [7], || format!("delivered {got:?}"))
+    play.must(OUT_OF_RANGE, got == [7], || format!("delivered offsets {}", listed(&got)))
 }
 
 fn no_policy(play: &mut Play<'_>) -> Step {
@@ -313,7 +318,9 @@ fn no_policy(play: &mut Play<'_>) -> Step {
         !consumer.errors().is_empty() || !consumer.delivered().is_empty()
     })?;
     let got = consumer.offsets();
-    play.must(NO_POLICY, told && got.is_empty(), || format!("no error was told; delivered {got:?}"))
+    play.must(NO_POLICY, told && got.is_empty(), || {
+        format!("no error was told; delivered offsets {}", listed(&got))
+    })
 }
 
 /// The leader, node 1, sends the consumer to node 2, which has not got so far yet.
@@ -359,7 +366,8 @@ fn preferred(play: &mut Play<'_>) -> Step {
     let asks_leader = all[at_2..].iter().any(|(seen, _)| seen.node == 1);
     let got = consumer.offsets();
     play.must(FOLLOWER_RANGE, asks_leader && got == [2], || {
-        format!("after OFFSET_OUT_OF_RANGE of the follower it delivered {got:?}")
+        let got = listed(&got);
+        format!("after OFFSET_OUT_OF_RANGE of the follower it delivered offsets {got}")
     })
 }
 
@@ -369,7 +377,9 @@ fn no_rack(play: &mut Play<'_>) -> Step {
     play.consume(json!({}), 1)?;
     play.needs(ApiKey::Fetch, 11)?;
     let racks: Vec<String> = fetches(play).into_iter().map(|(_, fetch)| fetch.rack_id).collect();
-    play.must(NO_RACK, racks.iter().all(String::is_empty), || format!("racks: {racks:?}"))
+    play.must(NO_RACK, racks.iter().all(String::is_empty), || {
+        format!("racks: {}", listed(racks.iter().map(|rack| quoted(Some(rack)))))
+    })
 }
 
 fn fenced_epoch(play: &mut Play<'_>) -> Step {

@@ -3,6 +3,8 @@
 use super::producer::sent_batches;
 use crate::client::Scenario;
 use crate::client::play::{Play, Step, keyed, record};
+use crate::client::words::{listed, quoted};
+use crate::codec::hex;
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use base64::Engine as _;
@@ -60,7 +62,18 @@ fn must_have(play: &mut Play<'_>, records: &[Value], expected: &[(Text, Text, Ve
     let sent = play.produce(json!({"wait_each": true}), records)?;
     play.must_be_written(NULL_AND_EMPTY, &sent)?;
     let got = contents(play, NULL_AND_EMPTY)?;
-    play.must(NULL_AND_EMPTY, got == expected, || format!("sent {got:?}, asked {expected:?}"))
+    play.must(NULL_AND_EMPTY, got == expected, || {
+        format!("sent {}; asked were {}", shown(&got), shown(expected))
+    })
+}
+
+/// Records in words.
+fn shown(records: &[(Text, Text, Vec<Text>)]) -> String {
+    listed(records.iter().map(|(key, value, headers)| {
+        let headers = listed(headers.iter().map(|value| quoted(value.as_deref())));
+        let (key, value) = (quoted(key.as_deref()), quoted(value.as_deref()));
+        format!("(key {key}, value {value}, header values {headers})")
+    }))
 }
 
 fn null_and_empty(play: &mut Play<'_>) -> Step {
@@ -114,7 +127,8 @@ fn murmur2_partition(play: &mut Play<'_>) -> Step {
         let expected = ((murmur2(key) & 0x7fff_ffff) % PARTITIONS) as i32;
         let got = sent.end.as_ref().map_or(-1, |(partition, _)| *partition);
         play.should(MURMUR2, got == expected, || {
-            format!("key {key:02x?} went to partition {got}, Java's is {expected}")
+            let key = hex(key);
+            format!("the key of bytes {key} went to partition {got}, Java's is {expected}")
         });
     }
     Ok(())
@@ -130,7 +144,8 @@ fn sends(play: &mut Play<'_>, codec: Compression) -> Step {
     let codes: Vec<i16> =
         batches.iter().map(|batch| batch.header.attributes.compression_code()).collect();
     play.must(ONE_BATCH, codes.contains(&codec.code()), || {
-        format!("asked to send {}, it sent batches of codecs {codes:?}", codec.name())
+        let codes = listed(&codes);
+        format!("asked to send {}, it sent batches of codecs {codes}", codec.name())
     })?;
     let got = contents(play, ONE_BATCH)?.len();
     play.must(ONE_BATCH, got == 20, || format!("the batches hold {got} of 20 records"))

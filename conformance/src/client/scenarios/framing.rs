@@ -6,6 +6,7 @@ use crate::client::act::Act;
 use crate::client::cluster::nobodys_address;
 use crate::client::log::batch;
 use crate::client::play::{Play, Sent, Step, record};
+use crate::client::words::{listed, quoted};
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::header;
@@ -178,7 +179,9 @@ fn client_id(play: &mut Play<'_>) -> Step {
     let is_plain = |id: &Option<String>| {
         id.as_ref().is_none_or(|id| id.chars().all(|letter| letter.is_ascii_graphic()))
     };
-    play.must(CLIENT_ID, ids.iter().all(is_plain), || format!("the client ids are {ids:?}"))
+    play.must(CLIENT_ID, ids.iter().all(is_plain), || {
+        format!("client ids: {}", listed(ids.iter().map(|id| quoted(id.as_deref()))))
+    })
 }
 
 fn headers(play: &mut Play<'_>) -> Step {
@@ -232,7 +235,9 @@ fn half_closed(play: &mut Play<'_>) -> Step {
     let seen = play.seen(ApiKey::Produce);
     let connections: Vec<_> = seen.iter().map(|seen| seen.connection).collect();
     let other = connections.last() != connections.first();
-    play.must(HALF_CLOSED, other, || format!("Produce came on connections {connections:?}"))
+    play.must(HALF_CLOSED, other, || {
+        format!("Produce came on connections {}", listed(&connections))
+    })
 }
 
 fn cannot_connect(play: &mut Play<'_>) -> Step {

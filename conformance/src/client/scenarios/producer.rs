@@ -4,6 +4,7 @@ use crate::client::Scenario;
 use crate::client::act::Act;
 use crate::client::cluster::Seen;
 use crate::client::play::{Play, Sent, Step, TOPIC, record};
+use crate::client::words::{listed, or_none};
 use crate::findings::Asserts;
 use crate::verdict::Stop;
 use ottla_protocol::messages::produce::BatchIndexAndErrorMessage;
@@ -126,10 +127,10 @@ fn batches(play: &mut Play<'_>) -> Step {
         play.must(ONE_BATCH, whole == has, || {
             format!("{shown}: a batch of {whole} bytes in records of {has}")
         })?;
-        let count = batch.header.record_count;
-        let is_plain = batch.header.base_offset == 0 && batch.header.last_offset_delta == count - 1;
-        play.must(FROM_0, is_plain, || {
-            format!("{shown}: {count} records, and {:?}", batch.header)
+        let (count, first) = (batch.header.record_count, batch.header.base_offset);
+        let delta = batch.header.last_offset_delta;
+        play.must(FROM_0, first == 0 && delta == count - 1, || {
+            format!("{shown}: {count} records, base offset {first}, last offset delta {delta}")
         })?;
     }
     needs_idempotence(&batches)?;
@@ -146,17 +147,19 @@ fn batches(play: &mut Play<'_>) -> Step {
     Ok(())
 }
 
+/// `producer id 5, epoch 0, sequence 3` of a batch.
+fn origin(batch: &SentBatch) -> String {
+    let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = batch.header;
+    format!("producer id {producer_id}, epoch {producer_epoch}, sequence {base_sequence}")
+}
+
 /// FAIL where the first two batches do not have the same producer id, epoch and sequence.
 fn must_be_sent_again(play: &mut Play<'_>) -> Step {
     let batches = sent_batches(play, SAME_SEQUENCE)?;
     needs_idempotence(&batches)?;
-    let key = |batch: &SentBatch| {
-        let header = &batch.header;
-        (header.producer_id, header.producer_epoch, header.base_sequence)
-    };
-    let (first, again) = (batches.first().map(key), batches.get(1).map(key));
+    let (first, again) = (batches.first().map(origin), batches.get(1).map(origin));
     play.must(SAME_SEQUENCE, again.is_some() && first == again, || {
-        format!("producer id, epoch and sequence were {first:?}, then {again:?}")
+        format!("the batch had {}, the second {}", or_none(first), or_none(again))
     })
 }
 
@@ -168,9 +171,8 @@ fn lost_answer(play: &mut Play<'_>) -> Step {
     let sent = play.produce(json!({"idempotence": true}), &[record(0, "a")])?;
     play.must_be_written(ORIGINAL_OFFSET, &sent)?;
     must_be_sent_again(play)?;
-    let end = sent[0].end.clone();
-    play.must(ORIGINAL_OFFSET, end == Ok((0, 3)), || {
-        format!("the record was stored at offset 3, and told as {end:?}")
+    play.must(ORIGINAL_OFFSET, sent[0].end == Ok((0, 3)), || {
+        format!("the record was stored at offset 3; the client told that it {}", sent[0].ended())
     })
 }
 
@@ -199,7 +201,7 @@ fn retries_in_order(play: &mut Play<'_>) -> Step {
     needs_idempotence(&batches)?;
     let expected: Vec<String> = (0..12).map(|n| n.to_string()).collect();
     let got = stored(play);
-    play.must(IN_ORDER, got == expected, || format!("the log has {got:?}"))
+    play.must(IN_ORDER, got == expected, || format!("the log has {}", listed(&got)))
 }
 
 fn duplicate(play: &mut Play<'_>) -> Step {
@@ -220,7 +222,9 @@ fn no_gap(play: &mut Play<'_>) -> Step {
     producer.sent(0)?;
     play.cluster.with(|state| state.ignored = vec![ApiKey::Produce.code()]);
     producer.send(&record(0, "1"));
-    let given_up = producer.sent(1)?;
+    let Some(given_up) = producer.sent_by(play.deadline(), 1)? else {
+        return Err(Stop::unsupported("the producer did not give up what nobody answered"));
+    };
     if given_up.end.is_ok() {
         return Err(Stop::blocked("a record was written that nobody answered"));
     }
@@ -266,13 +270,12 @@ fn unknown_producer(play: &mut Play<'_>) -> Step {
     producer.send(&record(0, "2"));
     producer.sent(2)?;
     let batches = sent_batches(play, NEW_EPOCH)?;
-    let sent = |batch: &SentBatch| {
-        let header = &batch.header;
-        ((header.producer_id, header.producer_epoch), header.base_sequence)
-    };
-    let next = batches.iter().map(sent).find(|(producer, _)| *producer != old);
-    play.must(NEW_EPOCH, next.is_some_and(|(_, sequence)| sequence == 0), || {
-        format!("id and epoch {old:?} were refused; the first batch of others is {next:?}")
+    let is_other =
+        |batch: &&SentBatch| (batch.header.producer_id, batch.header.producer_epoch) != old;
+    let next = batches.iter().find(is_other);
+    play.must(NEW_EPOCH, next.is_some_and(|next| next.header.base_sequence == 0), || {
+        let next = or_none(next.map(origin));
+        format!("{} was refused; the first batch of another: {next}", origin(&batches[0]))
     })
 }
 
@@ -315,7 +318,9 @@ fn must_fail(
     name: &str,
 ) -> Step {
     match &sent.end {
-        Ok(end) => play.must(statement, false, || format!("{name} was told as success {end:?}")),
+        Ok(_) => play.must(statement, false, || {
+            format!("the record was refused with {name}, and {}", sent.ended())
+        }),
         Err(failure) => {
             let shown = failure.shown();
             let plain = |text: &str| text.to_ascii_lowercase().replace(['_', ' '], "");
@@ -340,7 +345,7 @@ fn acks_0(play: &mut Play<'_>) -> Step {
     let second = producer.sent(1)?;
     let took = began.elapsed();
     play.must(NO_ANSWER, second.end.is_ok() && took < Duration::from_secs(4), || {
-        format!("the record took {} ms and ended as {:?}", took.as_millis(), second.end)
+        format!("after {} ms the record {}", took.as_millis(), second.ended())
     })
 }
 
@@ -373,9 +378,8 @@ fn record_errors(play: &mut Play<'_>) -> Step {
         play.findings.checked.pop();
         play.must(RECORD_ERRORS, told.is_some_and(|told| told.contains(text)), || stop.message)
     })?;
-    let second = sent[1].end.clone();
-    play.must(RECORD_ERRORS, second.is_err(), || {
-        format!("a record of a refused batch was told as {second:?}")
+    play.must(RECORD_ERRORS, sent[1].end.is_err(), || {
+        format!("a record of a refused batch {}", sent[1].ended())
     })
 }
 
@@ -392,7 +396,7 @@ fn delivery_timeout(play: &mut Play<'_>) -> Step {
     let took = sent.at.saturating_duration_since(first);
     play.must(IN_TIME, sent.end.is_err() && took < Duration::from_secs(6), || {
         let ms = took.as_millis();
-        format!("with a delivery timeout of 3 s the record ended after {ms} ms: {:?}", sent.end)
+        format!("with a delivery timeout of 3 s, after {ms} ms the record {}", sent.ended())
     })
 }
 

@@ -5,6 +5,7 @@ use crate::client::log::{
     TIMESTAMP, batch, batch_with, compressed, marker, seal, transactional, value,
 };
 use crate::client::play::{Play, Step, TOPIC};
+use crate::client::words::listed;
 use crate::findings::Asserts;
 use ottla_protocol::records::{BatchFields, Compression, ControlType};
 use serde_json::json;
@@ -52,10 +53,12 @@ fn must_deliver(
     consumer.deliver(offsets.len())?;
     consumer.end()?;
     let got = consumer.offsets();
-    play.must(statement, got == offsets, || format!("delivered {got:?}, expected {offsets:?}"))?;
+    play.must(statement, got == offsets, || {
+        format!("delivered offsets {}, expected {}", listed(&got), listed(offsets))
+    })?;
     let values: Vec<String> = consumer.delivered().into_iter().map(|r| r.value).collect();
     let expected: Vec<String> = offsets.iter().map(|offset| value(*offset)).collect();
-    play.must(statement, values == expected, || format!("the values are {values:?}"))
+    play.must(statement, values == expected, || format!("the values are {}", listed(&values)))
 }
 
 /// Two aborted records, their marker, and a committed one of the same producer.
@@ -85,8 +88,10 @@ fn aborted(play: &mut Play<'_>) -> Step {
         consumer.read_until(play.deadline(), |consumer| consumer.offsets().iter().any(is_last))?;
     let got = consumer.offsets();
     let leaked = got.iter().any(|offset| [1, 2].contains(offset));
-    play.must(ABORTED, came && !leaked, || format!("delivered {got:?}"))?;
-    play.must(AFTER_ABORT, got.contains(&4), || format!("delivered {got:?}, without 4"))
+    play.must(ABORTED, came && !leaked, || format!("delivered offsets {}", listed(&got)))?;
+    play.must(AFTER_ABORT, got.contains(&4), || {
+        format!("delivered offsets {}, without 4", listed(&got))
+    })
 }
 
 fn uncommitted(play: &mut Play<'_>) -> Step {
@@ -102,7 +107,7 @@ fn append_time(play: &mut Play<'_>) -> Step {
     let consumer = play.consume(json!({}), 2)?;
     let got: Vec<i64> = consumer.delivered().iter().map(|record| record.timestamp).collect();
     play.must(APPEND_TIME, got == [time, time], || {
-        format!("the batch was appended at {time}, the records have {got:?}")
+        format!("the batch was appended at {time}, the records have {}", listed(&got))
     })
 }
 
@@ -134,8 +139,10 @@ fn must_tell(
     })?;
     let got = consumer.offsets();
     let leaked = got.iter().any(|offset| [2, 3].contains(offset));
-    play.must(statement, !leaked, || format!("records of a damaged batch: {got:?}"))?;
-    play.must(statement, told, || format!("no error was told; delivered {got:?}"))
+    play.must(statement, !leaked, || {
+        format!("offsets 2 and 3 are of a damaged batch; delivered {}", listed(&got))
+    })?;
+    play.must(statement, told, || format!("no error was told; delivered offsets {}", listed(&got)))
 }
 
 fn negative_length(play: &mut Play<'_>) -> Step {
@@ -174,7 +181,7 @@ fn wrong_crc(play: &mut Play<'_>) -> Step {
     })?;
     let got = consumer.offsets();
     play.must(CRC, got.iter().all(|offset| *offset < 2), || {
-        format!("records of a batch with a wrong checksum: {got:?}")
+        format!("offsets from 2 on are of a batch with a wrong checksum: {}", listed(&got))
     })
 }
 

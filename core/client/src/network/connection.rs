@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
 /// Pieces that one write hands to the system.
@@ -46,7 +46,8 @@ pub(super) struct Command {
     pub(super) reply: Reply,
 }
 
-/// The task's mailbox. The task ends when the last handle is dropped.
+/// The task's mailbox. The task ends when the client closes, or when the last handle was dropped
+/// and all calls are answered: a broker that left the metadata may still answer what it was sent.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionHandle {
     commands: mpsc::UnboundedSender<Command>,
@@ -67,6 +68,7 @@ impl ConnectionHandle {
         address: (String, u16),
         purpose: Purpose,
         start: std::time::Instant,
+        client_closed: watch::Receiver<bool>,
     ) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let salt = u64::from(address.1) << 8 | purpose as u64;
@@ -80,6 +82,7 @@ impl ConnectionHandle {
             purpose,
             start,
             inbox,
+            client_closed,
             backoff: backoff.clone(),
             api_versions_start: ConnectionConfig::default().api_versions_start,
         };
@@ -115,6 +118,8 @@ struct Driver {
     purpose: Purpose,
     start: std::time::Instant,
     inbox: mpsc::UnboundedReceiver<Command>,
+    /// Turns true when the client closes; its sender is dropped with the client.
+    client_closed: watch::Receiver<bool>,
     backoff: Arc<Mutex<NodeBackoff>>,
     api_versions_start: i16,
 }
@@ -250,24 +255,29 @@ impl Socket {
     async fn serve(mut self, driver: &mut Driver, first: Command) -> Outcome {
         let idle_max = driver.config.idle_max;
         self.take(first);
-        let mut users_gone = false;
+        let (mut users_gone, mut client_closed) = (false, false);
         loop {
+            if users_gone && self.machine.is_idle() {
+                self.machine.handle_close();
+            }
             self.drive_transmit();
             self.drive_events(driver);
             if self.is_closed {
-                return if users_gone { Outcome::Dropped } else { Outcome::Disconnected };
+                let ends = users_gone || client_closed;
+                return if ends { Outcome::Dropped } else { Outcome::Disconnected };
             }
             self.drive_timer(idle_max);
             tokio::select! {
                 biased;
                 ready = self.stream.readable() => self.drive_receive(ready),
-                command = driver.inbox.recv() => match command {
+                command = driver.inbox.recv(), if !users_gone => match command {
                     Some(command) => self.take(command),
-                    None => {
-                        users_gone = true;
-                        self.machine.handle_close();
-                    }
+                    None => users_gone = true,
                 },
+                _ = driver.client_closed.wait_for(|closed| *closed), if !client_closed => {
+                    client_closed = true;
+                    self.machine.handle_close();
+                }
                 ready = self.stream.writable(), if !self.out.is_empty() => self.on_writable(ready),
                 () = &mut self.timer => self.on_timer(idle_max),
             }

@@ -6,7 +6,6 @@ use ottla_engine::cluster::{BrokerAddress, Refresh, Seed};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::metadata::MetadataRequestTopic;
 use ottla_protocol::messages::{MetadataRequest, Request, Response};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
@@ -49,7 +48,8 @@ async fn run(inner: Weak<Inner>, wake: Arc<Notify>, mut refresh: Refresh) {
 
 fn upgrade(inner: &Weak<Inner>) -> Option<Network> {
     let inner = inner.upgrade()?;
-    (!inner.is_closed.load(Ordering::SeqCst)).then_some(Network { inner })
+    let is_closed = *inner.is_closed.borrow();
+    (!is_closed).then_some(Network { inner })
 }
 
 impl Network {

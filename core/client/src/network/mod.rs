@@ -22,7 +22,7 @@ use ottla_engine::error::Error;
 use ottla_engine::time::Instant;
 use ottla_protocol::messages::{Request, Response};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -50,7 +50,7 @@ struct Inner {
     coordinators: Mutex<BTreeMap<String, BrokerAddress>>,
     /// Rotates the brokers that calls for any broker begin with.
     rotation: AtomicUsize,
-    is_closed: AtomicBool,
+    is_closed: watch::Sender<bool>,
 }
 
 /// What the metadata task is asked for.
@@ -93,7 +93,7 @@ impl Network {
             connections: Mutex::default(),
             coordinators: Mutex::default(),
             rotation: AtomicUsize::new(first),
-            is_closed: AtomicBool::new(false),
+            is_closed: watch::Sender::new(false),
         });
         let network = Self { inner };
         network.bootstrap().await?;
@@ -240,7 +240,7 @@ impl Network {
 
     /// Ends every connection and the metadata task; open calls are answered `Closed`.
     pub(crate) fn close(&self) {
-        self.inner.is_closed.store(true, Ordering::SeqCst);
+        self.inner.is_closed.send_replace(true);
         self.inner.wake_metadata.notify_one();
         lock(&self.inner.connections).clear();
     }

@@ -159,16 +159,17 @@ impl Network {
         {
             return handle.clone();
         }
-        let handle =
-            ConnectionHandle::spawn(&self.inner.config, address, purpose, self.inner.start);
+        let (inner, closed) = (&self.inner, self.inner.is_closed.subscribe());
+        let handle = ConnectionHandle::spawn(&inner.config, address, purpose, inner.start, closed);
         // After close() nothing is kept: the handle ends with this call.
-        if !self.inner.is_closed.load(Ordering::SeqCst) {
+        if !*self.inner.is_closed.borrow() {
             connections.insert((endpoint, purpose), handle.clone());
         }
         handle
     }
 
-    /// Drops the bootstrap connections and those to brokers that are gone.
+    /// Drops the bootstrap connections and those to brokers that are gone; what they were sent may
+    /// still be answered.
     pub(super) fn prune_connections(&self) {
         let metadata = self.metadata();
         let coordinators = lock(&self.inner.coordinators).clone();

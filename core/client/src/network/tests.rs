@@ -1,6 +1,6 @@
 //! The driver against brokers that follow a script, over real sockets.
 
-use super::{Network, NetworkConfig};
+use super::{Endpoint, Network, NetworkConfig, lock};
 use ottla_engine::call::{CallError, Purpose, Target};
 use ottla_engine::error::ErrorKind;
 use ottla_protocol::Encoder;
@@ -412,6 +412,47 @@ async fn rebootstrap_required_leads_back_to_the_bootstrap_servers() {
     network.want_topics(&["t".into()]);
     let newer = tokio::time::timeout(10 * SECOND, network.metadata_newer_than(version)).await;
     assert!(newer.is_ok_and(|metadata| metadata.topic("t").is_some()));
+}
+
+/// A produce request that its broker answers is not lost because the broker has left the metadata
+/// in the meantime, as after a rebootstrap.
+#[tokio::test]
+async fn a_broker_that_leaves_the_metadata_answers_what_it_was_sent() {
+    let has_left = Arc::new(AtomicUsize::new(0));
+    let left = has_left.clone();
+    let broker = FakeBroker::start(move |_, _, request| match request {
+        Request::Heartbeat(_) => Some(Action::AnswerLater(alive(1))),
+        Request::Metadata(_) if left.load(Ordering::SeqCst) == 1 => {
+            let other = MetadataResponseBroker { node_id: 2, port: 1, ..Default::default() };
+            let answer = MetadataResponse { brokers: vec![other], ..Default::default() };
+            Some(Action::Answer(Response::Metadata(Box::new(answer))))
+        }
+        _ => None,
+    })
+    .await;
+    let network = connect(&broker).await;
+    let caller = network.clone();
+    let open = tokio::spawn(async move {
+        caller.call(Target::Node(1), Purpose::Produce, heartbeat(1), 60 * SECOND).await
+    });
+    broker.wait_for(ApiKey::Heartbeat, 1).await;
+    has_left.store(1, Ordering::SeqCst);
+    let version = network.metadata().version();
+    network.request_metadata_refresh();
+    let newer = tokio::time::timeout(10 * SECOND, network.metadata_newer_than(version)).await;
+    assert!(newer.expect("the metadata is refreshed").broker(1).is_none());
+    let (gone, kept) = (Endpoint::Node(1), || {
+        lock(&network.inner.connections).keys().copied().collect::<Vec<_>>()
+    });
+    let pruned = async {
+        while kept().iter().any(|(endpoint, _)| *endpoint == gone) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(10 * SECOND, pruned).await.expect("its connections are given up");
+    broker.gate.notify_one();
+    let answer = tokio::time::timeout(10 * SECOND, open).await.expect("answered in time").unwrap();
+    assert!(answer.is_ok(), "{answer:?}");
 }
 
 #[tokio::test]

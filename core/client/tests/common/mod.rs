@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ottla::{Admin, Consumer, ConsumerRecord, NewTopic, Producer, ProducerBuilder};
-use ottla_broker::{Broker, Config, RunningBroker};
+use ottla_broker::{Broker, Config, RunningBroker, StartError};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -43,7 +43,19 @@ impl TestBroker {
         for (name, value) in &self.settings {
             config = config.set(name, value).expect("a known setting");
         }
-        let running = Broker::start(config).await.expect("the broker starts");
+        // Any connection on this machine may have taken the port for its own end meanwhile.
+        let deadline = std::time::Instant::now() + LIMIT;
+        let running = loop {
+            match Broker::start(config.clone()).await {
+                Err(StartError::Bind { source, .. })
+                    if source.kind() == std::io::ErrorKind::AddrInUse
+                        && std::time::Instant::now() < deadline =>
+                {
+                    tokio::task::yield_now().await;
+                }
+                started => break started.expect("the broker starts"),
+            }
+        };
         self.address = running.addr();
         self.running = Some(running);
     }

@@ -1,9 +1,11 @@
 //! Rules about an API: S20 to S29.
 
-use super::{check_former, check_lifetimes, check_notes};
-use crate::ast::{Api, Base, Message, Schema, Type};
+use super::check_notes;
+use super::releases::check_lifetimes;
+use crate::ast::{Api, Base, Bound, ErrorUse, Field, Message, Schema, Type};
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
+use crate::range::Range;
 
 pub(super) fn check_api(
     library: &Library,
@@ -17,6 +19,11 @@ pub(super) fn check_api(
     if api.listeners.is_empty() {
         find("S20", at, format!("`{name}` lacks `listeners`"));
     }
+    for (index, listener) in api.listeners.iter().enumerate() {
+        if api.listeners[..index].iter().any(|other| other.value == listener.value) {
+            find("S20", listener.span, format!("`{}` is named twice", listener.value));
+        }
+    }
     if api.route.is_none() {
         find("S20", at, format!("`{name}` lacks `route`"));
     }
@@ -28,20 +35,47 @@ pub(super) fn check_api(
     };
     check_pair(schema, request, response, findings);
     check_facts(schema, api, request, response, findings);
-    for used in &api.errors {
-        let known = library.errors().any(|(_, error)| error.name.value == used.name.value);
-        if !known {
-            let text = format!("there is no error `{}` in errors.schema", used.name.value);
-            findings.push(schema.finding("S25", used.name.span, text));
-        }
+    for (index, used) in api.errors.iter().enumerate() {
+        check_error(
+            library,
+            schema,
+            (used, &api.errors[..index]),
+            request.versions.value,
+            findings,
+        );
         if used.prose.is_empty() {
             let text = format!("say in `|` lines when `{}` is answered", used.name.value);
             findings.push(schema.finding("S26", used.name.span, text));
         }
     }
     check_lifetimes(schema, &api.lifetimes, request.versions.value, findings);
-    check_former(schema, api.former.as_ref(), findings);
     check_notes(schema, &api.name, &api.versions, request.versions.value, findings);
+}
+
+/// S25: an error that an API answers with exists, in versions of the API, and is told of once.
+fn check_error(
+    library: &Library,
+    schema: &Schema,
+    (used, above): (&ErrorUse, &[ErrorUse]),
+    versions: Range,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let name = &used.name.value;
+    let all = |error: &ErrorUse| error.versions.as_ref().map_or(versions, |range| range.value);
+    let is_again =
+        |other: &ErrorUse| other.name.value == *name && all(other).intersect(all(used)).is_some();
+    let (span, text) = if !library.errors().any(|(_, error)| error.name.value == *name) {
+        (used.name.span, format!("there is no error `{name}` in errors.schema"))
+    } else if let Some(range) = &used.versions
+        && !range.value.is_of(versions)
+    {
+        (range.span, format!("`{name}` in versions that there are not: they are {versions}"))
+    } else if above.iter().any(is_again) {
+        (used.name.span, format!("`{name}` stands above for these versions already"))
+    } else {
+        return;
+    };
+    findings.push(schema.finding("S25", span, text));
 }
 
 /// S22: a request and its response have the same versions, flexible ones too.
@@ -65,7 +99,8 @@ fn check_pair(
     }
 }
 
-/// S23: the throttle field exists. S24: unstable and deprecated versions exist.
+/// S23: the throttle field exists, also where it counts after the response. S24: unstable and
+/// deprecated versions exist.
 fn check_facts(
     schema: &Schema,
     api: &Api,
@@ -76,18 +111,30 @@ fn check_facts(
     let mut find = |rule, span, text: String| findings.push(schema.finding(rule, span, text));
     let int32 = Type { array: false, base: Base::Int32 };
     let throttled = |name: &str| {
-        response.fields.iter().any(|field| field.name.value == name && field.ty.value == int32)
+        let is_it = |field: &&Field| field.name.value == name && field.ty.value == int32;
+        response.fields.iter().find(is_it)
     };
     match &api.throttle {
-        Some(throttle) if !throttled(&throttle.field.value) => {
-            let text = format!("the response has no int32 field `{}`", throttle.field.value);
-            find("S23", throttle.field.span, text);
+        Some(throttle) => {
+            let name = &throttle.field.value;
+            let found = throttled(name);
+            let there =
+                found.and_then(|field| field.versions.value.intersect(response.versions.value));
+            if found.is_none() {
+                let text = format!("the response has no int32 field `{name}`");
+                find("S23", throttle.field.span, text);
+            } else if let (Some(after), Some(there)) = (&throttle.after_response, there)
+                && !after.value.is_of(there)
+            {
+                let text = format!("the response has `{name}` in versions {there}");
+                find("S23", after.span, text);
+            }
         }
-        None if throttled("ThrottleTimeMs") => {
+        None if throttled("ThrottleTimeMs").is_some() => {
             let text = "the response has `ThrottleTimeMs`: add a `throttle` line".to_owned();
             find("S23", api.name.span, text);
         }
-        _ => {}
+        None => {}
     }
     let versions = request.versions.value;
     if let Some(unstable) = &api.unstable
@@ -95,6 +142,19 @@ fn check_facts(
     {
         let text = format!("only the last version can be unstable; the versions are {versions}");
         find("S24", unstable.span, text);
+    } else if let Some(unstable) = &api.unstable {
+        let ends = |bound| bound != Bound::Since;
+        let of_version = api
+            .lifetimes
+            .iter()
+            .find(|life| ends(life.bound) && life.versions.value.contains(unstable.value));
+        if let Some(life) = of_version {
+            let text = format!(
+                "version {} has an `until {}`: `unstable` alone is of the latest release",
+                unstable.value, life.release.value
+            );
+            find("S24", unstable.span, text);
+        }
     }
     if let Some(deprecated) = &api.deprecated
         && (!deprecated.value.within(versions) || deprecated.value.first != versions.first)

@@ -1,48 +1,77 @@
 //! Rules about one message and its fields: S1 to S19.
 
-use super::{check_before, check_lifetimes, check_notes, is_numbered};
+use super::releases::{
+    Around, Life, absences, check_before, check_lifetimes, check_siblings, since,
+};
+use super::{check_notes, is_numbered};
 use crate::ast::{Base, CommonStruct, Field, Kind, Literal, Message, Schema, Spanned};
 use crate::diagnostic::{Diagnostic, Span};
+use crate::library::{Found, Library, snake_case};
 use crate::range::Range;
+use crate::release::Release;
+
+/// What a field may identify, and the type that it then has.
+const ENTITIES: &[(&str, Base)] = &[
+    ("topicName", Base::String),
+    ("groupId", Base::String),
+    ("brokerId", Base::Int32),
+    ("transactionalId", Base::String),
+    ("producerId", Base::Int64),
+];
+
+/// What bytes may hold besides a message of the library.
+const HELD: &[&str] =
+    &["request", "response", "record-batch", "record-batches", "sasl-token", OPEN_TELEMETRY];
+
+const OPEN_TELEMETRY: &str = "OpenTelemetry-MetricsData";
 
 /// What the rules of one message look at.
-struct Context<'a> {
-    schema: &'a Schema,
-    message: &'a Message,
-    flexible: Option<Range>,
-    findings: &'a mut Vec<Diagnostic>,
+pub(super) struct Context<'a> {
+    pub(super) library: &'a Library,
+    pub(super) schema: &'a Schema,
+    pub(super) message: &'a Message,
+    /// What the releases have of it.
+    pub(super) life: Life,
+    /// The fields that earlier releases lacked, and the first release with each.
+    pub(super) absences: Vec<(&'a Field, Release)>,
+    pub(super) flexible: Option<Range>,
+    pub(super) findings: Vec<Diagnostic>,
 }
 
-pub(super) fn check_message(schema: &Schema, message: &Message, findings: &mut Vec<Diagnostic>) {
-    let flexible = message.flexible.as_ref().map(|flexible| flexible.value);
-    let mut context = Context { schema, message, flexible, findings };
+pub(super) fn check_message(library: &Library, found: Found<'_>, findings: &mut Vec<Diagnostic>) {
+    let Found { schema, message, .. } = found;
+    let mut context = Context {
+        library,
+        schema,
+        message,
+        life: Life::of(found),
+        absences: absences(message),
+        flexible: message.flexible.as_ref().map(|flexible| flexible.value),
+        findings: Vec::new(),
+    };
+    let versions = message.versions.value;
     context.head();
     context.structs();
-    context.siblings(&message.fields, message.versions.value, false);
+    let since = Release::ALL[0];
+    context.siblings(&message.fields, Around { versions, in_array: false, since });
     for common in &message.structs {
-        if let Some(versions) = common.versions.value.intersect(message.versions.value) {
-            context.siblings(&common.fields, versions, true);
+        if let Some(versions) = common.versions.value.intersect(versions) {
+            context.siblings(&common.fields, Around { versions, in_array: true, since });
         } else {
             let text = format!("no version of the message has struct `{}`", common.name.value);
             context.find("S5", common.versions.span, text);
         }
     }
-    check_before(schema, message, context.findings);
+    check_before(&mut context);
     if !matches!(message.kind, Kind::Request | Kind::Response) {
-        let versions = message.versions.value;
-        check_lifetimes(schema, &message.lifetimes, versions, context.findings);
-        check_notes(
-            schema,
-            &message.name,
-            &message.notes,
-            message.versions.value,
-            context.findings,
-        );
+        check_lifetimes(schema, &message.lifetimes, versions, &mut context.findings);
+        check_notes(schema, &message.name, &message.notes, versions, &mut context.findings);
     }
+    findings.append(&mut context.findings);
 }
 
 impl Context<'_> {
-    fn find(&mut self, rule: &'static str, span: Span, text: impl Into<String>) {
+    pub(super) fn find(&mut self, rule: &'static str, span: Span, text: impl Into<String>) {
         self.findings.push(self.schema.finding(rule, span, text));
     }
 
@@ -72,6 +101,9 @@ impl Context<'_> {
             let span = self.message.number.as_ref().map_or(self.message.name.span, |n| n.span);
             self.find("S2", span, text);
         }
+        if let Some(number) = self.message.number.as_ref().filter(|number| number.value < 0) {
+            self.find("S2", number.span, "a record's type is not negative");
+        }
         let prose = &self.message.prose;
         if prose.is_empty() {
             let text = format!(
@@ -82,7 +114,7 @@ impl Context<'_> {
         }
     }
 
-    /// S3: a common struct is defined once and used, and not by itself.
+    /// S3: a common struct is defined once and used, and not by itself. S6: it has members.
     fn structs(&mut self) {
         let structs = &self.message.structs;
         for (index, common) in structs.iter().enumerate() {
@@ -98,34 +130,52 @@ impl Context<'_> {
             if reaches(structs, &common.fields, name, &mut Vec::new()) {
                 self.find("S3", *span, format!("struct `{name}` contains itself"));
             }
+            if common.fields.is_empty() {
+                self.find("S6", *span, format!("struct `{name}` has no members"));
+            }
         }
     }
 
     /// Rules about the fields of one struct.
-    fn siblings(&mut self, fields: &[Field], versions: Range, in_array: bool) {
+    fn siblings(&mut self, fields: &[Field], around: Around) {
         for (index, field) in fields.iter().enumerate() {
-            if fields[..index].iter().any(|other| other.name.value == field.name.value) {
-                let text = format!("field `{}` is defined twice in this struct", field.name.value);
+            let name = &field.name.value;
+            let same = |other: &&Field| snake_case(&other.name.value) == snake_case(name);
+            if let Some(other) = fields[..index].iter().find(same) {
+                let text = if other.name.value == *name {
+                    format!("field `{name}` is defined twice in this struct")
+                } else {
+                    format!("`{name}` is `{}` in another spelling", other.name.value)
+                };
                 self.find("S4", field.name.span, text);
             }
-            self.field(field, versions, in_array);
+            self.field(field, around);
         }
-        self.tags(fields);
+        self.tags(fields, around.versions);
+        check_siblings(self, fields, around);
     }
 
-    fn field(&mut self, field: &Field, parent: Range, in_array: bool) {
+    fn field(&mut self, field: &Field, around: Around) {
         let name = &field.name.value;
+        let (in_array, parent) = (around.in_array, around.versions);
         let Some(versions) = field.versions.value.intersect(parent) else {
             let text = format!("no version has `{name}`: the struct around it has {parent}");
             return self.find("S5", field.versions.span, text);
         };
-        self.field_type(field);
-        self.nullable(field);
-        self.default(field);
-        if let (Some(span), false) = (field.key, in_array) {
-            self.find("S13", span, "only a member of an array's struct can be its key");
+        self.form(field, in_array);
+        if let (Some(span), Some(flexible)) = (field.inflexible, self.flexible)
+            && versions.intersect(flexible).is_none()
+        {
+            let text = format!("`inflexible` in versions that are not flexible: {flexible} are");
+            self.find("S14", span, text);
         }
-        self.bytes_attributes(field);
+        self.members(field, versions);
+        if let Some(nullable) = &field.nullable
+            && nullable.value.within(field.versions.value)
+            && nullable.value.intersect(versions).is_none()
+        {
+            self.find("S9", nullable.span, format!("nullable in no version: it is in {versions}"));
+        }
         if field.prose.is_empty() {
             self.find(
                 "S19",
@@ -133,12 +183,86 @@ impl Context<'_> {
                 format!("`{name}` lacks prose: say in `|` lines what it means"),
             );
         }
-        for note in &field.values {
-            if let Err(text) = fits(&note.value.value, &field.ty.value.base) {
-                self.find("S12", note.value.span, text);
+        self.values(field);
+        let since = since(&self.absences, field).max(around.since);
+        self.siblings(&field.fields, Around { versions, in_array: field.ty.value.array, since });
+    }
+
+    /// Rules about a field by itself: S6 to S9, S12 to S14.
+    pub(super) fn form(&mut self, field: &Field, in_array: bool) {
+        self.field_type(field);
+        self.nullable(field);
+        self.default(field);
+        self.entity(field);
+        if let (Some(span), false) = (field.key, in_array) {
+            self.find("S13", span, "only a member of an array's struct can be its key");
+        }
+        self.bytes_attributes(field);
+    }
+
+    /// S12: a value that is told of fits the type, and is told of once.
+    fn values(&mut self, field: &Field) {
+        for (index, note) in field.values.iter().enumerate() {
+            let Spanned { value, span } = &note.value;
+            if let Err(text) = fits(value, &field.ty.value.base) {
+                self.find("S12", *span, text);
+            } else if *value == Literal::Null && field.nullable.is_none() {
+                self.find("S12", *span, "null is a value of nullable fields only");
+            } else if field.values[..index].iter().any(|other| is_same(&other.value.value, value)) {
+                self.find("S12", *span, "this value has a line above already");
             }
         }
-        self.siblings(&field.fields, versions, field.ty.value.array);
+    }
+
+    /// S5: a common struct has the versions of the fields that use it. S6: an element of an array
+    /// takes at least a byte, or a count of them would say nothing about what follows.
+    fn members(&mut self, field: &Field, versions: Range) {
+        let message = self.message;
+        let Base::Struct(name) = &field.ty.value.base else { return };
+        let common = message.structs.iter().find(|common| common.name.value == *name);
+        if let Some(of) = common.and_then(|c| c.versions.value.intersect(message.versions.value))
+            && !versions.within(of)
+        {
+            let text = format!("struct `{name}` is in versions {of}, this field in {versions}");
+            self.find("S5", field.versions.span, text);
+        }
+        let members = message.members(field);
+        let is_inline = !field.fields.is_empty();
+        let is_lone = |member: &Field| member.versions.value.intersect(versions).is_none();
+        if !field.ty.value.array || members.is_empty() || is_inline && members.iter().any(is_lone) {
+            return;
+        }
+        let flexible = self.flexible;
+        // Where a first version without members can be: at the start, or behind a member's last.
+        let behind = members.iter().filter_map(|member| member.versions.value.last);
+        let empty =
+            std::iter::once(versions.first).chain(behind.map(|last| last.saturating_add(1)));
+        let is_empty = |version: &i16| {
+            versions.contains(*version)
+                && !flexible.is_some_and(|flexible| flexible.contains(*version))
+                && !members.iter().any(|member| member.versions.value.contains(*version))
+        };
+        if let Some(version) = empty.filter(is_empty).min() {
+            let text = format!("an element of `{name}` would take no byte in version {version}");
+            self.find("S6", field.ty.span, text);
+        }
+    }
+
+    /// S14: what a field identifies is known, and has the type of such.
+    fn entity(&mut self, field: &Field) {
+        let Some(Spanned { value: entity, span }) = &field.entity else { return };
+        let known = ENTITIES.iter().find(|(name, _)| name == entity);
+        let text = match known {
+            None => {
+                let names: Vec<&str> = ENTITIES.iter().map(|(name, _)| *name).collect();
+                format!("unknown entity `{entity}`: expected {}", names.join(", "))
+            }
+            Some((_, base)) if field.ty.value.base != *base => {
+                format!("`{entity}` is for fields of type {}", base.name())
+            }
+            Some(_) => return,
+        };
+        self.find("S14", *span, text);
     }
 
     /// S6: a struct type has members here or is a common struct; S7: other types have none.
@@ -226,16 +350,24 @@ impl Context<'_> {
         {
             self.find("S14", span, "`sensitive` is for strings and bytes");
         }
-        if let Some(holds) = &field.holds
-            && !opaque
-        {
-            self.find("S14", holds.span, "`holds` is for bytes and records");
+        if let Some(Spanned { value: holds, span }) = &field.holds {
+            let is_message = || {
+                let messages = self.library.messages();
+                messages.iter().any(|found| found.message.name.value == *holds)
+            };
+            if !opaque {
+                self.find("S14", *span, "`holds` is for bytes and records");
+            } else if !HELD.contains(&&**holds) && !is_message() {
+                let known = HELD.join(", ");
+                let text = format!("unknown form `{holds}`: expected a message's name, {known}");
+                self.find("S14", *span, text);
+            }
         }
     }
 
-    /// S15: tags need flexible versions. S16: they are within the field's versions. S17: unique.
-    /// S18: contiguous.
-    fn tags(&mut self, fields: &[Field]) {
+    /// S15: tags need flexible versions, and at least one of the field's. S16: they are within the
+    /// field's versions. S17: unique. S18: contiguous.
+    fn tags(&mut self, fields: &[Field], around: Range) {
         let mut seen: Vec<(u32, Range)> = Vec::new();
         for field in fields {
             let Some(tag) = &field.tag else { continue };
@@ -256,6 +388,9 @@ impl Context<'_> {
                     field.versions.value
                 );
                 self.find("S16", tag.versions.span, text);
+            } else if versions.intersect(around).is_none() {
+                let text = format!("tagged in no version: the struct around it has {around}");
+                self.find("S15", tag.versions.span, text);
             }
             let clash = |(other, range): &(u32, Range)| {
                 *other == number && range.intersect(versions).is_some()
@@ -302,6 +437,15 @@ fn reaches<'a>(
         seen.push(other);
         reaches(structs, &common.fields, name, seen)
     })
+}
+
+/// Whether two literals are the same value, however it is written.
+pub(super) fn is_same(one: &Literal, other: &Literal) -> bool {
+    match (one, other) {
+        (Literal::Int(one, _), Literal::Int(other, _)) => one == other,
+        (Literal::Float(one), Literal::Float(other)) => one.parse::<f64>() == other.parse(),
+        _ => one == other,
+    }
 }
 
 /// Whether a literal is a value of the type.

@@ -1,5 +1,7 @@
 //! One source per rule: what it says, and where.
 
+mod releases;
+
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
 
@@ -92,6 +94,8 @@ fn s2_only_coordinator_and_metadata_records_are_numbered() {
     one_data("type 4  versions 0", &[], "S2", "4", "only coordinator and metadata records");
     let source = "coordinator-key K  versions 0\n| Prose.\n";
     one(&[("a.schema", source)], "S2", "K", "this kind of message has a `type`");
+    let source = "metadata M  type -1  versions 0\n| Prose.\n";
+    one(&[("a.schema", source)], "S2", "-1", "a record's type is not negative");
 }
 
 #[test]
@@ -125,6 +129,8 @@ fn s4_to_s7_fields_fit_their_struct_and_type() {
         "B",
         "field `B` is defined twice",
     );
+    let spelt = ["  TopicId  uuid  0", "  TopicID  uuid  0"];
+    one_data("versions 0", &spelt, "S4", "TopicID", "`TopicID` is `TopicId` in another spelling");
     one_data("versions 0-2", &["  B  int8  3+"], "S5", "3+", "no version has `B`");
     let nested = ["  B  []C  0-1", "    D  int8  2"];
     one_data(
@@ -152,6 +158,50 @@ fn s4_to_s7_fields_fit_their_struct_and_type() {
 }
 
 #[test]
+fn s5_and_s6_structs_have_members_wherever_they_are() {
+    let shared = |versions: &str, of: &str, members: &str| {
+        let notes = "version 1\n| P.\nversion 2\n| P.\n";
+        let head = format!("data A  versions 0-2  flexible 2+\n| P.\n{notes}");
+        format!("{head}  B  []C  {versions}\n  | P.\n  struct C  {of}\n{members}")
+    };
+    let member = |versions: &str| format!("    D  int8  {versions}\n    | P.\n");
+    let [all, late] = [member("0+"), member("1+")];
+    let two = format!("{}    E  int8  2+\n    | P.\n", member("0"));
+    for (source, rule, marked, message) in [
+        (shared("0+", "3+", &member("3+")), "S5", "3+", "no version of the message has struct `C`"),
+        (shared("0+", "1+", &late), "S5", "0+", "struct `C` is in versions 1-2, this field in 0-2"),
+        (shared("0+", "0+", ""), "S6", "C", "struct `C` has no members"),
+        (
+            shared("0+", "0+", &late),
+            "S6",
+            "[]C",
+            "an element of `C` would take no byte in version 0",
+        ),
+        (
+            shared("0+", "0+", &two),
+            "S6",
+            "[]C",
+            "an element of `C` would take no byte in version 1",
+        ),
+    ] {
+        let found = findings(&[("a.schema", &source)]);
+        let told = found.iter().any(|finding| {
+            finding.rule == rule && finding.message.starts_with(message) && {
+                let line = finding.text.chars().skip(finding.span.column - 1);
+                line.take(finding.span.width).collect::<String>() == marked
+            }
+        });
+        assert!(told, "{message}: {found:#?}");
+    }
+    assert_eq!(findings(&[("a.schema", &shared("1+", "0+", &late.replace("1+", "0-1")))]), []);
+    assert_eq!(findings(&[("a.schema", &shared("0+", "0+", &all))]), []);
+    let both = "data A  versions 0\n| P.\n  B  []C  0\n  | P.\n    D  int8  0\n    | P.\n\
+                \x20 struct C  0\n    D  int8  0\n    | P.\n";
+    let message = "`C` has members here and as a struct of the message";
+    one(&[("a.schema", both)], "S6", "[]C", message);
+}
+
+#[test]
 fn s8_and_s9_null_needs_a_type_and_versions_that_have_it() {
     one_data("versions 0", &["  B  int32  0  nullable 0"], "S8", "0", "`int32` has no null");
     one_data(
@@ -161,6 +211,8 @@ fn s8_and_s9_null_needs_a_type_and_versions_that_have_it() {
         "1+",
         "nullable in versions that do not have the field: it has 2+",
     );
+    let nowhere = "nullable in no version: it is in 0-4";
+    one_data("versions 0-4", &["  B  string  0+  nullable 5+"], "S9", "5+", nowhere);
 }
 
 #[test]
@@ -179,6 +231,10 @@ fn s12_values_fit_their_type() {
     }
     let source = "data A  versions 0\n| P.\n  B  int8  0\n  | P.\n  = 300  much\n";
     one(&[("a.schema", source)], "S12", "300", "300 does not fit int8");
+    let source = "data A  versions 0\n| P.\n  B  int8  0\n  | P.\n  = 0x10  one\n  = 16  two\n";
+    one(&[("a.schema", source)], "S12", "16", "this value has a line above already");
+    let source = "data A  versions 0\n| P.\n  B  string  0\n  | P.\n  = null  none\n";
+    one(&[("a.schema", source)], "S12", "null", "null is a value of nullable fields only");
 }
 
 #[test]
@@ -197,6 +253,13 @@ fn s13_and_s14_attributes_are_where_they_mean_something() {
         "inflexible",
         "`inflexible` is for",
     );
+    one_data(
+        "versions 0-2  flexible 2+",
+        &["  B  string  0-1  inflexible"],
+        "S14",
+        "inflexible",
+        "`inflexible` in versions that are not flexible: 2+ are",
+    );
     one_data("versions 0", &["  B  int8  0  sensitive"], "S14", "sensitive", "`sensitive` is for");
     one_data(
         "versions 0",
@@ -205,6 +268,21 @@ fn s13_and_s14_attributes_are_where_they_mean_something() {
         "x",
         "`holds` is for bytes and records",
     );
+    let blob = ["  B  bytes  0  holds token"];
+    one_data(
+        "versions 0",
+        &blob,
+        "S14",
+        "token",
+        "unknown form `token`: expected a message's name",
+    );
+    let own = ["  B  bytes  0  holds A", "  C  records  0  holds record-batch"];
+    assert_eq!(findings(&[("a.schema", &data("versions 0", &own))]), []);
+    let lone = ["  B  string  0  entity topic"];
+    one_data("versions 0", &lone, "S14", "topic", "unknown entity `topic`: expected topicName,");
+    let number = ["  B  []int64  0  entity brokerId"];
+    let text = "`brokerId` is for fields of type int32";
+    one_data("versions 0", &number, "S14", "brokerId", text);
 }
 
 #[test]
@@ -232,6 +310,13 @@ fn s15_to_s18_tags() {
         "1-2",
         "tagged versions are the last of the field's versions, which are 0+",
     );
+    one_data(
+        "versions 0-3  flexible 0+",
+        &["  B  int8  0+  tag 0 4+"],
+        "S15",
+        "4+",
+        "tagged in no version: the struct around it has 0-3",
+    );
     let [b, c] = two("0+  tag 0 0+", "1+  tag 0 1+");
     one_data("versions 0-3  flexible 0+", &[&b, &c], "S17", "0", "tag 0 is taken by another field");
     let [b, c] = two("0-1  tag 0 0-1", "2+  tag 0 2+");
@@ -258,6 +343,8 @@ fn s19_and_s26_everything_has_prose() {
 #[test]
 fn s20_to_s22_an_api_is_complete() {
     one_api("listeners broker\n", "", "S20", "Look", "`Look` lacks `listeners`");
+    let twice = "listeners broker controller broker\n";
+    one_api("listeners broker\n", twice, "S20", "broker", "`broker` is named twice");
     one_api("route any-broker\n", "", "S20", "Look", "`Look` lacks `route`");
     let half = API.find("response  versions").expect("a response");
     let text = &API[..half];
@@ -277,6 +364,13 @@ fn s20_to_s22_an_api_is_complete() {
         "response",
         "the request is flexible in versions 1+",
     );
+    one_api(
+        "request  versions 0-1  flexible 1+",
+        "request  versions 0-1",
+        "S22",
+        "response",
+        "the request has no flexible versions",
+    );
 }
 
 #[test]
@@ -295,41 +389,18 @@ fn s23_to_s25_facts_name_what_exists() {
         "Look",
         "the response has `ThrottleTimeMs`: add a `throttle` line",
     );
+    let there = "the response has `ThrottleTimeMs` in versions 0-1";
+    one_api("after-response 1+", "after-response 2+", "S23", "2+", there);
+    one_api("after-response 1+", "after-response 1-2", "S23", "1-2", there);
     one_api("unstable 1", "unstable 0", "S24", "0", "only the last version can be unstable");
+    let until = "unstable 1\nunstable 1 until 4.2";
+    one_api("unstable 1", until, "S24", "1", "version 1 has an `until 4.2`: `unstable` alone");
     one_api("unstable 1", "deprecated 1", "S24", "1", "deprecated versions are the first of 0-1");
     one_api("error NONE", "error SOME", "S25", "SOME", "there is no error `SOME` in errors.schema");
-}
-
-#[test]
-fn s28_lifetimes_are_of_versions_that_were_there() {
-    let (at, since) = ("unstable 1\n", |text: &str| format!("unstable 1\n{text}\n"));
-    let of_some = "the versions are 0-1: a lifetime is of some of them";
-    one_api(at, &since("since 4.4 2"), "S28", "2", of_some);
-    let first = "no release before 3.9 is described";
-    one_api(at, &since("until 3.9 0"), "S28", "3.9", first);
-    let came = "this version came with this release or a later one";
-    one_api(at, &since("until 4.1 0-1\nsince 4.1 1"), "S28", "4.1", came);
-}
-
-#[test]
-fn s35_what_was_otherwise_is_of_a_field_and_of_a_later_release() {
-    let at = "unstable 1\n";
-    let first = "no release before 3.9 is described";
-    one_api(at, "unstable 1\nformerly Watch 3.9\n", "S35", "3.9", first);
-    let message = |facts: &str| {
-        format!("data A  versions 0\n| P.\n{facts}  B  []C  0\n  | P.\n    D  int8  0\n    | P.\n")
-    };
-    for (facts, place, text) in [
-        ("before 3.9 B absent\n", "3.9", first),
-        ("formerly Z 3.9\n", "3.9", first),
-        ("before 4.1 C absent\n", "C", "`A` has no field `C`"),
-        ("before 4.1 B.E key\n", "B.E", "`A` has no field `B.E`"),
-        ("before 4.1 B.D.D key\n", "B.D.D", "`A` has no field `B.D.D`"),
-    ] {
-        one(&[("a.schema", &message(facts))], "S35", place, text);
-    }
-    let right = message("formerly Z 4.0\nbefore 4.1 B.D not key\nbefore 4.1 B absent\n");
-    assert!(Library::parse(&[("a.schema".to_owned(), right)]).is_ok());
+    let beyond = "`NONE` in versions that there are not: they are 0-1";
+    one_api("error NONE", "error NONE 2+", "S25", "2+", beyond);
+    let twice = "error NONE 0\n| Now.\nerror NONE";
+    one_api("error NONE", twice, "S25", "NONE", "`NONE` stands above for these versions already");
 }
 
 #[test]
@@ -354,6 +425,23 @@ fn s30_names_and_keys_are_unique() {
         "A",
         "`A` is defined in a.schema already",
     );
+    let negative = API.replace("api 7", "api -7");
+    let files = [("-7_look.schema", &*negative), ("errors.schema", ERRORS)];
+    one(&files, "S30", "-7", "an API's key is not negative");
+}
+
+#[test]
+fn s30_types_of_a_kind_are_unique_in_a_file_and_a_release() {
+    let records = |of_b: &str| {
+        format!(
+            "metadata A  type 4  versions 0\n| P.\nmetadata B  type 4  versions 0\n| P.\n{of_b}"
+        )
+    };
+    one(&[("a.schema", &records(""))], "S30", "4", "type 4 is that of `A` already");
+    let kinds = records("").replacen("metadata B", "coordinator-key B", 1);
+    assert_eq!(findings(&[("a.schema", &kinds)]), []);
+    let turns = records("since 4.1 0\n").replacen("| P.\n", "| P.\nuntil 4.1 0\n", 1);
+    assert_eq!(findings(&[("a.schema", &turns)]), []);
 }
 
 #[test]
@@ -388,6 +476,35 @@ fn s33_header_rules_name_what_exists_and_end_with_otherwise() {
     for (rules, marked, message) in cases {
         one(&[("headers.schema", &with(rules))], "S33", marked, message);
     }
+}
+
+#[test]
+fn s33_header_rules_are_of_versions_that_there_are_and_each_is_used() {
+    let header = "header RequestHeader  versions 0-1\n| P.\nversion 1\n| P.\n";
+    let with = |rules: &str| format!("{header}{rules}header-version request 1 otherwise\n");
+    let beyond = "`Look` has the versions 0-1";
+    let unused = "a rule above is about the same: this one is never used";
+    let cases = [
+        ("header-version request 0 Look 1-2\n", "Look", beyond),
+        ("header-version request 0 Look 2+\n", "Look", beyond),
+        ("header-version request 0 Look\nheader-version request 1 Look 1\n", "Look", unused),
+        ("header-version request 0 Look 0+\nheader-version request 1 Look 1+\n", "Look", unused),
+        ("header-version request 0 flexible\nheader-version request 0 Look 1+\n", "Look", unused),
+        (
+            "header-version request 1 flexible\nheader-version request 0 flexible\n",
+            "flexible",
+            unused,
+        ),
+    ];
+    for (text, marked, message) in cases {
+        let text = with(text);
+        let files =
+            [("07_look.schema", API), ("errors.schema", ERRORS), ("headers.schema", &*text)];
+        one(&files, "S33", marked, message);
+    }
+    let text = with("header-version request 0 Look 0\nheader-version request 1 Look 1+\n");
+    let files = [("07_look.schema", API), ("errors.schema", ERRORS), ("headers.schema", &*text)];
+    assert_eq!(findings(&files), []);
 }
 
 #[test]

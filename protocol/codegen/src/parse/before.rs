@@ -2,7 +2,7 @@
 
 use super::keyword;
 use super::line::{Line, Parsed, any_word, end, fail, field_type, literal, name, release, token};
-use crate::ast::{Before, Was};
+use crate::ast::{Before, Spanned, Was};
 
 const EXPECTED: &str = "absent, type, default, ignorable, key, not or entity";
 
@@ -18,37 +18,35 @@ fn path(text: &str) -> Result<Vec<String>, String> {
     text.split('.').map(name).collect()
 }
 
-fn was<'a>(line: Line<'a>, before: &'a str) -> Parsed<'a, Was> {
+fn was<'a>(line: Line<'a>, before: &'a str) -> Parsed<'a, Spanned<Was>> {
     let (rest, word) = token(line, before, EXPECTED, any_word)?;
     let was = match word.value.as_str() {
         "absent" => Was::Absent,
         "ignorable" => Was::Ignorable(true),
         "key" => Was::Key(true),
         "not" => {
-            let (rest, of) = token(line, rest, "ignorable or key", |text| match text {
+            return token(line, rest, "ignorable or key", |text| match text {
                 "ignorable" => Ok(Was::Ignorable(false)),
                 "key" => Ok(Was::Key(false)),
                 _ => Err(format!("expected ignorable or key, found `{text}`")),
-            })?;
-            return Ok((rest, of.value));
+            });
         }
         "type" => {
-            let (rest, ty) = token(line, rest, "the type that it had", field_type)?;
-            return Ok((rest, Was::Type(ty.value)));
+            let read = |text: &str| field_type(text).map(Was::Type);
+            return token(line, rest, "the type that it had", read);
         }
         "default" => {
-            let (rest, default) = literal(line, rest)?;
-            return Ok((rest, Was::Default(default.value)));
+            let (rest, Spanned { value, span }) = literal(line, rest)?;
+            return Ok((rest, Spanned { value: Was::Default(value), span }));
         }
         "entity" => {
-            let (rest, entity) = token(line, rest, "what it identified, or none", any_word)?;
-            let entity = Some(entity.value).filter(|entity| entity != "none");
-            return Ok((rest, Was::Entity(entity)));
+            let read = |text: &str| Ok(Was::Entity((text != "none").then(|| text.to_owned())));
+            return token(line, rest, "what it identified, or none", read);
         }
         other => {
             let at = before.trim_start_matches(' ');
             return fail(at, other.len(), format!("expected {EXPECTED}, found `{other}`"));
         }
     };
-    Ok((rest, was))
+    Ok((rest, Spanned { value: was, span: word.span }))
 }

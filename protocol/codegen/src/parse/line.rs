@@ -272,7 +272,7 @@ pub(super) fn literal<'a>(line: Line<'a>, input: &'a str) -> Parsed<'a, Spanned<
 }
 
 const ATTRIBUTES: &str =
-    "nullable, default, tag, ignorable, key, entity, inflexible, sensitive or holds";
+    "nullable, default, tag, ignorable, key, formerly, entity, inflexible, sensitive or holds";
 
 /// A release, such as `4.3`.
 pub(super) fn release<'a>(line: Line<'a>, rest: &'a str) -> Parsed<'a, Spanned<Release>> {

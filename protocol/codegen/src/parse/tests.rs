@@ -127,7 +127,7 @@ fn lifetimes_and_former_names_are_read() {
     );
     let Item::Message(message) = &items[0] else { panic!("a message") };
     assert_eq!(message.former.as_ref().map(|(name, _)| &*name.value), Some("Z"));
-    let was: Vec<&Was> = message.before.iter().map(|before| &before.was).collect();
+    let was: Vec<&Was> = message.before.iter().map(|before| &before.was.value).collect();
     let former = Type { array: true, base: Base::Uint16 };
     let expected =
         [Was::Type(former), Was::Key(false), Was::Entity(None), Was::Default(Literal::Null)];

@@ -1,7 +1,10 @@
 //! Writes the fuzz targets' first corpus, `protocol/fuzz/corpus`, from the golden vectors and the
-//! schemas.
+//! schemas, and message sets that are made here.
 //!
-//! `cargo run -p ottla-protocol --example fuzz_corpus`
+//! `cargo run -p ottla-protocol --example fuzz_corpus [TARGET]`
+
+#[allow(dead_code, reason = "what a seed holds is compared by a test")]
+mod legacy;
 
 use std::fs;
 use std::io::Read;
@@ -29,8 +32,10 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(byte).collect()
 }
 
+/// Writes a seed, if its target is wanted and it is short enough.
 fn write(target: &str, name: &str, bytes: &[u8]) {
-    if bytes.len() > LEN_MAX {
+    let wanted = std::env::args().nth(1);
+    if bytes.len() > LEN_MAX || wanted.is_some_and(|wanted| wanted != target) {
         return;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -81,11 +86,11 @@ fn main() {
             write("record_batch", &format!("{name}-magic{magic}-{variant}"), &unhex(hex));
         }
         if magic != "2" {
-            // Large ones say nothing that small ones do not.
-            let bytes = unhex(hex);
-            let cut = &bytes[..bytes.len().min(4000)];
-            write("legacy_set", &format!("{name}-magic{magic}-{variant}"), cut);
+            write("legacy_set", &format!("{name}-magic{magic}-{variant}"), &unhex(hex));
         }
+    }
+    for seed in legacy::seeds() {
+        write("legacy_set", seed.name, &seed.bytes);
     }
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     for name in ["12_heartbeat", "17_sasl_handshake", "22_init_producer_id", "60_describe_cluster"]
