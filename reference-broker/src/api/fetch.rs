@@ -58,7 +58,7 @@ pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) 
         false => Turn::Alone,
     };
     let replica = (replica_id >= 0)
-        .then(|| Replica { id: replica_id, epoch: request.replica_state.replica_epoch });
+        .then_some(Replica { id: replica_id, epoch: request.replica_state.replica_epoch });
     let plan = Plan::new(context, &request, replica);
     let answers = plan.poll(context, &request).await;
     let (session_id, news) = match turn {
