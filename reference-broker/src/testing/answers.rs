@@ -5,17 +5,19 @@
 //! entry, and only that, and the answer gets its name back together with the code.
 
 use bytes::Bytes;
+use ottla_protocol::messages::elect_leaders::TopicPartitions;
 use ottla_protocol::messages::{
-    FetchResponse, FindCoordinatorResponse, HeartbeatResponse, InitProducerIdResponse,
-    JoinGroupResponse, LeaveGroupResponse, MetadataResponse, OffsetFetchResponse, Request,
-    Response, SyncGroupResponse,
+    AddRaftVoterResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
+    InitProducerIdResponse, JoinGroupResponse, LeaveGroupResponse, MetadataResponse,
+    OffsetFetchResponse, RemoveRaftVoterResponse, Request, Response, SyncGroupResponse,
+    UnregisterBrokerResponse, UpdateFeaturesResponse,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::fault::Filter;
 use super::places::{Place, name};
 use crate::api::{Answer, api_versions};
-use crate::quorum::Image;
+use crate::quorum::{Image, TopicImage};
 
 /// In front of a name that is spoiled: no topic and no group of a client has it.
 const SPOILT: char = '\0';
@@ -64,6 +66,18 @@ pub(super) fn refuse(
             let none = InitProducerIdResponse { producer_epoch: -1, ..Default::default() };
             InitProducerIdResponse { error_code, ..none }.into()
         }
+        Request::UpdateFeatures(_) => {
+            UpdateFeaturesResponse { error_code, ..Default::default() }.into()
+        }
+        Request::UnregisterBroker(_) => {
+            UnregisterBrokerResponse { error_code, ..Default::default() }.into()
+        }
+        Request::AddRaftVoter(_) => {
+            AddRaftVoterResponse { error_code, ..Default::default() }.into()
+        }
+        Request::RemoveRaftVoter(_) => {
+            RemoveRaftVoterResponse { error_code, ..Default::default() }.into()
+        }
         _ => {
             spoil_entries(request, filter, image);
             return None;
@@ -108,6 +122,13 @@ fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
                 }
             }
         }
+        Request::ElectLeaders(r) => {
+            for topic in r.topic_partitions.get_or_insert_with(|| all_partitions(image)) {
+                for index in &mut topic.partitions {
+                    spoil_index(index, hits_at(&topic.topic, *index));
+                }
+            }
+        }
         Request::AlterConfigs(r) => {
             r.resources.iter_mut().for_each(|resource| spoil(&mut resource.resource_name, hits));
         }
@@ -137,6 +158,16 @@ fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
         Request::Metadata(r) => r.allow_auto_topic_creation = false,
         _ => {}
     }
+}
+
+/// What an election of "all partitions" is about.
+fn all_partitions(image: &Image) -> Vec<TopicPartitions> {
+    let of = |topic: &TopicImage| TopicPartitions {
+        topic: topic.name.clone(),
+        partitions: (0..).take(topic.partitions.len()).collect(),
+        ..Default::default()
+    };
+    image.topics.values().map(|topic| of(topic)).collect()
 }
 
 /// Puts the code into an answer. Without an answer (`acks=0`) an error ends the connection.
@@ -232,6 +263,11 @@ fn put(response: &mut Response, error: ErrorCode, filter: &Filter, image: &Image
         }
         Response::ApiVersions(r) => r.error_code = code,
         Response::DescribeCluster(r) => r.error_code = code,
+        Response::DescribeQuorum(r) => fail!(&mut **r, code, []),
+        Response::UpdateFeatures(r) => fail!(&mut **r, code, []),
+        Response::UnregisterBroker(r) => fail!(&mut **r, code, []),
+        Response::AddRaftVoter(r) => fail!(&mut **r, code, []),
+        Response::RemoveRaftVoter(r) => fail!(&mut **r, code, []),
         Response::SaslHandshake(r) => r.error_code = code,
         Response::SaslAuthenticate(r) => r.error_code = code,
         _ => put_named(response, code, filter),
@@ -314,6 +350,9 @@ fn put_described(response: &mut Response, code: i16, filter: &Filter) {
                     fail!(result, code, [resource_type, resource_name]);
                 }
             }
+        }
+        Response::DescribeLogDirs(r) => {
+            r.results.iter_mut().for_each(|result| fail!(result, code, [log_dir]));
         }
         Response::DescribeTopicPartitions(r) => {
             for topic in &mut r.topics {
@@ -460,6 +499,11 @@ pub(super) fn throttle(response: &mut Response, ms: i32) {
         AlterConfigs,
         ElectLeaders,
         OffsetDelete,
-        DescribeTopicPartitions
+        DescribeTopicPartitions,
+        DescribeLogDirs,
+        UpdateFeatures,
+        UnregisterBroker,
+        AddRaftVoter,
+        RemoveRaftVoter
     );
 }
