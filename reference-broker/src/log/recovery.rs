@@ -95,13 +95,7 @@ pub(super) fn recover(
         dir,
         config,
         startup,
-        gaps_end: match (config.cleanup_compact, log_dir.cleaned(of)) {
-            (false, None) => 0,
-            (_, cleaned) if startup == Startup::AfterPowerLoss => {
-                recovery_point.max(cleaned.unwrap_or(0))
-            }
-            _ => i64::MAX,
-        },
+        gaps_end: gaps_end(config, log_dir.cleaned(of), startup, recovery_point),
         damaged: damaged.as_ref().map(|damage| damage.segment.clone()),
         recovery_point,
         epochs,
@@ -111,17 +105,7 @@ pub(super) fn recover(
     };
     let mut segments = recovery.segments(&bases)?;
     let log_start_offset = log_dir.log_start(of);
-    // A log that lost its whole tail may end before its start, which was made durable first (M17):
-    // it goes on from there.
-    if segments.last().is_some_and(|segment| segment.next_offset < log_start_offset) {
-        for segment in segments.drain(..).rev() {
-            segment.remove(&**storage)?;
-        }
-    }
-    let made_segment = segments.is_empty();
-    if made_segment {
-        segments.push(Segment::create(storage, dir, log_start_offset)?);
-    }
+    let made_segment = start_anew_if_needed(storage, dir, &mut segments, log_start_offset)?;
     let log_start_offset = log_start_offset.max(segments[0].base_offset);
     let active = segments.last_mut().expect("invariant: one was made if there was none");
     active.unseal(&**storage)?;
@@ -159,6 +143,35 @@ pub(super) fn recover(
         report: recovery.report,
         names_changed: made_segment || damaged.is_some() || startup == Startup::AfterCrash,
     })
+}
+
+/// Up to where offsets may be missing, because a cleaner took their records.
+fn gaps_end(config: &LogConfig, cleaned: Option<i64>, startup: Startup, flushed: i64) -> i64 {
+    match (config.cleanup_compact, cleaned) {
+        (false, None) => 0,
+        (_, cleaned) if startup == Startup::AfterPowerLoss => flushed.max(cleaned.unwrap_or(0)),
+        _ => i64::MAX,
+    }
+}
+
+/// A log that lost its whole tail may end before its start, which was made durable first (M17): it
+/// goes on from there. True: a first segment was made.
+fn start_anew_if_needed(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    segments: &mut Vec<Segment>,
+    log_start_offset: i64,
+) -> Result<bool> {
+    if segments.last().is_some_and(|segment| segment.next_offset < log_start_offset) {
+        for segment in segments.drain(..).rev() {
+            segment.remove(&**storage)?;
+        }
+    }
+    let made = segments.is_empty();
+    if made {
+        segments.push(Segment::create(storage, dir, log_start_offset)?);
+    }
+    Ok(made)
 }
 
 /// Removes leftovers of interrupted work and gives the base offsets of the segments, ascending.

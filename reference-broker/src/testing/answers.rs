@@ -85,6 +85,18 @@ pub(super) fn refuse(
     })
 }
 
+/// Spoils the partitions of topics that are meant.
+macro_rules! spoil_partitions {
+    ($topics:expr, $hits_at:ident) => {
+        for topic in &mut $topics {
+            for partition in &mut topic.partitions {
+                let hit = $hits_at(&topic.name, partition.partition_index);
+                spoil_index(&mut partition.partition_index, hit);
+            }
+        }
+    };
+}
+
 fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
     let hits = |topic: &str| filter.hits(&Place::topic(topic));
     let hits_at = |topic: &str, index| filter.hits(&Place::topic(topic).partition(index));
@@ -106,22 +118,8 @@ fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
                 }
             }
         }
-        Request::DeleteRecords(r) => {
-            for topic in &mut r.topics {
-                for partition in &mut topic.partitions {
-                    let hit = hits_at(&topic.name, partition.partition_index);
-                    spoil_index(&mut partition.partition_index, hit);
-                }
-            }
-        }
-        Request::OffsetDelete(r) => {
-            for topic in &mut r.topics {
-                for partition in &mut topic.partitions {
-                    let hit = hits_at(&topic.name, partition.partition_index);
-                    spoil_index(&mut partition.partition_index, hit);
-                }
-            }
-        }
+        Request::DeleteRecords(r) => spoil_partitions!(r.topics, hits_at),
+        Request::OffsetDelete(r) => spoil_partitions!(r.topics, hits_at),
         Request::ElectLeaders(r) => {
             for topic in r.topic_partitions.get_or_insert_with(|| all_partitions(image)) {
                 for index in &mut topic.partitions {

@@ -89,7 +89,7 @@ const BANS: &[Ban] = &[
         rule: "consensus-library",
         held: In::CodeAndTests,
         words: &[&["use open", "raft"]],
-        instead: "only reference-broker/src/quorum names it, behind a trait",
+        instead: "only reference-broker/raft names it",
     },
 ];
 
@@ -122,7 +122,7 @@ fn holds(ban: &Ban, file: &File, line: &str, is_test: bool) -> bool {
     match ban.held {
         In::Everything => true,
         In::CodeAndTests if ban.rule == "consensus-library" => {
-            rust && !file.path.starts_with("reference-broker/src/quorum/")
+            rust && !file.path.starts_with("reference-broker/raft/")
         }
         In::CodeAndTests => rust,
         In::Code => rust && !is_test,

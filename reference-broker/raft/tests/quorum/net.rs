@@ -14,6 +14,11 @@ use ottla_raft::{
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+/// Lets simulated time go by: every test has a paused clock.
+pub(crate) async fn elapse(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// A state machine that keeps what was applied to it.
 #[derive(Clone, Default)]
 pub(crate) struct Record(Arc<Mutex<Vec<(u64, String)>>>);
@@ -84,8 +89,8 @@ impl Transport for Wire {
     ) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + '_>> {
         let to = to.id;
         Box::pin(async move {
-            let delay = self.wires.lock().unwrap().random.gen_range(0..2000);
-            tokio::time::sleep(Duration::from_micros(delay)).await;
+            let micros = self.wires.lock().unwrap().random.gen_range(0..2000);
+            elapse(Duration::from_micros(micros)).await;
             if self.is_cut(to) {
                 std::future::pending::<()>().await;
             }
@@ -207,7 +212,7 @@ impl Net {
             if let [leader] = leaders[..] {
                 return leader;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            elapse(Duration::from_millis(10)).await;
         }
         panic!("no leader in 20 s");
     }
@@ -236,7 +241,7 @@ impl Net {
             if applied.len() == 1 && all.windows(2).all(|pair| pair[0] == pair[1]) {
                 return all[0].clone();
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            elapse(Duration::from_millis(10)).await;
         }
         panic!("{ids:?} do not agree in 20 s");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::net::Net;
+use crate::net::{Net, elapse};
 
 async fn run(seed: u64) {
     let mut net = Net::new(seed);
@@ -31,7 +31,7 @@ async fn run(seed: u64) {
                 net.cut(id, 1..=3);
             }
             4 | 5 => net.heal(),
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            _ => elapse(Duration::from_millis(100)).await,
         }
         assert!(net.leaders().len() < 2, "seed {seed}: two leases at once");
         for id in net.running() {
