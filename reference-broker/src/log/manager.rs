@@ -29,6 +29,9 @@ const DELETE_SUFFIX: &str = "-delete";
 /// Folders that belong to no partition of the cluster end so (M18).
 const STRAY_SUFFIX: &str = "-stray";
 
+/// Bytes that a file system takes for a name.
+const NAME_MAX: usize = 255;
+
 /// A partition that was found on start.
 #[derive(Debug)]
 pub struct Loaded {
@@ -364,10 +367,12 @@ impl OpenDir {
         self.rename_aside(path, STRAY_SUFFIX).map(|_| ())
     }
 
-    /// Renames a folder to `name.number-suffix`, durably.
+    /// Renames a folder to `name.number-suffix`, durably. The longest names of topics are cut.
     fn rename_aside(&self, path: &Path, suffix: &str) -> Result<PathBuf> {
         let storage = self.log_dir.storage();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let room = NAME_MAX - ".00000000".len() - suffix.len();
+        let name = &name[..name.floor_char_boundary(room)];
         let target = (0..)
             .map(|number| path.with_file_name(format!("{name}.{number:08x}{suffix}")))
             .find(|target| !storage.exists(target))

@@ -114,6 +114,25 @@ fn deletion_is_by_topic_id_and_finished_after_a_crash() {
 }
 
 #[test]
+fn topics_with_the_longest_names_are_deleted_and_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = LogManager::open(folder.path(), Arc::new(RealStorage)).unwrap();
+    let left = || std::fs::read_dir(folder.path()).unwrap().flatten().filter(|f| f.path().is_dir());
+    for topic in ["x".repeat(249), "y".repeat(249)] {
+        let of = TopicPartition::new(&topic, 12_345);
+        drop(first.create(of.clone(), ID, small()).unwrap());
+        if topic.starts_with('x') {
+            first.delete(&of, ID).unwrap();
+            assert_eq!(left().count(), 0);
+        }
+    }
+    drop(first);
+    let again = LogManager::open(folder.path(), Arc::new(RealStorage)).unwrap();
+    assert!(again.load(1, |_, _| Belongs::No).unwrap().is_empty());
+    assert_eq!(again.strays().unwrap().len(), 1);
+}
+
+#[test]
 fn a_damaged_partition_is_offline_and_the_others_are_not() {
     let storage = FaultyStorage::new(NOW_MS);
     let first = manager(&storage);
