@@ -205,11 +205,11 @@ impl Broker {
     pub(crate) async fn follow(&self) -> Result<(), LogError> {
         let (partitions, metadata) = (self.parts.partitions.clone(), self.parts.metadata.clone());
         let follow = move || partitions.reconcile(|| metadata.image());
-        let changes = tokio::task::spawn_blocking(follow)
-            .await
-            .expect("opening a partition does not panic")?;
+        let mut changes =
+            tokio::task::spawn_blocking(follow).await.expect("opening a partition does not panic");
+        let failure = changes.failure.take();
         self.coordinate(changes).await;
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Tells the group coordinator which partitions of its topic it has, and which topics are gone.

@@ -98,11 +98,17 @@ pub struct Changes {
     pub resigned: Vec<(String, i32, i32)>,
     /// Partitions that are gone, by topic name and index.
     pub deleted: Vec<(String, i32)>,
+    /// What a disk has refused to do; the rest was done.
+    pub failure: Option<LogError>,
 }
 
 impl Changes {
     fn are_of_roles(&self) -> bool {
         !(self.opened.is_empty() && self.resigned.is_empty() && self.deleted.is_empty())
+    }
+
+    fn note(&mut self, result: Result<(), LogError>) {
+        self.failure = self.failure.take().or(result.err());
     }
 }
 
@@ -247,7 +253,7 @@ impl Partitions {
     ///
     /// The image is asked for under the lock. One that was taken before it may be older than what
     /// is followed by then, and would delete the topics that have come since, with their records.
-    pub fn reconcile(&self, latest: impl FnOnce() -> Arc<Image>) -> Result<Changes, LogError> {
+    pub fn reconcile(&self, latest: impl FnOnce() -> Arc<Image>) -> Changes {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let image = &latest();
         let effective = effective_config(&self.config, image, self.node_id);
@@ -282,16 +288,16 @@ impl Partitions {
         self.topics.store(Arc::new(topics));
         *following = Followed { config: effective, brokers: image.brokers.clone() };
         for (name, id, index) in moved {
-            self.manager.delete(&TopicPartition::new(name.as_str(), index), id)?;
+            changes.note(self.manager.delete(&TopicPartition::new(name.as_str(), index), id));
         }
         for topic in gone {
-            self.delete(&topic, &mut changes)?;
+            self.delete(&topic, &mut changes);
         }
         if changes.are_of_roles() {
             self.roles.send_modify(|count| *count += 1);
         }
-        opened?;
-        Ok(changes)
+        changes.note(opened);
+        changes
     }
 
     /// Gives the replicas of a topic the parts that the image gives them. Answers those that are to
@@ -350,18 +356,18 @@ impl Partitions {
         indexes.map(|index| Work { topic: Arc::clone(image), index, log: None }).collect()
     }
 
-    fn delete(&self, topic: &Topic, changes: &mut Changes) -> Result<(), LogError> {
+    fn delete(&self, topic: &Topic, changes: &mut Changes) {
         for partition in topic.here() {
             partition.close();
         }
         let name = &topic.image.name;
         for (index, place) in (0..).zip(&topic.partitions) {
             if !matches!(place, Place::Elsewhere) {
-                self.manager.delete(&TopicPartition::new(name.as_str(), index), topic.image.id)?;
+                let of = TopicPartition::new(name.as_str(), index);
+                changes.note(self.manager.delete(&of, topic.image.id));
                 changes.deleted.push((name.clone(), index));
             }
         }
-        Ok(())
     }
 
     /// Opens some partitions, several at a time, and enters them.
