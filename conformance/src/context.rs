@@ -8,7 +8,7 @@ use crate::verdict::{Stop, Verdict};
 use crate::wire::{Answer, NoAnswer, Trace, Wire};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -24,6 +24,15 @@ const LAST_PLAIN_METADATA: i16 = 8;
 const LAST_BY_NAME: i16 = 12;
 /// In ListOffsets: where the next record will be.
 const LATEST_TIMESTAMP: i64 = -1;
+
+/// Who leads a topic's partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaders {
+    /// Whom the target chooses.
+    Any,
+    /// One broker leads all of them.
+    One,
+}
 
 /// The result of a test, and of its steps.
 pub type Step<T = ()> = Result<T, Stop>;
@@ -119,6 +128,16 @@ impl<'a> Context<'a> {
         let (trace, number) = (self.trace.clone(), self.connections);
         Wire::connect(address, self.target.patience, trace, number, self.began)
             .map_err(|why| Stop::blocked(why.to_string()))
+    }
+
+    /// A new connection to whom another one goes to.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED.
+    pub fn connect_beside(&mut self, wire: &Wire) -> Step<Wire> {
+        let address = wire.address().map_err(|why| Stop::blocked(why.to_string()))?;
+        self.connect_to(address)
     }
 
     /// A new connection after others: FAIL of this statement where it is refused, since the target
@@ -280,6 +299,28 @@ impl<'a> Context<'a> {
         partitions: i32,
         configs: &[(&str, &str)],
     ) -> Step<(String, Wire)> {
+        self.make_topic(partitions, configs, Leaders::Any)
+    }
+
+    /// As [`topic_with`](Self::topic_with), of partitions that all have one leader.
+    ///
+    /// # Errors
+    ///
+    /// BLOCKED where it cannot be made.
+    pub fn topic_of_one_leader(
+        &mut self,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Step<(String, Wire)> {
+        self.make_topic(partitions, configs, Leaders::One)
+    }
+
+    fn make_topic(
+        &mut self,
+        partitions: i32,
+        configs: &[(&str, &str)],
+        leaders: Leaders,
+    ) -> Step<(String, Wire)> {
         let name = self.name();
         let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
             name: (*name).to_owned(),
@@ -290,10 +331,17 @@ impl<'a> Context<'a> {
         if self.target.versions_of(ApiKey::CreateTopics).is_none() {
             return self.auto_created(wire, name, partitions, configs.is_empty());
         }
+        let assignments = match leaders {
+            Leaders::One if partitions > 1 => self.assignments(&mut wire, partitions)?,
+            _ => Vec::new(),
+        };
+        // Where the replicas are given, the numbers are not.
+        let is_free = assignments.is_empty();
         let topic = CreatableTopic {
             name: name.clone(),
-            num_partitions: partitions,
-            replication_factor: 1,
+            num_partitions: if is_free { partitions } else { -1 },
+            replication_factor: if is_free { self.target.replication_factor } else { -1 },
+            assignments,
             configs: configs.iter().map(config).collect(),
             ..Default::default()
         };
@@ -317,6 +365,32 @@ impl<'a> Context<'a> {
         self.wait_until_served(leader, &name)?;
         let wire = self.connect_to(leader)?;
         Ok((name, wire))
+    }
+
+    /// Replicas for partitions that all have one leader; none where one broker is alone, which
+    /// leads them anyway. Which broker it is goes by the version under test.
+    fn assignments(
+        &mut self,
+        wire: &mut Wire,
+        partitions: i32,
+    ) -> Step<Vec<CreatableReplicaAssignment>> {
+        let none = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+        let none = Request::Metadata(Box::new(none));
+        let answer: MetadataResponse = self.prepare(wire, &none)?;
+        let mut brokers: Vec<i32> = answer.brokers.iter().map(|broker| broker.node_id).collect();
+        if brokers.len() <= 1 {
+            return Ok(Vec::new());
+        }
+        brokers.sort_unstable();
+        let first = self.version.unwrap_or_default() as usize % brokers.len();
+        brokers.rotate_left(first);
+        brokers.truncate(self.target.replication_factor.max(1) as usize);
+        let replicas = |partition_index| CreatableReplicaAssignment {
+            partition_index,
+            broker_ids: brokers.clone(),
+            ..Default::default()
+        };
+        Ok((0..partitions).map(replicas).collect())
     }
 
     /// A leader may hear of a new topic later than the broker that said who leads it: waits while

@@ -27,6 +27,8 @@ pub struct Target {
     pub round_trip: Duration,
     /// What ApiVersions v0 lists: first and last version per API key, known to us or not.
     pub advertised: BTreeMap<i16, (i16, i16)>,
+    /// Replicas of the topics that tests make; 1 unless set.
+    pub replication_factor: i16,
 }
 
 /// Why a target cannot be tested.
@@ -97,7 +99,7 @@ impl Target {
         let measured = (round_trip * PATIENCE_ROUND_TRIPS).max(PATIENCE_MIN);
         let patience = patience.unwrap_or(measured);
         let advertised = advertised.expect("it was asked five times");
-        Ok(Self { address, patience, round_trip, advertised })
+        Ok(Self { address, patience, round_trip, advertised, replication_factor: 1 })
     }
 
     /// The versions of an API that both the target and our codec have; `None` where the target

@@ -138,6 +138,15 @@ impl Wire {
         Ok(Self { stream, decoder, patience, trace, number, began, correlation_id, client_id })
     }
 
+    /// Whom it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `Broken`, where the connection is gone.
+    pub fn address(&self) -> Result<SocketAddr, NoAnswer> {
+        self.stream.peer_addr().map_err(|error| NoAnswer::Broken(error.to_string()))
+    }
+
     /// How long an answer may take.
     pub fn patience(&self) -> Duration {
         self.patience

@@ -137,12 +137,19 @@ struct Reach {
     /// How long any answer may take; without this 200 of the broker's round trips, 3 at least.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     patience: Option<Duration>,
+    /// Replicas of the topics that tests make.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(i16).range(1..))]
+    replication_factor: i16,
 }
 
 impl Reach {
     fn target(&self) -> Result<Target, CannotRun> {
         let reached = Target::reach_within(&self.bootstrap, self.patience);
-        reached.map_err(|why| CannotRun(format!("the target cannot be tested: {why}")))
+        let mut target =
+            reached.map_err(|why| CannotRun(format!("the target cannot be tested: {why}")))?;
+        target.replication_factor = self.replication_factor;
+        Ok(target)
     }
 }
 

@@ -60,7 +60,7 @@ impl Partition {
         Self::with(context, 1, &[])
     }
 
-    /// Partition 0 of a new topic with these settings.
+    /// Partition 0 of a new topic with these settings, all of whose partitions have one leader.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Partition {
         partitions: i32,
         configs: &[(&str, &str)],
     ) -> Step<Self> {
-        let (topic, mut wire) = context.topic_with(partitions, configs)?;
+        let (topic, mut wire) = context.topic_of_one_leader(partitions, configs)?;
         let until = context.deadline();
         loop {
             let answer: MetadataResponse =

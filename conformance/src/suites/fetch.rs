@@ -129,7 +129,7 @@ fn held_back(context: &mut Context<'_>) -> Step {
         topic: partition.topic.clone(),
         id: partition.id,
         index: 0,
-        wire: context.connect()?,
+        wire: context.connect_beside(&partition.wire)?,
     };
     other.append(context, batch(&[b"second"]))?;
     let frame = partition.wire.receive();

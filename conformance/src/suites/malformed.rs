@@ -433,7 +433,7 @@ fn nothing_is_poisoned(context: &mut Context<'_>) -> Step {
     }
     for new in [false, true] {
         if new {
-            partition.wire = context.connect()?;
+            partition.wire = context.connect_beside(&partition.wire)?;
         }
         let after = partition.wire.call(version, &request);
         let after: MetadataResponse = context.answer(statement, after)?;

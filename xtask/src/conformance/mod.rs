@@ -48,6 +48,8 @@ fn target(name: &str) -> Result<(), Failure> {
     let baseline = folder.join("known-failing").join(format!("{name}.toml"));
     let baseline = baseline.display().to_string();
     options.extend(["--baseline", &baseline]);
+    let replicas = target.nodes.to_string();
+    options.extend(["--replication-factor", &replicas]);
     if target.is_fake() {
         // Some tests end its process, and with it what others were at.
         options.push("--again-alone");

@@ -20,8 +20,15 @@ pub(super) struct TargetFile {
     server: Server,
     /// The release of what is started; none of what is built here.
     version: Option<String>,
+    /// How many nodes are started, 1 without this; topics of the tests have as many replicas.
+    #[serde(default = "one")]
+    pub(super) nodes: u32,
     /// What the report calls it.
     pub(super) title: String,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[derive(Deserialize)]
@@ -69,10 +76,11 @@ impl Running {
         fs::create_dir_all(&folder)?;
         let version = target.version.as_deref();
         match (&target.server, version) {
-            (Server::Ottla, None) => Self::ottla(folder),
+            (Server::Ottla, None) => Self::ottla(folder, target.nodes),
             (Server::Ottla, Some(_)) => Err(Failure::new("ottla has no version: it is built here")),
             (_, None) => Err(Failure::new("the target's version is missing")),
-            (Server::ApacheKafka, Some(version)) => Self::apache(folder, version),
+            (Server::ApacheKafka, Some(version)) => Self::apache(folder, version, target.nodes),
+            (_, Some(_)) if target.nodes > 1 => Err(Failure::new("it has no several nodes")),
             (Server::LibrdkafkaMock, Some(version)) => {
                 tools::python()?;
                 let program = folder_of("librdkafka-mock").join("main.py");
@@ -85,9 +93,12 @@ impl Running {
         }
     }
 
-    fn ottla(folder: PathBuf) -> Result<Self, Failure> {
+    fn ottla(folder: PathBuf, nodes: u32) -> Result<Self, Failure> {
         let mut command = guarded(UNTIL_END, &program("debug", "ottla-broker"));
         command.args(["dev", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+        if nodes > 1 {
+            command.args(["--nodes", &nodes.to_string()]);
+        }
         let mut guard = command.env("OTTLA_LOG", "error").stdout(Stdio::piped()).spawn()?;
         let stdout = guard.stdout.take().expect("standard output is a pipe");
         let mut ready = String::new();
@@ -120,7 +131,7 @@ impl Running {
         Ok(running)
     }
 
-    fn apache(folder: PathBuf, version: &str) -> Result<Self, Failure> {
+    fn apache(folder: PathBuf, version: &str, nodes: u32) -> Result<Self, Failure> {
         let script = root().join("scripts/apache-kafka.sh");
         let (cache, cluster) = (tools::folder().join("kafka"), folder.join("cluster"));
         if !cache.join(version).join(".complete").exists() {
@@ -137,7 +148,7 @@ impl Running {
         let mut running = Self { address: String::new(), guard, folder };
         let mut start = Command::new(&script);
         start.args(["start", "--version", version, "--dir"]).arg(&cluster);
-        start.args(["--port", "0"]).env("KAFKA_CACHE", &cache);
+        start.args(["--port", "0", "--nodes", &nodes.to_string()]).env("KAFKA_CACHE", &cache);
         running.address = run_quietly(&mut start)?.trim().to_owned();
         Ok(running)
     }
