@@ -22,6 +22,7 @@ mod ops;
 pub mod partition;
 pub mod quorum;
 pub mod replication;
+pub mod runtime;
 pub mod server;
 pub mod start;
 pub mod testing;

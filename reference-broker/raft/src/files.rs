@@ -1,12 +1,11 @@
 //! Files that tell whole content from torn and from damaged: `length: u32, crc32c: u32, payload`.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
 
 use crc_fast::{CrcAlgorithm, checksum};
 
 use crate::Error;
+use crate::storage::{Storage, read_small};
 
 const HEADER_LEN: usize = 8;
 
@@ -59,30 +58,10 @@ pub(crate) fn records<'a>(bytes: &'a [u8], path: &Path) -> Result<(Vec<&'a [u8]>
 /// The only record of a small file; none if there is no file.
 ///
 /// # Errors [`Error`].
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path, error)),
-    };
+pub(crate) fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let read = read_small(storage, path).map_err(|error| Error::io("read", path, error))?;
+    let Some(bytes) = read else { return Ok(None) };
     let payload = whole(&bytes).filter(|payload| payload.len() + HEADER_LEN == bytes.len());
     let damaged = || Error::corrupt(path, 0, "the checksum does not match");
     payload.map(|payload| Some(payload.to_vec())).ok_or_else(damaged)
-}
-
-/// Replaces a file durably (R6): after a crash it has the old content or the new.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    sync_folder(path)?;
-    Ok(file)
-}
-
-/// Makes the name of a file durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().expect("every file is in a folder");
-    File::open(folder)?.sync_all()
 }

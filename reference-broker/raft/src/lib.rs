@@ -26,10 +26,12 @@ mod files;
 mod log;
 mod machine;
 mod network;
+pub mod storage;
 mod supervise;
 mod types;
 
 use network::{Answer, Envelope, Request};
+use storage::Storage;
 use supervise::Core;
 use types::Opaque;
 
@@ -89,6 +91,8 @@ pub struct Node {
 pub struct Options {
     /// This node.
     pub node: Node,
+    /// The file system.
+    pub storage: Arc<dyn Storage>,
     /// Where log, vote and snapshot are.
     pub folder: PathBuf,
     /// A leader is heard of at least this often.
@@ -218,8 +222,8 @@ impl Raft {
         machine: M,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, Error> {
-        let log = log::Log::open(&options.folder)?;
-        let machine = machine::Machine::open(&options.folder, Box::new(machine))?;
+        let log = log::Log::open(&options.storage, &options.folder)?;
+        let machine = machine::Machine::open(&options.storage, &options.folder, Box::new(machine))?;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let config = Config {
             cluster_name: "ottla".into(),

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{LogId, LogState, RaftLogReader, StorageError, StorageIOError, Vote};
 use serde::{Deserialize, Serialize};
 
+use crate::storage::{OpenMode, Storage, StorageFile, write_atomically};
 use crate::types::Types;
 use crate::{Error, files};
 
@@ -24,8 +24,9 @@ pub(crate) struct Log(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
+    storage: Arc<dyn Storage>,
     folder: PathBuf,
-    journal: File,
+    journal: Arc<dyn StorageFile>,
     /// Bytes of the journal that hold whole records.
     len: u64,
     entries: BTreeMap<u64, Entry>,
@@ -49,9 +50,9 @@ impl Log {
     /// Reads the log of a folder, and cuts a torn last record.
     ///
     /// # Errors [`Error`].
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, error))?;
-        let vote = match files::read(&folder.join("vote"))? {
+    pub(crate) fn open(storage: &Arc<dyn Storage>, folder: &Path) -> Result<Self, Error> {
+        storage.create_dir_all(folder).map_err(|error| Error::io("make", folder, error))?;
+        let vote = match files::read(&**storage, &folder.join("vote"))? {
             Some(vote) => Some(parse(&vote, &folder.join("vote"), 0)?),
             None => None,
         };
@@ -60,13 +61,13 @@ impl Log {
             let path = path.clone();
             move |error| Error::io(action, &path, error)
         };
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut journal = options.open(&path).map_err(failed("open"))?;
-        let mut bytes = Vec::new();
-        journal.read_to_end(&mut bytes).map_err(failed("read"))?;
+        let journal = storage.open(&path, OpenMode::Create).map_err(failed("open"))?;
+        let len = journal.len().map_err(failed("read"))?;
+        let len = usize::try_from(len).map_err(io::Error::other).map_err(failed("read"))?;
+        let bytes = journal.read(0, len).map_err(failed("read"))?;
         let (records, len) = files::records(&bytes, &path)?;
         let mut inner = Inner {
+            storage: Arc::clone(storage),
             folder: folder.to_owned(),
             len: len as u64,
             entries: BTreeMap::new(),
@@ -82,9 +83,11 @@ impl Log {
             tracing::warn!(?path, len, "cut a torn last record of the metadata log");
         }
         inner.journal.set_len(inner.len).map_err(failed("cut"))?;
-        inner.journal.seek(SeekFrom::End(0)).map_err(failed("seek in"))?;
-        inner.journal.sync_all().map_err(failed("sync"))?;
-        files::sync_folder(&path).map_err(failed("sync the folder of"))?;
+        inner.journal.sync().map_err(failed("sync"))?;
+        // The folder's own name as well: a node that finds none believes that it is new.
+        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+            storage.sync_dir(folder).map_err(failed("sync the folder of"))?;
+        }
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
@@ -120,7 +123,7 @@ impl Inner {
             return Err(io::Error::other("an earlier write failed; restart the node"));
         }
         let bytes: Vec<u8> = records.iter().flat_map(encode).collect();
-        let written = self.journal.write_all(&bytes).and_then(|()| self.journal.sync_data());
+        let written = self.journal.write(self.len, &[&bytes]).and_then(|()| self.journal.sync());
         self.failed = written.is_err();
         written?;
         self.len += bytes.len() as u64;
@@ -135,7 +138,9 @@ impl Inner {
         for entry in self.entries.values() {
             bytes.extend(encode(&Record::Entry(entry.clone())));
         }
-        let journal = files::replace(&self.folder.join("log"), &bytes);
+        let path = self.folder.join("log");
+        let journal = write_atomically(&*self.storage, &path, &bytes)
+            .and_then(|()| self.storage.open(&path, OpenMode::ReadWrite));
         self.failed |= journal.is_err();
         self.journal = journal?;
         self.len = bytes.len() as u64;
@@ -167,7 +172,7 @@ impl RaftLogStorage<Types> for Log {
 
     async fn save_vote(&mut self, vote: &Vote<i32>) -> Result<(), StorageError<i32>> {
         let mut inner = self.lock();
-        files::replace(&inner.folder.join("vote"), &encode(vote))
+        write_atomically(&*inner.storage, &inner.folder.join("vote"), &encode(vote))
             .map_err(|error| StorageIOError::write_vote(&error))?;
         inner.vote = Some(*vote);
         Ok(())

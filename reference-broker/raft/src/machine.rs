@@ -11,6 +11,7 @@ use openraft::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::storage::{Storage, write_atomically};
 use crate::types::{Opaque, Types};
 use crate::{Error, Node, StateMachine, files};
 
@@ -22,6 +23,7 @@ pub(crate) struct Machine(Arc<Mutex<Inner>>);
 
 struct Inner {
     machine: Box<dyn StateMachine>,
+    storage: Arc<dyn Storage>,
     path: PathBuf,
     last_applied: Option<LogId<i32>>,
     membership: StoredMembership<i32, Node>,
@@ -39,16 +41,21 @@ impl Machine {
     /// The machine with the snapshot of `folder` in it, if there is one (R6).
     ///
     /// # Errors [`Error`].
-    pub(crate) fn open(folder: &Path, machine: Box<dyn StateMachine>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        storage: &Arc<dyn Storage>,
+        folder: &Path,
+        machine: Box<dyn StateMachine>,
+    ) -> Result<Self, Error> {
         let path = folder.join("snapshot");
         let mut inner = Inner {
             machine,
+            storage: Arc::clone(storage),
             last_applied: None,
             membership: StoredMembership::default(),
             snapshot: None,
             path,
         };
-        if let Some(bytes) = files::read(&inner.path)? {
+        if let Some(bytes) = files::read(&**storage, &inner.path)? {
             let corrupt = |reason: &str| Error::corrupt(&inner.path, 0, reason);
             let stored: Stored =
                 serde_json::from_slice(&bytes).map_err(|error| corrupt(&error.to_string()))?;
@@ -76,7 +83,7 @@ impl Inner {
     /// Makes a snapshot durable before anything relies on it (R6).
     fn store(&self, stored: &Stored) -> io::Result<()> {
         let bytes = serde_json::to_vec(stored).expect("a snapshot has a form in JSON");
-        files::replace(&self.path, &files::record(&bytes)).map(drop)
+        write_atomically(&*self.storage, &self.path, &files::record(&bytes))
     }
 }
 

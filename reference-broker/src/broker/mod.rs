@@ -16,6 +16,7 @@ use crate::log::LogError;
 use crate::ops::Metrics;
 use crate::partition::{Changes, Partition, Partitions};
 use crate::quorum::{Command, Image, MetadataError, MetadataLog, Outcome, RaftLog, Rejection};
+use crate::runtime::spawn_blocking;
 use crate::testing;
 
 pub(crate) mod fetch_sessions;
@@ -205,8 +206,7 @@ impl Broker {
     pub(crate) async fn follow(&self) -> Result<(), LogError> {
         let (partitions, metadata) = (self.parts.partitions.clone(), self.parts.metadata.clone());
         let follow = move || partitions.reconcile(|| metadata.image());
-        let mut changes =
-            tokio::task::spawn_blocking(follow).await.expect("opening a partition does not panic");
+        let mut changes = spawn_blocking(follow).await.expect("opening a partition does not panic");
         let failure = changes.failure.take();
         self.coordinate(changes).await;
         failure.map_or(Ok(()), Err)

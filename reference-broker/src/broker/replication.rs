@@ -17,6 +17,7 @@ use crate::internal::Peers;
 use crate::partition::{Fetching, Took, wait_for};
 use crate::quorum::{Command, Outcome};
 use crate::replication::ProposalResult;
+use crate::runtime::spawn_blocking;
 
 /// The version that is spoken between nodes: topic ids and the replica's incarnation.
 const FETCH_VERSION: i16 = 17;
@@ -78,7 +79,7 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
         let trouble = match answer {
             Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
                 let until = Instant::now() + backoff;
-                let held = tokio::task::spawn_blocking(move || take(&asks, *answer)).await;
+                let held = spawn_blocking(move || take(&asks, *answer)).await;
                 let held = held.expect("taking an answer does not panic");
                 waiting.extend(held.into_iter().map(|of| (of, until)));
                 continue;

@@ -10,12 +10,12 @@ use ottla_protocol::header::{decode_request_header, encode_response_header};
 use ottla_protocol::messages::{ApiKey, Request, RequestHeader};
 use ottla_protocol::{Encoder, Message};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::services::Services;
 use super::{HELLO, Hello, HelloAnswer, PRIVATE_HEADER_VERSION, RAFT};
 use crate::api::{self, Answer, RequestContext};
+use crate::runtime::{TcpListener, TcpStream};
 use crate::server::write_all;
 
 /// How long to wait after a failed accept: long enough not to spin while there are no file

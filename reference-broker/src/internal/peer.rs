@@ -16,11 +16,11 @@ use ottla_protocol::header::{decode_response_header, encode_request_header};
 use ottla_protocol::messages::{RequestHeader, Response};
 use ottla_protocol::{Encoder, Message, messages::Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::hello::{Hello, HelloAnswer, Introduction};
 use super::{HELLO, PRIVATE_HEADER_VERSION, PRIVATE_RESPONSE_HEADER_LEN};
+use crate::runtime::TcpStream;
 
 /// The largest answer that is read: a follower's fetch is bounded well below it.
 const FRAME_LEN_MAX: usize = 256 << 20;

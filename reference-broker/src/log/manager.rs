@@ -17,6 +17,7 @@ use super::log_dir::{LogDir, make_dir, not_writable_or_io};
 use super::partition_log::Log;
 use super::recovery::{RecoveryReport, Startup};
 use super::storage::{LockGuard, Storage, read_small, write_atomically};
+use crate::runtime::on_threads;
 
 /// Held while a broker has the log dir open.
 const LOCK: &str = ".lock";
@@ -157,20 +158,15 @@ impl LogManager {
         }
         let next = AtomicUsize::new(0);
         let loaded = Mutex::new(BTreeMap::new());
-        std::thread::scope(|scope| {
-            for _ in 0..threads.clamp(1, work.len().max(1)) {
-                scope.spawn(|| {
-                    while let Some((dir, of, topic_id, config)) =
-                        work.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let log =
-                            Log::open_in(&dir.log_dir, of.clone(), config.clone(), dir.startup);
-                        dir.logs.fetch_add(1, Ordering::Relaxed);
-                        let entry = Loaded { of: of.clone(), topic_id: *topic_id, log };
-                        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-                        loaded.insert((of.clone(), dir.log_dir.path()), entry);
-                    }
-                });
+        on_threads(threads.clamp(1, work.len().max(1)), || {
+            while let Some((dir, of, topic_id, config)) =
+                work.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let log = Log::open_in(&dir.log_dir, of.clone(), config.clone(), dir.startup);
+                dir.logs.fetch_add(1, Ordering::Relaxed);
+                let entry = Loaded { of: of.clone(), topic_id: *topic_id, log };
+                let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+                loaded.insert((of.clone(), dir.log_dir.path()), entry);
             }
         });
         let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);

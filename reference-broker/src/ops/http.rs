@@ -12,10 +12,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::Ops;
+use crate::runtime::{TcpListener, TcpStream};
 
 /// More wait until one of them ends: whoever looks needs one or two.
 const CONNECTIONS_MAX: usize = 64;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Partition, log_code};
 use crate::log::LogError;
+use crate::runtime::spawn_blocking;
 
 impl Partition {
     /// Waits until `last_offset` is committed under this leader epoch; 6 when that cannot be any
@@ -43,11 +44,7 @@ impl Partition {
     /// caller has set `flushing`.
     pub(super) fn spawn_flush(self: &Arc<Self>) {
         let partition = Arc::clone(self);
-        tokio::task::spawn_blocking(
-            move || {
-                while partition.flush_once().is_ok_and(|again| again) {}
-            },
-        );
+        spawn_blocking(move || while partition.flush_once().is_ok_and(|again| again) {});
     }
 
     /// One flush; true if another one is due already. Clears `flushing` otherwise.

@@ -15,6 +15,7 @@ use crate::config::{Config, TopicConfig};
 use crate::log::manager::Belongs;
 use crate::log::{Log, LogError, LogManager, TopicPartition};
 use crate::quorum::{BrokerImage, Image, TopicImage};
+use crate::runtime::on_threads;
 
 /// Making a partition is mostly waiting for the disk.
 const OPEN_THREADS: usize = 4;
@@ -395,15 +396,7 @@ impl Partitions {
                 opened.push((topic, index, partition));
             }
         };
-        if threads <= 1 {
-            run();
-        } else {
-            std::thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(run);
-                }
-            });
-        }
+        on_threads(threads, run);
         let mut failed = Ok(());
         for (topic_image, index, partition) in
             opened.into_inner().unwrap_or_else(PoisonError::into_inner)

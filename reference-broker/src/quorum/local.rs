@@ -19,6 +19,7 @@ use super::apply::apply;
 use super::command::{Command, Outcome};
 use super::image::Image;
 use super::{MetadataError, MetadataLog, Proposal};
+use crate::runtime::spawn_blocking;
 
 const LOG_FILE: &str = "cluster-metadata.log";
 const SNAPSHOT_FILE: &str = "cluster-metadata.snapshot";
@@ -93,7 +94,7 @@ impl MetadataLog for LocalLog {
     fn propose(&self, command: Command) -> Proposal<'_> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            tokio::task::spawn_blocking(move || inner.propose(command))
+            spawn_blocking(move || inner.propose(command))
                 .await
                 .expect("applying a command does not panic")
         })

@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::frame::FrameDecoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Shared;
 use super::budget::Taken;
 use super::request::{self, Served};
+use crate::runtime::TcpStream;
 
 /// A frame that has begun must bring bytes at least this often, because it may hold a part of the
 /// common budget.

@@ -1,13 +1,12 @@
 //! Whose data folder it is: `meta.properties`, as Kafka writes it.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ottla_protocol::Uuid;
 
 use super::{StartError, random_id};
 use crate::config::Config;
+use crate::log::storage::{Storage, read_small, write_atomically};
 
 const FILE: &str = "meta.properties";
 
@@ -30,6 +29,7 @@ impl Identity {
     /// Reads the folder's identity and holds it against the configuration; a new folder gets one.
     /// With `of_several` the node belongs to a quorum.
     pub(super) fn load_or_make(
+        storage: &dyn Storage,
         dir: &Path,
         config: &Config,
         of_several: bool,
@@ -44,21 +44,24 @@ impl Identity {
             true => (LOCAL_METADATA, "a cluster of one", "one of several"),
             false => (QUORUM_METADATA, "one of several", "a cluster of one"),
         };
-        if dir.join(other).exists() {
+        if storage.exists(&dir.join(other)) {
             return Err(refused(format!(
                 "the folder belongs to a node that was {was}, this one is {is}: set \
                  controller.quorum.voters as it was, or name another folder in log.dirs"
             )));
         }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(dir, &text, config).map_err(refused),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        match read_small(storage, &path) {
+            Ok(Some(text)) => {
+                let text = String::from_utf8_lossy(&text);
+                Self::parse(dir, &text, config).map_err(refused)
+            }
+            Ok(None) => {
                 if of_several && config.text("cluster.id").is_empty() {
                     return Err(refused(
                         "cluster.id is not set: give all nodes of the cluster the same".into(),
                     ));
                 }
-                Self::make(dir, config).map_err(|error| failed("write", error))
+                Self::make(storage, dir, config).map_err(|error| failed("write", error))
             }
             Err(error) => Err(failed("read", error)),
         }
@@ -97,20 +100,18 @@ impl Identity {
         Ok(Self::new(dir, cluster_id.to_owned(), directory_id))
     }
 
-    fn make(dir: &Path, config: &Config) -> std::io::Result<Self> {
+    fn make(storage: &dyn Storage, dir: &Path, config: &Config) -> std::io::Result<Self> {
         let configured = config.text("cluster.id");
         let cluster_id = match configured.is_empty() {
             true => random_id().to_string(),
             false => configured.to_owned(),
         };
         let directory_id = random_id();
-        let temporary = dir.join(format!("{FILE}.tmp"));
-        let mut file = File::create(&temporary)?;
-        writeln!(file, "version=1\ncluster.id={cluster_id}\nnode.id={}", config.node_id())?;
-        writeln!(file, "directory.id={directory_id}")?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, dir.join(FILE))?;
-        File::open(dir)?.sync_all()?;
+        let text = format!(
+            "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={directory_id}\n",
+            config.node_id()
+        );
+        write_atomically(storage, &dir.join(FILE), text.as_bytes())?;
         Ok(Self::new(dir, cluster_id, directory_id))
     }
 
@@ -122,31 +123,43 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::RealStorage;
 
     #[test]
     fn a_folder_keeps_its_cluster_and_refuses_another_node() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::new();
-        let made = Identity::load_or_make(folder.path(), &config, false).unwrap();
-        assert_eq!(Identity::load_or_make(folder.path(), &config, false).unwrap(), made);
+        let made = Identity::load_or_make(&RealStorage, folder.path(), &config, false).unwrap();
+        assert_eq!(
+            Identity::load_or_make(&RealStorage, folder.path(), &config, false).unwrap(),
+            made
+        );
         let other = config.clone().set("node.id", "7").unwrap();
-        let error = Identity::load_or_make(folder.path(), &other, false).unwrap_err().to_string();
+        let error = Identity::load_or_make(&RealStorage, folder.path(), &other, false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("belongs to node.id 1, this broker has node.id 7"), "{error}");
         let other = config.set("cluster.id", "elsewhere").unwrap();
-        let error = Identity::load_or_make(folder.path(), &other, false).unwrap_err().to_string();
+        let error = Identity::load_or_make(&RealStorage, folder.path(), &other, false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("has cluster.id elsewhere"), "{error}");
     }
     #[test]
     fn a_node_of_several_needs_a_cluster_id_and_a_folder_that_was_not_a_cluster_of_one() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::new();
-        let error = Identity::load_or_make(folder.path(), &config, true).unwrap_err().to_string();
+        let error = Identity::load_or_make(&RealStorage, folder.path(), &config, true)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("cluster.id is not set"), "{error}");
         let config = config.set("cluster.id", "c").unwrap();
-        let made = Identity::load_or_make(folder.path(), &config, true).unwrap();
+        let made = Identity::load_or_make(&RealStorage, folder.path(), &config, true).unwrap();
         assert_eq!(made.cluster_id, "c");
         std::fs::write(folder.path().join(LOCAL_METADATA), "").unwrap();
-        let error = Identity::load_or_make(folder.path(), &config, true).unwrap_err().to_string();
+        let error = Identity::load_or_make(&RealStorage, folder.path(), &config, true)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("was a cluster of one"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::broker::Broker;
 use crate::partition::Partitions;
+use crate::runtime::spawn_blocking;
 
 mod clean;
 
@@ -37,7 +38,7 @@ pub(super) async fn run(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
         };
         let partitions = Arc::clone(broker.partitions());
         let handle = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = spawn_blocking(move || {
             let _runtime = handle.enter();
             work(&partitions);
         });

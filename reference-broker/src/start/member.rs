@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use ottla_raft::{Node, Options, Raft, Uuid128};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,7 +15,9 @@ use crate::broker::{Broker, replication};
 use crate::config::{Config, QuorumConfig};
 use crate::internal::controller::ControllerTask;
 use crate::internal::{self, Hello, Peers, Services};
+use crate::log::Storage;
 use crate::quorum::{Command, Machine, MetadataLog, Outcome, RaftLog};
+use crate::runtime::TcpListener;
 
 /// Commands between two snapshots of the metadata.
 const SNAPSHOT_EVERY: u64 = 10_000;
@@ -36,6 +37,7 @@ pub(super) struct Member {
 pub(super) struct Joining<'a> {
     pub(super) quorum: &'a QuorumConfig,
     pub(super) identity: &'a Identity,
+    pub(super) storage: Arc<dyn Storage>,
     /// The listener between nodes, and where the others reach it.
     pub(super) listener: TcpListener,
     pub(super) internal: (String, u16),
@@ -52,7 +54,7 @@ impl Member {
         joining: Joining<'_>,
         registration: Command,
     ) -> Result<Self, StartError> {
-        let Joining { quorum, identity, listener, internal } = joining;
+        let Joining { quorum, identity, storage, listener, internal } = joining;
         let node_id = config.node_id();
         let (host, port) = internal;
         let own = Node { id: node_id, directory: Uuid128(identity.directory_id.0), host, port };
@@ -61,7 +63,7 @@ impl Member {
         let peers = || Arc::new(Peers::new(hello.clone(), quorum.voters.iter().cloned()));
         let machine = Machine::default();
         let published = machine.published();
-        let options = options(config, quorum, own.clone());
+        let options = options(config, quorum, own.clone(), storage);
         let raft = Raft::start(options, machine, peers()).await.map_err(StartError::Raft)?;
         let to_controller = peers();
         let log = RaftLog::new(
@@ -129,11 +131,17 @@ impl Member {
     }
 }
 
-fn options(config: &Config, quorum: &QuorumConfig, node: Node) -> Options {
+fn options(
+    config: &Config,
+    quorum: &QuorumConfig,
+    node: Node,
+    storage: Arc<dyn Storage>,
+) -> Options {
     let election_min = quorum.election_timeout;
     let seed = u64::from_be_bytes(*random_id().0.first_chunk().expect("an id has 16 bytes"));
     Options {
         node,
+        storage,
         folder: Path::new(&config.data_dir()).join(QUORUM_METADATA),
         heartbeat: election_min / 3,
         election_min,

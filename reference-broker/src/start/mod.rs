@@ -10,9 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ottla_protocol::Uuid;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::broker::offsets_log::OffsetsTopic;
 use crate::broker::{Broker, Parts};
@@ -22,6 +21,7 @@ use crate::log::{LogError, LogManager, RealStorage, Storage};
 use crate::ops::{self, Ops};
 use crate::partition::Partitions;
 use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
+use crate::runtime::{TcpListener, spawn_blocking};
 use crate::server;
 use crate::testing::Faults;
 
@@ -106,6 +106,17 @@ impl Broker {
     ///
     /// # Errors [`StartError`], with nothing left running.
     pub async fn start(config: Config) -> Result<RunningBroker, StartError> {
+        Self::start_on(config, Arc::new(RealStorage)).await
+    }
+
+    /// [`Self::start`] with its data folders on another file system than the real one; a cluster of
+    /// one keeps its metadata on the real one all the same.
+    ///
+    /// # Errors [`StartError`], with nothing left running.
+    pub async fn start_on(
+        config: Config,
+        storage: Arc<dyn Storage>,
+    ) -> Result<RunningBroker, StartError> {
         for name in config.ignored() {
             tracing::warn!(name, "this property has no effect here and is ignored");
         }
@@ -121,13 +132,15 @@ impl Broker {
         let (state, ops) = serve_ops(&config).await?;
         let (manager, identity) = {
             let (config, of_several) = (config.clone(), quorum.is_some());
-            spawn_blocking(move || open_folders(&config, of_several)).await??
+            let storage = Arc::clone(&storage);
+            spawn_blocking(move || open_folders(&config, &storage, of_several)).await??
         };
         let at = internal.as_ref().map(|(_, address)| address);
         let registration = registration(&config, &manager, &identity, &clients, at);
         let joining = quorum.as_ref().zip(internal).map(|(quorum, (listener, internal))| Joining {
             quorum,
             identity: &identity,
+            storage,
             listener,
             internal,
         });
@@ -297,15 +310,18 @@ async fn follow(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
 }
 
 /// Takes the data folders and finds out whose they are; the first one is the node's.
-fn open_folders(config: &Config, of_several: bool) -> Result<(LogManager, Identity), StartError> {
-    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-    let manager = LogManager::open_all(&config.data_dirs(), &storage)?;
+fn open_folders(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    of_several: bool,
+) -> Result<(LogManager, Identity), StartError> {
+    let manager = LogManager::open_all(&config.data_dirs(), storage)?;
     let mut dirs = manager.log_dirs().map(|dir| dir.path());
     let first = dirs.next().expect("the first log dir was opened");
-    let mut identity = Identity::load_or_make(first, config, of_several)?;
+    let mut identity = Identity::load_or_make(&**storage, first, config, of_several)?;
     let of_this_cluster = config.clone().set("cluster.id", &identity.cluster_id)?;
     for dir in dirs {
-        let other = Identity::load_or_make(dir, &of_this_cluster, of_several)?;
+        let other = Identity::load_or_make(&**storage, dir, &of_this_cluster, of_several)?;
         identity.log_dirs.extend(other.log_dirs);
     }
     Ok((manager, identity))
@@ -382,7 +398,8 @@ async fn serve_ops(
         let advice = "name another place in ops.listener (port 0 takes a free one)";
         StartError::Bind { address, source, advice }
     };
-    let listener = TcpListener::bind((wanted.bind_host(), wanted.port)).await.map_err(failed)?;
+    let place = (wanted.bind_host(), wanted.port);
+    let listener = TcpListener::bind(place).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let mut task = JoinSet::new();
     task.spawn(ops::serve(listener, Arc::clone(&state)));

@@ -1,5 +1,7 @@
 //! One task that owns one socket.
 
+#[cfg(feature = "simulation")]
+use super::simulated::TcpStream;
 use super::{CallResult, NetworkConfig, lock};
 use bytes::{Buf, Bytes};
 use ottla_engine::call::{CallError, CallId, Purpose};
@@ -12,9 +14,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::TcpStream as RealStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
+
+#[cfg(not(feature = "simulation"))]
+type TcpStream = RealStream;
 
 /// Pieces that one write hands to the system.
 const SLICES_MAX: usize = 64;
@@ -405,14 +410,20 @@ async fn connect(address: &(String, u16), config: &NetworkConfig) -> io::Result<
 
 async fn connect_any(address: &(String, u16), config: &NetworkConfig) -> io::Result<TcpStream> {
     let (host, port) = address;
+    #[cfg(feature = "simulation")]
+    if turmoil::in_simulation() {
+        return TcpStream::connect_simulated(host, *port).await;
+    }
     let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot resolve the name \"{host}\" ({error})"))
     })?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for socket_address in found {
-        match TcpStream::connect(socket_address).await {
+        match RealStream::connect(socket_address).await {
             Ok(stream) => {
                 set_options(&stream, config)?;
+                #[cfg(feature = "simulation")]
+                let stream = TcpStream::Real(stream);
                 return Ok(stream);
             }
             Err(error) => last = error,
@@ -421,7 +432,7 @@ async fn connect_any(address: &(String, u16), config: &NetworkConfig) -> io::Res
     Err(last)
 }
 
-fn set_options(stream: &TcpStream, config: &NetworkConfig) -> io::Result<()> {
+fn set_options(stream: &RealStream, config: &NetworkConfig) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     socket.set_keepalive(true)?;

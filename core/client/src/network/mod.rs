@@ -8,6 +8,8 @@ mod config;
 mod connection;
 mod metadata;
 mod routing;
+#[cfg(feature = "simulation")]
+mod simulated;
 #[cfg(test)]
 mod tests;
 

@@ -129,9 +129,14 @@ impl Driver {
 
     fn compress_elsewhere(&self, job: CompressJob) {
         let (compressors, done) = (self.compressors.clone(), self.compressed_in.clone());
-        tokio::task::spawn_blocking(move || {
+        let work = move || {
             let _ = done.send(compress(&compressors, job));
-        });
+        };
+        #[cfg(feature = "simulation")]
+        if turmoil::in_simulation() {
+            return work();
+        }
+        tokio::task::spawn_blocking(work);
     }
 
     /// Tells adaptive partitioners which partitions' queues are long (KIP-794).

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_raft::storage::RealStorage;
 use ottla_raft::{
     Applied, Error, Node, Options, ProposeError, Raft, StateMachine, Transport, Uuid128,
 };
@@ -153,6 +154,7 @@ impl Net {
         let seed = self.wires().random.r#gen();
         let options = Options {
             node,
+            storage: Arc::new(RealStorage),
             folder: self.data(id),
             heartbeat: Duration::from_millis(50),
             election_min: Duration::from_millis(150),

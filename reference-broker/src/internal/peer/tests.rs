@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottla_protocol::Uuid;
-use tokio::net::TcpListener;
 
 use super::*;
+use crate::runtime::TcpListener;
 
 const LONG: Duration = Duration::from_secs(20);
 const ECHO: i16 = 31_000;
@@ -15,7 +15,7 @@ const END: i16 = 31_002;
 
 /// Says who it is, answers `ECHO` with its body, lets `NEVER` wait and ends connections at `END`.
 async fn node(own: Hello) -> (Peer, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);

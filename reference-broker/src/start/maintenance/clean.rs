@@ -8,6 +8,7 @@ use tokio::time::Interval;
 use super::every;
 use crate::config::Config;
 use crate::partition::Partitions;
+use crate::runtime::spawn_blocking;
 
 /// Compacts what is due, every `log.cleaner.backoff.ms`.
 pub(super) async fn compactions(config: Config, partitions: Arc<Partitions>) {
@@ -51,7 +52,7 @@ async fn repeat(
     loop {
         rounds.tick().await;
         let (partitions, work) = (Arc::clone(&partitions), work.clone());
-        if let Err(error) = tokio::task::spawn_blocking(move || work(&partitions)).await {
+        if let Err(error) = spawn_blocking(move || work(&partitions)).await {
             tracing::error!(%error, "cleaning failed");
         }
     }

@@ -1,8 +1,8 @@
-//! The file system as the log sees it: a small trait, and the real one.
+//! The file system as a node sees it: a small trait, and the real one.
 //!
-//! Everything the log does to the disk goes through [`Storage`] and [`StorageFile`], so that tests
-//! and the simulation can lose unsynced bytes, unsynced names, and space
-//! ([`super::faulty::FaultyStorage`]).
+//! Everything that the logs, the metadata log included, do to the disk goes through [`Storage`] and
+//! [`StorageFile`], so that tests and the simulation can lose unsynced bytes, unsynced names, and
+//! space.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -106,11 +106,7 @@ pub trait Storage: Send + Sync + Debug {
 
 /// Writes a small file so that after a crash at any point it holds the old or the new content: a
 /// temporary file beside it is written and synced, renamed over it, and the folder synced (M18).
-pub(crate) fn write_atomically(
-    storage: &dyn Storage,
-    path: &Path,
-    content: &[u8],
-) -> io::Result<()> {
+pub fn write_atomically(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
     let file = storage.open(&temporary, OpenMode::CreateEmpty)?;
     file.write(0, &[content])?;
@@ -121,7 +117,7 @@ pub(crate) fn write_atomically(
 
 /// [`write_atomically`] without the syncs: whole for other programs and after the death of this
 /// one, but a power failure may leave the old content, an empty file or none.
-pub(crate) fn replace(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(storage: &dyn Storage, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
     storage.open(&temporary, OpenMode::CreateEmpty)?.write(0, &[content])?;
     storage.rename(&temporary, path)
@@ -134,7 +130,7 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Reads a small file whole; `None` when it is not there.
-pub(crate) fn read_small(storage: &dyn Storage, path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub fn read_small(storage: &dyn Storage, path: &Path) -> io::Result<Option<Vec<u8>>> {
     match storage.open(path, OpenMode::Read) {
         Ok(file) => {
             let len = usize::try_from(file.len()?).map_err(io::Error::other)?;

@@ -1,0 +1,1 @@
+//! Real brokers and clients on a simulated network.
