@@ -23,7 +23,7 @@ use task::Failure;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  quickstart [--input FILE --key COLUMN]   build, start a broker, move records, verify them
+  quickstart [--input FILE --key COLUMN]   build, move records over three brokers, verify them
   test [rust|python|node|swift] [NAME]     every test, installing into .tools/ what they need
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links

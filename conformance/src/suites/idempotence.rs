@@ -1,6 +1,6 @@
 //! Producer ids, epochs and sequences.
 
-use super::common::{Partition, shaped};
+use super::common::{Partition, is_passing, shaped};
 use super::records::{Plain, batch_with};
 use crate::case::{Case, Profile::Core};
 use crate::context::{Context, Step, error_name};
@@ -11,6 +11,7 @@ use ottla_protocol::messages::produce::PartitionProduceResponse;
 use ottla_protocol::messages::{ApiKey, ProduceResponse, Request};
 use ottla_protocol::records::BatchFields;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 pub(crate) const CASES: &[Case] = &[
     Case::each(
@@ -74,11 +75,15 @@ struct Producer {
 impl Producer {
     fn new(context: &mut Context<'_>) -> Step<Self> {
         let mut partition = Partition::new(context)?;
-        let answer: InitProducerIdResponse =
-            context.prepare(&mut partition.wire, &init(None, -1, -1))?;
-        match answer.error_code {
-            0 => Ok(Self { partition, id: answer.producer_id }),
-            code => Err(Stop::blocked(format!("InitProducerId: {}", error_name(code)))),
+        let until = context.deadline();
+        loop {
+            let answer: InitProducerIdResponse =
+                context.prepare(&mut partition.wire, &init(None, -1, -1))?;
+            match answer.error_code {
+                0 => return Ok(Self { partition, id: answer.producer_id }),
+                code if is_passing(code) && Instant::now() < until => {}
+                code => return Err(Stop::blocked(format!("InitProducerId: {}", error_name(code)))),
+            }
         }
     }
 
@@ -250,7 +255,7 @@ fn ask(
     let until = context.deadline();
     loop {
         let answer: InitProducerIdResponse = context.call(statement, wire, request)?;
-        if !super::common::is_passing(answer.error_code) {
+        if !is_passing(answer.error_code) {
             return Ok(answer);
         }
         context.must_before(statement, until, || {

@@ -85,31 +85,32 @@ async fn run(options: &Options) -> Result<bool, Failure> {
         _ => input::Input::flights()?,
     });
     println!("{}", input.describe());
-    let broker = broker::Broker::start(&options.broker, options.data_dir.as_deref())?;
-    println!("{}", broker.describe());
+    let mut cluster = broker::Cluster::start(&options.broker, options.data_dir.as_deref())?;
+    println!("{}", cluster.describe());
 
     let topics = CODECS.map(|codec| (codec, format!("{}.{codec}", input.name)));
-    produce::create_topics(&broker.bootstrap, &topics, PARTITIONS).await?;
+    produce::create_topics(&cluster.bootstrap, &topics, PARTITIONS).await?;
 
     let mut outcomes = Vec::new();
     let progress = report::Progress::new(input.rows.len() as u64 * 2 * CODECS.len() as u64);
     for (codec, topic) in &topics {
         progress.say(format!("{topic}: producing"));
+        let crashes = *codec == CODECS[CODECS.len() / 2];
         let produced =
-            produce::produce(&broker.bootstrap, topic, *codec, &input, &progress).await?;
+            produce::produce(&mut cluster, topic, *codec, &input, crashes, &progress).await?;
         progress.say(format!("{topic}: consuming"));
         let consumed =
-            consume::consume(&broker.bootstrap, topic, PARTITIONS, &input, &progress).await?;
-        let stored = broker.stored(topic, *codec)?;
+            consume::consume(&cluster.bootstrap, topic, PARTITIONS, &input, &progress).await?;
+        let stored = cluster.stored(topic, *codec)?;
         outcomes.push(verify::Outcome::new(*codec, topic, &input, produced, consumed, stored));
     }
     let mut readings = Vec::new();
     let (_, topic) = topics.last().expect("there is a topic for each codec");
     for reader in readers::Reader::of_options(&options.reader) {
         progress.say(format!("{topic}: reading it in another language"));
-        readings.push(reader.read(&broker.bootstrap, topic, PARTITIONS, &input));
+        readings.push(reader.read(&cluster.bootstrap, topic, PARTITIONS, &input));
     }
     progress.finish();
-    broker.stop()?;
+    cluster.stop()?;
     Ok(report::print(&input, &outcomes, &readings, &options.left_out))
 }

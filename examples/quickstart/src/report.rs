@@ -50,6 +50,7 @@ pub(crate) fn print(
 ) -> bool {
     println!("\n{}", keys(input, &outcomes[0]));
     println!("\n{}", codecs(input, outcomes));
+    println!("\n{}", crashes(outcomes));
     languages(outcomes, readings, left_out);
     let failures = outcomes.iter().flat_map(Outcome::failures);
     let failures: Vec<_> = failures.chain(readings.iter().flat_map(Reading::failures)).collect();
@@ -64,12 +65,12 @@ pub(crate) fn print(
         println!("  FAILED {failure}");
     }
     println!("\nwhere to go next:");
-    println!("  cargo xtask quickstart --input FILE --key COLUMN    the same with your own CSV");
-    println!("  cargo run --release -p ottla-broker -- dev          a broker to play with");
-    println!("  README.md                                           the client in ten lines");
     println!(
-        "  ARCHITECTURE.md                                     what happened just now, step by step"
+        "  cargo xtask quickstart --input FILE --key COLUMN        the same with your own CSV"
     );
+    println!("  cargo run --release -p ottla-broker -- dev --nodes 3    a cluster to play with");
+    println!("  README.md                                               the client in ten lines");
+    println!("  ARCHITECTURE.md                                         what happened just now");
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     let compared = || readings.iter().filter_map(|reading| reading.compared.as_ref().ok());
     let equal = outcomes.iter().all(|outcome| outcome.counts_equal)
@@ -86,6 +87,24 @@ pub(crate) fn print(
         if equal { "equal" } else { "differ" }
     );
     failures.is_empty()
+}
+
+/// What happened to the leader that was killed.
+fn crashes(outcomes: &[Outcome]) -> String {
+    let crash = |outcome: &Outcome| {
+        outcome.crash.as_ref().map(|crash| {
+            format!(
+                " node {}, leader of {}-0, was killed (-9) when {} of {} rows were sent; all were \
+                 acknowledged {:.2} s later, and it stayed dead",
+                crash.node,
+                outcome.topic,
+                crash.sent,
+                outcome.produced,
+                crash.until_done.as_secs_f64()
+            )
+        })
+    };
+    outcomes.iter().filter_map(crash).collect::<Vec<_>>().join("\n")
 }
 
 /// A table of this many columns whose numbers, from `from` on, stand to the right.

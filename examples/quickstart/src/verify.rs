@@ -3,7 +3,7 @@
 use crate::broker::Stored;
 use crate::consume::Consumed;
 use crate::input::Input;
-use crate::produce::Produced;
+use crate::produce::{Crash, Produced};
 use ottla::Compression;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) stored: Stored,
     /// From the first send to the last acknowledgement.
     pub(crate) producing: Duration,
+    /// The leader that was killed meanwhile.
+    pub(crate) crash: Option<Crash>,
     /// From when the members share the partitions to the last delivery.
     pub(crate) consuming: Duration,
     /// What was consumed, per key.
@@ -106,6 +108,7 @@ impl Outcome {
             committed_to_the_end: consumed.committed_to_the_end,
             stored,
             producing: produced.elapsed,
+            crash: produced.crash,
             consuming: consumed.elapsed,
             tallies,
         }
