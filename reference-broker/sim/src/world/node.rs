@@ -1,0 +1,131 @@
+//! One broker: its disk, which outlives it, and its configuration.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ottla_broker::log::faulty::FaultyStorage;
+use ottla_broker::{Broker, Config};
+use rand::Rng;
+use rand::rngs::StdRng;
+use tokio::sync::Notify;
+
+use super::NODES;
+use crate::{system, trace};
+
+/// A broker that does not start tries again after this long, as an operator would.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a run's brokers are configured to, beyond what all have.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Nothing is acknowledged before it is on the disk: any number of brokers may lose power.
+    /// Otherwise one at a time may.
+    pub flush_before_ack: bool,
+}
+
+impl Rules {
+    pub(super) fn from_chance(random: &mut StdRng) -> Self {
+        Self { flush_before_ack: random.gen_bool(0.5) }
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Node {
+    id: usize,
+    pub(super) disk: FaultyStorage,
+    rules: Rules,
+    skew_ms: Cell<i64>,
+    /// Tells the broker to shut down in order, and to start again.
+    pub(super) restart: Notify,
+    broker: RefCell<Weak<Broker>>,
+}
+
+impl Node {
+    pub(super) fn new(id: usize, rules: Rules) -> Self {
+        let now_ms = i64::try_from(system::EPOCH.as_millis()).unwrap_or(0);
+        Self {
+            id,
+            disk: FaultyStorage::new(now_ms),
+            rules,
+            skew_ms: Cell::new(0),
+            restart: Notify::new(),
+            broker: RefCell::default(),
+        }
+    }
+
+    /// Its host's name.
+    pub fn name(&self) -> String {
+        format!("node-{}", self.id)
+    }
+
+    /// The broker, while it runs.
+    pub fn broker(&self) -> Option<Arc<Broker>> {
+        self.broker.borrow().upgrade()
+    }
+
+    /// Sets how far its wall clock is ahead.
+    pub(super) fn set_skew_ms(&self, skew_ms: i64) {
+        self.skew_ms.set(skew_ms);
+        trace::set_skew_ms(&self.name(), skew_ms);
+    }
+
+    pub(super) fn set_time(&self, elapsed: Duration) {
+        let now = i64::try_from((system::EPOCH + elapsed).as_millis()).unwrap_or(0);
+        self.disk.set_now_ms(now + self.skew_ms.get());
+    }
+
+    fn config(&self) -> Config {
+        let voters: Vec<String> = (1..=NODES).map(|id| format!("{id}@node-{id}:9093")).collect();
+        let name = self.name();
+        let listeners = format!("PLAINTEXT://{name}:9092,INTERNAL://{name}:9093");
+        let settings = [
+            ("node.id", self.id.to_string()),
+            ("cluster.id", "simulated".to_owned()),
+            ("log.dirs", "/data".to_owned()),
+            ("advertised.listeners", listeners.clone()),
+            ("listeners", listeners),
+            ("controller.quorum.voters", voters.join(",")),
+            ("default.replication.factor", "3".to_owned()),
+            ("min.insync.replicas", "2".to_owned()),
+            ("offsets.topic.replication.factor", "3".to_owned()),
+            ("offsets.topic.num.partitions", "2".to_owned()),
+            ("log.segment.bytes", (64 << 10).to_string()),
+            ("log.index.size.max.bytes", (16 << 10).to_string()),
+        ];
+        let mut config = Config::dev();
+        for (name, value) in settings {
+            config = config.set(name, &value).expect("the settings are known");
+        }
+        if self.rules.flush_before_ack {
+            config = config.set("log.flush.interval.messages", "1").expect("the setting is known");
+        }
+        config
+    }
+
+    /// The host's software.
+    pub(super) async fn run(self: Rc<Self>) -> turmoil::Result {
+        loop {
+            let storage = Arc::new(self.disk.clone());
+            match Broker::start_on(self.config(), storage).await {
+                Ok(running) => {
+                    trace::note("serves");
+                    *self.broker.borrow_mut() = Arc::downgrade(running.broker());
+                    tokio::select! {
+                        reason = running.over() => trace::note(&format!("is over: {reason}")),
+                        () = self.restart.notified() => {
+                            let ended = running.shutdown().await;
+                            trace::note(&format!("has shut down: {ended:?}"));
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(target: "ottla_sim", %error, "does not start");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
