@@ -11,6 +11,7 @@ mod parity;
 mod programs;
 mod protocol;
 mod quickstart;
+mod sim;
 mod task;
 mod test;
 mod tidy;
@@ -34,6 +35,7 @@ usage: cargo xtask TASK
   conformance --client NAME|all            its scenarios against a client of conformance/shims
   conformance --pairs                      who reads what whom wrote, of the clients
   models [MODEL] [--large] [--bug NAME]    the protocols, state by state (models/README.md)
+  sim [--seed N] [--minutes M] [--seeds K] brokers, clients and faults in simulation
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";
@@ -66,6 +68,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "asan" => asan::run(rest),
         "conformance" => conformance::run(rest),
+        "sim" => sim::run(rest),
         "models" => programs::models(rest),
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),
