@@ -106,7 +106,23 @@ impl Faults {
                 self.count("restarts", &name);
                 world.nodes[node].restart.notify_one();
             }
-            45..60 => {
+            45..48 => {
+                // Long enough to lose what is sent just now.
+                self.count("losses", &detail);
+                world.sim.partition(name, other_name);
+                self.pending.push((for_ms(&mut self.random, 5), Undo::Heal(node, other)));
+            }
+            48..50 => {
+                self.count("kills of all", "");
+                for node in 0..NODES {
+                    if !self.is_down(node) {
+                        self.crash(world, node, world.rules.flush_before_ack);
+                        let until = for_ms(&mut self.random, 3000);
+                        self.pending.push((until, Undo::Start(node)));
+                    }
+                }
+            }
+            50..60 => {
                 self.count("partitions", &detail);
                 world.sim.partition(name, other_name);
                 self.pending.push((for_ms(&mut self.random, 5000), Undo::Heal(node, other)));
@@ -130,11 +146,15 @@ impl Faults {
                 world.sim.set_max_message_latency(most);
                 self.pending.push((for_ms(&mut self.random, 4000), Undo::Quick));
             }
-            85..93 => {
+            85..88 if !self.is_down(node) => {
+                self.count("stalls", &name);
+                world.nodes[node].stall.send_replace(self.random.gen_range(10..5000));
+            }
+            88..93 => {
                 self.count("clock jumps", &name);
                 world.nodes[node].set_skew_ms(self.random.gen_range(-600_000..600_000));
             }
-            93..97 => {
+            93..96 => {
                 self.count("full disks", &name);
                 let disk = &world.nodes[node].disk;
                 disk.set_capacity(Some(disk.used() + self.random.gen_range(0..20_000)));

@@ -9,7 +9,7 @@ use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::{Broker, Config};
 use rand::Rng;
 use rand::rngs::StdRng;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::NODES;
 use crate::{system, trace};
@@ -40,6 +40,8 @@ pub struct Node {
     skew_ms: Cell<i64>,
     /// Tells the broker to shut down in order, and to start again.
     pub(super) restart: Notify,
+    /// Tells the host to stand still for some milliseconds: its clock jumps, nothing has run.
+    pub(super) stall: watch::Sender<u64>,
     broker: RefCell<Weak<Broker>>,
 }
 
@@ -52,6 +54,7 @@ impl Node {
             rules,
             skew_ms: Cell::new(0),
             restart: Notify::new(),
+            stall: watch::Sender::new(0),
             broker: RefCell::default(),
         }
     }
@@ -107,6 +110,13 @@ impl Node {
 
     /// The host's software.
     pub(super) async fn run(self: Rc<Self>) -> turmoil::Result {
+        let mut stall = self.stall.subscribe();
+        tokio::task::spawn_local(async move {
+            while stall.changed().await.is_ok() {
+                let for_ms = *stall.borrow_and_update();
+                tokio::time::advance(Duration::from_millis(for_ms)).await;
+            }
+        });
         loop {
             let storage = Arc::new(self.disk.clone());
             match Broker::start_on(self.config(), storage).await {
