@@ -10,7 +10,7 @@ use super::command::{Command, ConfigResource, IsrChange, Outcome, PartitionId, R
 use super::election::change_all;
 use super::image::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage};
 use super::partitions::{self, unknown_id};
-use super::registration;
+use super::registration::{self, Tail};
 
 /// Applies the command with this index of the log. A refused command advances the index and nothing
 /// else.
@@ -113,6 +113,7 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         directory,
         log_dirs,
         tail_intact,
+        flushes_before_ack,
     } = command
     else {
         unreachable!("it is a registration")
@@ -131,7 +132,8 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         fenced: *directory != Uuid::default(),
         shutting_down: false,
     };
-    registration::register(image, *node_id, cluster_id, *tail_intact, broker)
+    let tail = Tail { intact: *tail_intact, flushes_before_ack: *flushes_before_ack };
+    registration::register(image, *node_id, cluster_id, tail, broker)
 }
 
 fn create_topic(

@@ -48,6 +48,10 @@ pub enum Command {
         /// has not been started since (M11).
         #[serde(default)]
         tail_intact: bool,
+        /// `log.flush.interval.messages` is 1 in its file: what it acknowledged was on disk (M12),
+        /// in topics that do not say otherwise.
+        #[serde(default)]
+        flushes_before_ack: bool,
     },
     /// A broker was not heard of for its session: it leaves every ISR and leads nothing (M4).
     FenceBroker {

@@ -15,6 +15,7 @@ use super::image::{BrokerImage, Image, PartitionImage, TopicImage};
 const MIN_IN_SYNC_REPLICAS: &str = "min.insync.replicas";
 const UNCLEAN_ELECTION: &str = "unclean.leader.election.enable";
 const FLUSH_MESSAGES: &str = "flush.messages";
+const LOG_FLUSH_INTERVAL_MESSAGES: &str = "log.flush.interval.messages";
 
 /// What the fate of a topic's partitions depends on.
 #[derive(Debug, Clone, Copy)]
@@ -62,9 +63,13 @@ impl<'a> Rules<'a> {
         setting.map(|value| value == "true")
     }
 
-    /// M12: what a replica acknowledges is on its disk, so that a loss of power costs nothing.
-    pub(super) fn is_flushed_before_ack(&self) -> bool {
-        self.topic.get(FLUSH_MESSAGES).is_some_and(|value| value == "1")
+    /// Whether a replica acknowledges only what it has on disk; none if that is a matter of the
+    /// broker's file.
+    pub(super) fn flushes_before_ack(&self, id: i32) -> Option<bool> {
+        let of_broker = || self.each_broker.get(&id)?.get(LOG_FLUSH_INTERVAL_MESSAGES);
+        let of_all = || self.all_brokers.get(LOG_FLUSH_INTERVAL_MESSAGES);
+        let value = self.topic.get(FLUSH_MESSAGES).or_else(of_broker).or_else(of_all);
+        value.map(|value| value == "1")
     }
 
     /// Whether a replica could serve as the leader, in sync or not.

@@ -6,6 +6,15 @@ use super::command::{Outcome, Rejection};
 use super::election::change_all;
 use super::image::{BrokerImage, Image};
 
+/// What a broker says of the ends of its logs (M11, M12).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    /// They are as they were.
+    pub(super) intact: bool,
+    /// Nothing was acknowledged before it was on disk, unless a setting of the metadata says so.
+    pub(super) flushes_before_ack: bool,
+}
+
 /// Registers an incarnation. Its epoch is the index of the command, so that no two share one (M2):
 /// not even one that is back before its session has ended may lead on under its old leader epoch,
 /// with a tail that is lost perhaps.
@@ -13,7 +22,7 @@ pub(super) fn register(
     image: &mut Image,
     node_id: i32,
     cluster_id: &str,
-    tail_intact: bool,
+    tail: Tail,
     broker: BrokerImage,
 ) -> Outcome {
     if !cluster_id.is_empty() {
@@ -42,7 +51,8 @@ pub(super) fn register(
         |partition| partition.replicas.contains(&node_id),
         |rules, partition| {
             // M11, M15.
-            let intact = same_folder && (tail_intact || rules.is_flushed_before_ack());
+            let flushes = || rules.flushes_before_ack(node_id).unwrap_or(tail.flushes_before_ack);
+            let intact = same_folder && (tail.intact || flushes());
             rules.change(partition, (!intact).then_some(node_id), |partition| {
                 partition.isr.retain(|id| *id != node_id);
                 partition.offline.retain(|id| *id != node_id);

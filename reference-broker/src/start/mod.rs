@@ -384,6 +384,7 @@ fn registration(
         directory: identity.directory_id,
         log_dirs: identity.log_dirs.iter().map(|(_, id)| *id).collect(),
         tail_intact: manager.tail_intact(),
+        flushes_before_ack: config.long("log.flush.interval.messages") == 1,
     }
 }
 

@@ -54,6 +54,7 @@ impl Node {
             directory,
             log_dirs: vec![directory],
             tail_intact: true,
+            flushes_before_ack: false,
         });
     }
 

@@ -17,6 +17,7 @@ fn register(tag: u8) -> Command {
         directory: Uuid([7; 16]),
         log_dirs: vec![Uuid([7; 16])],
         tail_intact: true,
+        flushes_before_ack: false,
     }
 }
 

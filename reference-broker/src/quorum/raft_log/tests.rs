@@ -25,6 +25,7 @@ fn machine() -> Machine {
         directory: Uuid([1; 16]),
         log_dirs: vec![Uuid([1; 16])],
         tail_intact: true,
+        flushes_before_ack: false,
     };
     machine.apply(1, &encode(&Entry { request: Uuid([255; 16]), command }));
     machine.applied(1);

@@ -115,6 +115,34 @@ fn flushing_before_ack_makes_a_loss_of_power_harmless() {
 }
 
 #[test]
+fn the_nearest_setting_says_whether_a_broker_flushes_before_ack() {
+    let one = Some(("flush.messages", "1"));
+    let many = Some(("flush.messages", "10"));
+    // What the broker's file says, the cluster's default, the topic's own setting.
+    for (file, default, topic, is_harmless) in [
+        (false, None, None, false),
+        (true, None, None, true),
+        (true, Some("10"), None, false),
+        (false, Some("1"), None, true),
+        (true, Some("1"), many, false),
+        (false, None, one, true),
+    ] {
+        let mut cluster = Cluster::of([1]);
+        cluster.topic(&[1], &topic.into_iter().collect::<Vec<_>>());
+        let default = default.map(|value| ("log.flush.interval.messages".into(), value.into()));
+        cluster.image.default_broker_configs.extend(default.clone());
+        let mut again = registration(1, 99, 1, false);
+        if let Command::RegisterBroker { flushes_before_ack, .. } = &mut again {
+            *flushes_before_ack = file;
+        }
+        cluster.run(again);
+        cluster.unfence(1);
+        assert_eq!(cluster.partition().leader, 1);
+        assert_eq!(cluster.partition().recovering, !is_harmless, "{file} {default:?} {topic:?}");
+    }
+}
+
+#[test]
 fn an_empty_folder_is_never_elected_by_itself() {
     for intact in [true, false] {
         let mut cluster = Cluster::of([1]);
