@@ -279,6 +279,8 @@ impl Partitions {
                 let config = TopicConfig::resolve(&topic.configs, &effective);
                 for partition in known.here() {
                     partition.set_config(config.clone(), config.log_config(&effective));
+                    // What was there before `flush.messages` was set is meant as well.
+                    partition.flush_if_due();
                 }
                 moved.extend(self.follow_roles(image, known, &mut changes));
             }
