@@ -21,6 +21,9 @@ struct Arguments {
     /// No faults strike.
     #[arg(long)]
     calm: bool,
+    /// A rule is broken on purpose: every seed that notices is a success.
+    #[arg(long)]
+    bug: Option<String>,
     /// Each seed is run once, not twice to compare.
     #[arg(long)]
     once: bool,
@@ -75,6 +78,9 @@ fn run(arguments: &Arguments, seed: u64) -> (bool, String) {
     if arguments.calm {
         command.arg("--calm");
     }
+    if let Some(bug) = &arguments.bug {
+        command.args(["--bug", bug]);
+    }
     if let Some(level) = &arguments.log {
         command.args(["--log", level]);
     }
@@ -90,7 +96,7 @@ fn inside(arguments: &Arguments) -> ExitCode {
 
     use ottla_sim::smoke::Smoke;
     use ottla_sim::trace::Tracer;
-    use ottla_sim::world::{self, Settings};
+    use ottla_sim::world::{self, Settings, Wrong};
 
     let shown = arguments.log.as_ref().map(|level| level.parse().expect("a level"));
     tracing::subscriber::set_global_default(Tracer::new(shown)).expect("it is set once");
@@ -98,6 +104,7 @@ fn inside(arguments: &Arguments) -> ExitCode {
         seed: arguments.seed,
         time: Duration::from_secs_f64(arguments.minutes * 60.0),
         faults: !arguments.calm,
+        wrong: arguments.bug.as_deref().map(|name| Wrong::named(name).expect("a known bug")),
     };
     // A fresh thread: its hash maps take their order from the seed.
     let run = std::thread::spawn(move || world::run(&settings, &Smoke::default()));

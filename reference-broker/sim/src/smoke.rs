@@ -94,7 +94,8 @@ async fn produce(client: Client, seen: Rc<RefCell<Seen>>, produced: Rc<Cell<bool
                 Ok(at) => {
                     trace::note(&format!("acknowledged {value} {at:?}"));
                     let at = (at.partition, at.offset);
-                    if let Some(other) = seen.borrow_mut().acknowledged.insert(at, value) {
+                    let before = seen.borrow_mut().acknowledged.insert(at, value);
+                    if let Some(other) = before {
                         let twice = format!("{at:?} was acknowledged for {other} as well");
                         seen.borrow_mut().violations.push(twice);
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{NODES, World};
+use super::{NODES, World, Wrong};
 use crate::trace;
 
 /// The first fault strikes after the cluster could form.
@@ -84,6 +84,25 @@ impl Faults {
         self.pending.iter().any(|(_, undo)| matches!(undo, Undo::Start(down) if *down == node))
     }
 
+    /// Whether what is acknowledged survives it that a broker loses what is not on its disk: always
+    /// with a flush before each acknowledgement, else while all replicas are in sync (the promise is
+    /// for `min.insync.replicas` - 1 of them).
+    fn may_lose_power(&self, world: &World<'_>) -> bool {
+        if world.rules.flush_before_ack || world.rules.wrong == Some(Wrong::UnflushedPowerLoss) {
+            return true;
+        }
+        let brokers: Vec<_> = world.nodes.iter().filter_map(|node| node.broker()).collect();
+        (0..NODES).all(|node| !self.is_down(node))
+            && brokers.len() == NODES
+            && brokers.iter().all(|broker| {
+                let image = broker.image();
+                let mut topics = image.topics.values();
+                topics.all(|topic| {
+                    topic.partitions.iter().all(|partition| partition.isr.len() == NODES)
+                })
+            })
+    }
+
     fn fault(&mut self, world: &mut World<'_>, now: Duration) {
         let node = self.random.gen_range(0..NODES);
         let other = (node + self.random.gen_range(1..NODES)) % NODES;
@@ -97,7 +116,7 @@ impl Faults {
                 let until = for_ms(&mut self.random, 8000);
                 self.pending.push((until, Undo::Start(node)));
             }
-            25..35 if !self.is_down(node) && may_lose_power(world) => {
+            25..35 if !self.is_down(node) && self.may_lose_power(world) => {
                 self.crash(world, node, true);
                 let until = for_ms(&mut self.random, 8000);
                 self.pending.push((until, Undo::Start(node)));
@@ -116,7 +135,8 @@ impl Faults {
                 self.count("kills of all", "");
                 for node in 0..NODES {
                     if !self.is_down(node) {
-                        self.crash(world, node, world.rules.flush_before_ack);
+                        let power = self.may_lose_power(world);
+                        self.crash(world, node, power);
                         let until = for_ms(&mut self.random, 3000);
                         self.pending.push((until, Undo::Start(node)));
                     }
@@ -196,21 +216,4 @@ impl Faults {
             Undo::Space(node) => world.nodes[node].disk.set_capacity(None),
         }
     }
-}
-
-/// Whether what is acknowledged survives it that a broker loses what is not on its disk: always
-/// with a flush before each acknowledgement, else while all replicas are in sync (the promise is
-/// for `min.insync.replicas` - 1 of them).
-fn may_lose_power(world: &World<'_>) -> bool {
-    if world.rules.flush_before_ack {
-        return true;
-    }
-    let brokers: Vec<_> = world.nodes.iter().filter_map(|node| node.broker()).collect();
-    brokers.len() == NODES
-        && brokers.iter().all(|broker| {
-            let image = broker.image();
-            let mut topics = image.topics.values();
-            topics
-                .all(|topic| topic.partitions.iter().all(|partition| partition.isr.len() == NODES))
-        })
 }

@@ -21,7 +21,7 @@ mod faults;
 mod node;
 
 use faults::Faults;
-pub use node::{Node, Rules};
+pub use node::{Node, Rules, Wrong};
 
 /// How many brokers there are; all are voters.
 pub const NODES: usize = 3;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub time: Duration,
     /// Whether any do.
     pub faults: bool,
+    /// What is wrong on purpose.
+    pub wrong: Option<Wrong>,
 }
 
 /// How far a run is.
@@ -111,7 +113,7 @@ impl World<'_> {
             .tcp_capacity(1 << 20)
             .enable_random_order()
             .build();
-        let rules = Rules::from_chance(&mut random);
+        let rules = Rules::from_chance(&mut random, settings.wrong);
         let nodes: Vec<Rc<Node>> =
             (1..=NODES).map(|id| Rc::new(Node::new(id, rules.clone()))).collect();
         for node in &nodes {

@@ -23,11 +23,34 @@ pub struct Rules {
     /// Nothing is acknowledged before it is on the disk: any number of brokers may lose power.
     /// Otherwise one at a time may.
     pub flush_before_ack: bool,
+    /// What is wrong on purpose.
+    pub wrong: Option<Wrong>,
+}
+
+/// Rules that are broken to see that it is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// Brokers lose power although nothing is flushed.
+    UnflushedPowerLoss,
+    /// A replica that is not in sync may be elected.
+    UncleanElection,
+}
+
+impl Wrong {
+    /// By the name that the command line has for it.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "unflushed-power-loss" => Some(Self::UnflushedPowerLoss),
+            "unclean-election" => Some(Self::UncleanElection),
+            _ => None,
+        }
+    }
 }
 
 impl Rules {
-    pub(super) fn from_chance(random: &mut StdRng) -> Self {
-        Self { flush_before_ack: random.gen_bool(0.5) }
+    pub(super) fn from_chance(random: &mut StdRng, wrong: Option<Wrong>) -> Self {
+        let flush_before_ack = random.gen_bool(0.5) && wrong != Some(Wrong::UnflushedPowerLoss);
+        Self { flush_before_ack, wrong }
     }
 }
 
@@ -98,6 +121,10 @@ impl Node {
             ("log.segment.bytes", (64 << 10).to_string()),
             ("log.index.size.max.bytes", (16 << 10).to_string()),
         ];
+        let unclean = self.rules.wrong == Some(Wrong::UncleanElection);
+        let settings = settings
+            .into_iter()
+            .chain(unclean.then(|| ("unclean.leader.election.enable", "true".to_owned())));
         let mut config = Config::dev();
         for (name, value) in settings {
             config = config.set(name, &value).expect("the settings are known");
