@@ -374,7 +374,12 @@ impl Member {
             self.state,
             State::Stable | State::Preparing | State::Syncing(_) | State::Assigning { .. }
         );
-        if !in_group || !self.has_generation() || self.heartbeat.is_some() {
+        if !in_group || !self.has_generation() {
+            return;
+        }
+        self.timers.set(MemberTimer::Heartbeat, now + self.config.heartbeat_interval);
+        if self.heartbeat.is_some() {
+            // One at a time: a slow answer delays the next, and must not be the last.
             return;
         }
         let request = Request::Heartbeat(Box::new(HeartbeatRequest {
@@ -386,7 +391,6 @@ impl Member {
         }));
         let timeout = self.config.request_timeout.min(self.config.session_timeout);
         self.heartbeat = Some(self.call(request, timeout));
-        self.timers.set(MemberTimer::Heartbeat, now + self.config.heartbeat_interval);
     }
 
     /// Nothing was heard for a session. The coordinator may have moved; whether it still counts
