@@ -16,6 +16,9 @@ use crate::internal::{Description, QuorumAnswer, QuorumRequest, Replica};
 /// The only topic that a quorum stands behind, as Kafka names it.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
+/// From here on the answer has the voters' directories and addresses (KIP-853).
+const DIRECTORIES_SINCE: i16 = 2;
+
 pub(crate) async fn handle(
     context: &RequestContext,
     request: DescribeQuorumRequest,
@@ -35,13 +38,24 @@ pub(crate) async fn handle(
             QuorumAnswer::Done => unreachable!("a question is not answered with a change"),
         },
     };
+    let has_directories = context.api_version >= DIRECTORIES_SINCE;
+    let replicas = |all: &[Replica]| {
+        let all = all.iter().map(replica);
+        all.map(|mut one| {
+            if !has_directories {
+                one.replica_directory_id = Uuid::default();
+            }
+            one
+        })
+        .collect()
+    };
     let partition = DescribeQuorumResponsePartitionData {
         partition_index: 0,
         leader_id: described.leader,
         leader_epoch: i32::try_from(described.term).unwrap_or(i32::MAX),
         high_watermark: offset(described.applied),
-        current_voters: described.voters.iter().map(replica).collect(),
-        observers: described.learners.iter().map(replica).collect(),
+        current_voters: replicas(&described.voters),
+        observers: replicas(&described.learners),
         ..DescribeQuorumResponsePartitionData::default()
     };
     let topic = DescribeQuorumResponseTopicData {
@@ -49,9 +63,10 @@ pub(crate) async fn handle(
         partitions: vec![partition],
         ..DescribeQuorumResponseTopicData::default()
     };
+    let nodes = described.voters.iter().filter(|_| has_directories);
     DescribeQuorumResponse {
         topics: vec![topic],
-        nodes: described.voters.iter().map(|voter| node(broker, voter)).collect(),
+        nodes: nodes.map(|voter| node(broker, voter)).collect(),
         ..DescribeQuorumResponse::default()
     }
 }

@@ -7,7 +7,7 @@ use ottla_protocol::messages::{
 };
 
 use crate::broker::{Client, Process, folder};
-use crate::support::quorum;
+use crate::support::{quorum, quorum_in};
 
 fn update(
     client: &mut Client,
@@ -67,6 +67,10 @@ fn it_is_its_own_quorum_which_cannot_be_changed() {
     let mut client = broker.connect();
     let described = quorum(&mut client).expect("a quorum");
     assert_eq!((described.leader_id, described.current_voters.len()), (1, 1));
+    for version in 0..2 {
+        let voters = quorum_in(&mut client, version).expect("a quorum").current_voters;
+        assert_eq!(voters.len(), 1, "v{version}, without directories");
+    }
     let remove = RemoveRaftVoterRequest {
         cluster_id: None,
         voter_id: 1,

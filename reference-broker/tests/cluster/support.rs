@@ -155,13 +155,21 @@ pub(crate) fn brokers(client: &mut Client) -> Vec<i32> {
 
 /// The quorum's own state.
 pub(crate) fn quorum(client: &mut Client) -> Option<DescribeQuorumResponsePartitionData> {
+    quorum_in(client, 2)
+}
+
+/// As [`quorum`], in this version of the API.
+pub(crate) fn quorum_in(
+    client: &mut Client,
+    version: i16,
+) -> Option<DescribeQuorumResponsePartitionData> {
     let topic = DescribeQuorumRequestTopicData {
         topic_name: "__cluster_metadata".into(),
         partitions: vec![DescribeQuorumRequestPartitionData::default()],
         ..Default::default()
     };
     let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
-    let Response::DescribeQuorum(response) = client.call(2, request) else { panic!() };
+    let Response::DescribeQuorum(response) = client.call(version, request) else { panic!() };
     response.topics.first().map(|topic| topic.partitions[0].clone())
 }
 
