@@ -19,6 +19,7 @@ use crate::{system, trace};
 
 mod faults;
 mod node;
+mod operator;
 
 use faults::Faults;
 pub use node::{Node, Rules, Wrong};
@@ -176,6 +177,10 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
     let mut world = World::new(settings);
     workload.populate(&mut world);
     let mut faults = Faults::new(settings.faults, &mut world);
+    if settings.faults {
+        let nodes = world.nodes.clone();
+        world.client("operator", |client| operator::run(client, nodes));
+    }
     let mut violations = Vec::new();
     while world.sim.elapsed() < settings.time && panics().is_empty() {
         faults.strike(&mut world);
