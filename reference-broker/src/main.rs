@@ -19,8 +19,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 
 mod nodes;
+mod rebalance;
 
 use nodes::{Nodes, Plan};
+use rebalance::Rebalance;
 
 /// The Ottla reference broker: the Kafka protocol on real sockets and real disk.
 #[derive(Parser)]
@@ -36,6 +38,8 @@ enum Command {
     Dev(Dev),
     /// A broker from a configuration file with Kafka's property names (server.properties).
     Run(Run),
+    /// Spread the replicas of a running cluster over its brokers, or take them from some.
+    Rebalance(Rebalance),
 }
 
 #[derive(Args)]
@@ -83,6 +87,8 @@ enum Work {
     Broker(Config, Extras),
     /// This process starts one for each node.
     Nodes(Dev),
+    /// This process asks a cluster for something.
+    Rebalance(Rebalance),
 }
 
 /// What `dev` can do that is no property.
@@ -101,13 +107,14 @@ fn main() -> ExitCode {
         raise_file_limit();
         let mut runtime = match work {
             Work::Broker(..) => tokio::runtime::Builder::new_multi_thread(),
-            Work::Nodes(_) => tokio::runtime::Builder::new_current_thread(),
+            Work::Nodes(_) | Work::Rebalance(_) => tokio::runtime::Builder::new_current_thread(),
         };
         let runtime = runtime.enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
         match work {
             Work::Broker(config, extras) => runtime.block_on(serve(config, extras)),
             Work::Nodes(dev) => runtime.block_on(serve_nodes(dev)),
+            Work::Rebalance(rebalance) => runtime.block_on(rebalance.run()),
         }
     };
     match run() {
@@ -132,6 +139,7 @@ fn start_log() {
 fn work(command: Command) -> Result<Work, String> {
     let (mut config, extras, settings) = match command {
         Command::Dev(dev) if dev.nodes > 1 => return Ok(Work::Nodes(dev)),
+        Command::Rebalance(rebalance) => return Ok(Work::Rebalance(rebalance)),
         Command::Dev(dev) => {
             let listener = format!("PLAINTEXT://127.0.0.1:{}", dev.port);
             let mut extras = Extras {

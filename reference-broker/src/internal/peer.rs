@@ -32,7 +32,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(200);
 
 /// Another node, reached over its listener between nodes.
 pub struct Peer {
-    own: Hello,
+    /// None is told to a listener for clients.
+    own: Option<Hello>,
     address: String,
     idle: Mutex<Vec<Connection>>,
     backoff: Mutex<Option<Backoff>>,
@@ -105,7 +106,13 @@ impl Peer {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
         };
-        Self { own, address, idle: Mutex::default(), backoff: Mutex::default() }
+        Self { own: Some(own), ..Self::for_clients(address) }
+    }
+
+    /// The listener for clients at this address, as host:port. Only [`send`](Self::send) is served
+    /// there.
+    pub fn for_clients(address: String) -> Self {
+        Self { own: None, address, idle: Mutex::default(), backoff: Mutex::default() }
     }
 
     /// Host and port.
@@ -163,7 +170,7 @@ impl Peer {
     ///
     /// # Errors [`PeerError`], `Refused` when it is not the node that was meant.
     pub async fn introduce(&self, deadline: Duration) -> Result<Introduction, PeerError> {
-        let hello = self.own.to_json();
+        let hello = self.own.as_ref().map(Hello::to_json).unwrap_or_default();
         self.introduced(self.call(HELLO, 0, &hello, deadline).await?)
     }
 
@@ -231,9 +238,10 @@ impl Peer {
         stream.set_nodelay(true).map_err(failed)?;
         let decoder = FrameDecoder::new(FRAME_LEN_MAX).recycling();
         let mut connection = Connection { stream, decoder, last_id: 0 };
+        let Some(own) = &self.own else { return Ok(connection) };
         let mut out = Encoder::framed();
         put_private_header(&mut out, HELLO, 0, connection.next_id());
-        out.put_slice(&self.own.to_json());
+        out.put_slice(&own.to_json());
         let answer = connection.exchange(&out.into_bytes()).await.map_err(failed)?;
         self.introduced(answer.slice(PRIVATE_RESPONSE_HEADER_LEN..))?;
         Ok(connection)
