@@ -5,6 +5,7 @@
 //! Ours is this very program. `cargo xtask bench` builds the others and calls `run`.
 
 mod driver;
+mod failover;
 mod languages;
 mod ours;
 mod payload;
@@ -35,6 +36,10 @@ enum Command {
     Consume(ours::Consume),
     /// Produces at a fixed rate with our client and prints the time to each acknowledgement
     Latency(ours::Latency),
+    /// Kills nodes of three under load and prints the gaps between acknowledged records
+    Failover(failover::Failover),
+    /// Kills a leader under other people's clients and prints what became of their records
+    Clients(failover::clients::Clients),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +48,8 @@ fn main() -> ExitCode {
         Command::Produce(produce) => ours::block_on(produce.run()),
         Command::Consume(consume) => ours::block_on(consume.run()),
         Command::Latency(latency) => ours::block_on(latency.run()),
+        Command::Failover(failover) => ours::block_on(failover.run()),
+        Command::Clients(clients) => ours::block_on(clients.run()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

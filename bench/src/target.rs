@@ -75,7 +75,7 @@ impl Target {
 }
 
 /// Not in the system's temporary folder, which may be in memory.
-fn folder() -> Result<TempDir, Failure> {
+pub(crate) fn folder() -> Result<TempDir, Failure> {
     let base = Path::new("target/bench");
     fs::create_dir_all(base)?;
     let base = fs::canonicalize(base)?;

@@ -21,10 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     {
         return codec(filter);
     }
-    task::step("build the broker and the benchmark", "", || {
-        let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
-        task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
-    })?;
+    build()?;
     let peers = tools::folder().join("peers");
     fs::create_dir_all(&peers)?;
     let languages = languages::prepare(arguments)?;
@@ -51,6 +48,30 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             .env("KAFKA_CACHE", &kafka)
             .current_dir(root()),
     )
+}
+
+/// Kills nodes under load: our cluster beside Apache Kafka's.
+pub(crate) fn failover(arguments: &[String]) -> Result<(), Failure> {
+    build()?;
+    let script = root().join("scripts/apache-kafka.sh");
+    let kafka = tools::folder().join("kafka");
+    let mut command = Command::new(program("release", "ottla-bench"));
+    command.arg("failover").arg("--broker").arg(program("release", "ottla-broker"));
+    command.arg("--kafka-script").arg(&script).args(arguments).env("KAFKA_CACHE", &kafka);
+    let is_installed = kafka.join("4.3.1/.complete").exists();
+    if !is_installed && !arguments.iter().any(|argument| argument == "--clusters") {
+        task::step("install Apache Kafka 4.3.1", "it is measured beside our cluster", || {
+            task::run(Command::new(&script).args(["install", "4.3.1"]).env("KAFKA_CACHE", &kafka))
+        })?;
+    }
+    task::run(command.current_dir(root()))
+}
+
+fn build() -> Result<(), Failure> {
+    task::step("build the broker and the benchmark", "", || {
+        let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
+        task::run(cargo().args(["build", "--release", "--locked"]).args(packages))
+    })
 }
 
 /// The codec alone, beside its peers: a workspace of its own, as theirs. `filter` is criterion's.

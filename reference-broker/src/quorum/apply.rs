@@ -114,6 +114,7 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         log_dirs,
         tail_intact,
         flushes_before_ack,
+        min_in_sync,
     } = command
     else {
         unreachable!("it is a registration")
@@ -131,6 +132,7 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         // Commands from before brokers were fenced have no directory, and nobody unfences them.
         fenced: *directory != Uuid::default(),
         shutting_down: false,
+        min_in_sync: *min_in_sync,
     };
     let tail = Tail { intact: *tail_intact, flushes_before_ack: *flushes_before_ack };
     registration::register(image, *node_id, cluster_id, tail, broker)

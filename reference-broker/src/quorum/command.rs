@@ -52,6 +52,9 @@ pub enum Command {
         /// in topics that do not say otherwise.
         #[serde(default)]
         flushes_before_ack: bool,
+        /// `min.insync.replicas` of its file; 0 if it does not say.
+        #[serde(default)]
+        min_in_sync: usize,
     },
     /// A broker was not heard of for its session: it leaves every ISR and leads nothing (M4).
     FenceBroker {

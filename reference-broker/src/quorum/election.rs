@@ -44,14 +44,15 @@ impl<'a> Rules<'a> {
     }
 
     /// The least number of replicas that a commit may have had. A leader uses the topic's setting,
-    /// or else its own, its cluster's or the one in its file, which is not known here: this is
-    /// never more than what any leader uses, or an ELR could lack what was committed.
+    /// or else its own, its cluster's or the one in its file: this is never more than what any
+    /// leader uses, or an ELR could lack what was committed.
     fn min_in_sync(&self, partition: &PartitionImage) -> usize {
         let number =
             |configs: &BTreeMap<String, String>| configs.get(MIN_IN_SYNC_REPLICAS)?.parse().ok();
         let of_brokers = || {
             let each = self.each_broker.values().filter_map(number);
-            each.chain([number(self.all_brokers).unwrap_or(1)]).min()
+            let files = || self.brokers.values().map(|broker| broker.min_in_sync).min();
+            each.chain(number(self.all_brokers).or_else(files)).min()
         };
         let min: usize = number(self.topic).or_else(of_brokers).unwrap_or(1);
         min.min(partition.replicas.len()).max(1)

@@ -80,6 +80,9 @@ pub struct BrokerImage {
     /// It has begun a controlled shutdown.
     #[serde(default)]
     pub shutting_down: bool,
+    /// `min.insync.replicas` of its file; 0 is not known.
+    #[serde(default)]
+    pub min_in_sync: usize,
 }
 
 impl BrokerImage {

@@ -26,6 +26,7 @@ fn registration(node_id: i32, incarnation: u8, directory: u8, tail_intact: bool)
         log_dirs: vec![Uuid([directory; 16])],
         tail_intact,
         flushes_before_ack: false,
+        min_in_sync: 0,
     }
 }
 

@@ -55,6 +55,7 @@ impl Node {
             log_dirs: vec![directory],
             tail_intact: true,
             flushes_before_ack: false,
+            min_in_sync: 0,
         });
     }
 

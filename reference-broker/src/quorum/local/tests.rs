@@ -18,6 +18,7 @@ fn register(tag: u8) -> Command {
         log_dirs: vec![Uuid([7; 16])],
         tail_intact: true,
         flushes_before_ack: false,
+        min_in_sync: 0,
     }
 }
 

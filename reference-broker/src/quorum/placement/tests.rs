@@ -19,6 +19,7 @@ fn brokers(racks: &[(i32, Option<&str>)]) -> BTreeMap<i32, BrokerImage> {
             log_dirs: Vec::new(),
             fenced: false,
             shutting_down: false,
+            min_in_sync: 0,
         };
         (*id, broker)
     };

@@ -26,6 +26,7 @@ fn machine() -> Machine {
         log_dirs: vec![Uuid([1; 16])],
         tail_intact: true,
         flushes_before_ack: false,
+        min_in_sync: 0,
     };
     machine.apply(1, &encode(&Entry { request: Uuid([255; 16]), command }));
     machine.applied(1);

@@ -115,6 +115,44 @@ fn flushing_before_ack_makes_a_loss_of_power_harmless() {
 }
 
 #[test]
+fn min_insync_replicas_of_the_files_keep_whole_logs_eligible() {
+    // The files' settings, the cluster's default: who leads after all were killed at once, and the
+    // last one in the ISR has lost its tail.
+    for (files, default, leader) in [
+        ([2, 2, 2], None, 3),
+        ([2, 1, 2], None, 1),
+        ([2, 0, 2], None, 1),
+        ([1, 1, 1], Some("2"), 3),
+        ([2, 2, 2], Some("1"), 1),
+    ] {
+        let mut cluster = Cluster::of([]);
+        let default = default.map(|value| ("min.insync.replicas".into(), value.into()));
+        cluster.image.default_broker_configs.extend(default.clone());
+        let register = |cluster: &mut Cluster, id: i32, incarnation, intact| {
+            let mut command = registration(id, incarnation, u8::try_from(id).unwrap(), intact);
+            if let Command::RegisterBroker { min_in_sync, .. } = &mut command {
+                *min_in_sync = files[usize::try_from(id).unwrap() - 1];
+            }
+            cluster.run(command);
+        };
+        for (id, incarnation) in [(1, 101), (2, 102), (3, 103)] {
+            register(&mut cluster, id, incarnation, true);
+            cluster.unfence(id);
+        }
+        cluster.topic(&[1, 2, 3], &[]);
+        for (id, incarnation) in [(2, 112), (3, 113)] {
+            register(&mut cluster, id, incarnation, true);
+            cluster.unfence(id);
+        }
+        register(&mut cluster, 1, 111, false);
+        cluster.unfence(1);
+        let partition = cluster.partition();
+        assert_eq!(partition.leader, leader, "{files:?} {default:?}: {partition:?}");
+        assert_eq!(partition.recovering, leader == 1);
+    }
+}
+
+#[test]
 fn the_nearest_setting_says_whether_a_broker_flushes_before_ack() {
     let one = Some(("flush.messages", "1"));
     let many = Some(("flush.messages", "10"));
