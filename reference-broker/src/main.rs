@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ottla_broker::testing::{Temporary, admin};
 use ottla_broker::{Broker, Config, RunningBroker};
 use tokio::net::TcpListener;
@@ -79,6 +79,17 @@ struct Run {
     /// A property that overrides the file, as name=value; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
+    /// The form of the log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 /// What is to be run.
@@ -101,7 +112,10 @@ struct Extras {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
+    start_log(match &cli.command {
+        Command::Run(run) => run.log_format,
+        _ => LogFormat::Text,
+    });
     let run = || -> Result<(), String> {
         let work = work(cli.command)?;
         raise_file_limit();
@@ -126,14 +140,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log() {
+fn start_log(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    // What openraft says of its inside is no event to an operator: `ops` tells of those.
+    let filter = std::env::var("OTTLA_LOG").unwrap_or_else(|_| "info".to_owned());
+    let quiet = if filter.contains("openraft") { "" } else { ",openraft=off" };
+    let filter = EnvFilter::try_new(filter + quiet);
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 fn work(command: Command) -> Result<Work, String> {

@@ -119,7 +119,7 @@ fn health_tells_of_a_damaged_log() {
     assert!(health.body.contains("\"status\":\"failing\""), "{}", health.body);
     assert!(health.body.contains("1 partitions are offline"), "{}", health.body);
     let text = ask(ops, "GET", "/metrics").body;
-    assert_eq!(value(&text, "ottla_broker_offline_partitions"), 1.0);
+    assert_eq!(value(&text, "ottla_broker_offline_replica_count"), 1.0);
     assert_eq!(value(&text, "ottla_broker_ready"), 0.0);
 }
 

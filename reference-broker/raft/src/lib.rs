@@ -300,6 +300,10 @@ impl Raft {
         command: Vec<u8>,
         deadline: Duration,
     ) -> Result<Applied, ProposeError> {
+        // What is appended now would keep the followers from electing another leader.
+        if self.0.core.hands_over() {
+            return Err(ProposeError::NotLeader { leader: None });
+        }
         let write = self.raft().client_write(Opaque(command));
         match tokio::time::timeout(deadline, write).await {
             Err(_) => Err(ProposeError::Unknown),
@@ -347,6 +351,22 @@ impl Raft {
         }
         let added = self.raft().add_learner(node.id, node, true);
         within(added).await
+    }
+
+    /// Tells everybody where a member is reached now. Its data folder must be that of the member,
+    /// so that no other node can come by its vote.
+    ///
+    /// # Errors [`Error::Quorum`].
+    pub async fn set_address(&self, node: Node) -> Result<(), Error> {
+        self.change(ChangeMembers::SetNodes(BTreeMap::from([(node.id, node)]))).await
+    }
+
+    /// If this node leads, lets another one lead; as far as that can be had within a few election
+    /// timeouts.
+    pub async fn hand_over(&self) {
+        if self.status().leader.is_some_and(|leader| leader.id == self.0.core.options.node.id) {
+            self.0.core.hand_over().await;
+        }
     }
 
     /// Gives a learner a vote.

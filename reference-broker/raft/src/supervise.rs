@@ -97,7 +97,7 @@ impl Core {
         let node = |id: i32| membership.get_node(&id).cloned();
         let own_id = self.options.node.id;
         let leader = match metrics.state {
-            ServerState::Leader if self.lease_holds(&metrics) => Some(own_id),
+            ServerState::Leader if !self.hands_over() && self.lease_holds(&metrics) => Some(own_id),
             ServerState::Leader => None,
             // R3: of a leader that is silent nothing is expected.
             _ if self.silence() < self.options.election_max => {
@@ -139,8 +139,12 @@ impl Core {
         let lost = metrics.state == ServerState::Leader
             && !self.lease_holds(metrics)
             && metrics.millis_since_quorum_ack.is_some_and(|ms| u128::from(ms) > alone);
-        let hands_over = self.hands_over.load(Ordering::Relaxed);
-        self.raft.runtime_config().heartbeat(!lost && !hands_over);
+        self.raft.runtime_config().heartbeat(!lost && !self.hands_over());
+    }
+
+    /// Whether it wants another node to lead.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.hands_over.load(Ordering::Relaxed)
     }
 
     /// R2: a voter that hears of no leader asks the others before it may stand for election; who

@@ -230,7 +230,9 @@ fn scale_first(name: &str, synonyms: &mut [(String, String, i8)]) {
     }
 }
 
-/// Whether a broker's property can be changed while it runs: those that stand behind a topic's.
+/// Whether a broker's property can be changed while it runs: those that stand behind a topic's, and
+/// the limits of connections.
 pub(crate) fn is_dynamic(name: &str) -> bool {
-    table::TOPIC.iter().any(|property| property.broker_name == Some(name))
+    let is_limit = matches!(name, "max.connections" | "max.connections.per.ip");
+    is_limit || table::TOPIC.iter().any(|property| property.broker_name == Some(name))
 }

@@ -334,6 +334,12 @@ pub static BROKER: &[Property] = &[
         "The most connections at once; more are closed at once.",
     ),
     Property::new(
+        "max.connections.per.ip",
+        INT_FROM_0,
+        "2147483647",
+        "The most connections at once from one address; more are closed at once.",
+    ),
+    Property::new(
         "max.incremental.fetch.session.cache.slots",
         INT_FROM_0,
         "1000",

@@ -17,6 +17,9 @@ pub struct Hello {
     pub directory: String,
     /// The node that it expects to reach, where it knows its id.
     pub to: Option<i32>,
+    /// The ids in its `controller.quorum.voters`, in order.
+    #[serde(default)]
+    pub voters: Vec<i32>,
 }
 
 /// What a node says of itself.
@@ -28,6 +31,9 @@ pub struct Introduction {
     pub directory: String,
     /// Whether it knows the voters of a cluster that has formed.
     pub formed: bool,
+    /// The ids in its `controller.quorum.voters`, in order.
+    #[serde(default)]
+    pub voters: Vec<i32>,
 }
 
 /// The answer to [`Hello`]; after a refusal the connection ends.
@@ -43,7 +49,15 @@ impl Hello {
     /// What this node says of itself to nobody in particular.
     pub fn new(cluster_id: &str, node_id: i32, directory: Uuid) -> Self {
         let (cluster_id, directory) = (cluster_id.to_owned(), directory.to_string());
-        Self { cluster_id, node_id, directory, to: None }
+        Self { cluster_id, node_id, directory, to: None, voters: Vec::new() }
+    }
+
+    /// The same, from a node with these `controller.quorum.voters`.
+    #[must_use]
+    pub fn of_voters(mut self, ids: impl Iterator<Item = i32>) -> Self {
+        self.voters = ids.collect();
+        self.voters.sort_unstable();
+        self
     }
 
     /// The same, said to this node.

@@ -21,6 +21,9 @@ use crate::server::write_all;
 /// How long to wait after a failed accept: long enough not to spin while there are no file
 /// descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// Who has not said who it is may send this much, and take this long for it.
+const HELLO_LEN_MAX: usize = 64 << 10;
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves the other nodes until it is dropped, and all its connections with it.
 pub(crate) async fn serve(listener: TcpListener, services: Arc<Services>) {
@@ -57,9 +60,19 @@ async fn run(services: &Services, mut stream: TcpStream, from: SocketAddr) -> Re
             if let Some(frame) = decoder.next_frame().map_err(|error| error.to_string())? {
                 break frame;
             }
+            let read = stream.read_buf(decoder.buffer());
+            let read = match sender {
+                Some(_) => read.await,
+                None => tokio::time::timeout(HELLO_PATIENCE, read)
+                    .await
+                    .map_err(|_| "nobody has said who it is")?,
+            };
             // A node that ends or is killed resets its connections: nothing to report.
-            if !matches!(stream.read_buf(decoder.buffer()).await, Ok(1..)) {
+            if !matches!(read, Ok(1..)) {
                 return Ok(());
+            }
+            if sender.is_none() && decoder.claimed_len() > Some(HELLO_LEN_MAX) {
+                return Err("the first request is larger than that of a node".into());
             }
         };
         let key = frame.first_chunk().map_or(-1, |key| i16::from_be_bytes(*key));

@@ -76,7 +76,10 @@ fn is_same(a: &Node, b: &Node) -> bool {
 
 async fn join(raft: &Raft, status: &Status, node: Node, vote: bool) -> Result<QuorumAnswer, Error> {
     match status.voters.iter().find(|voter| voter.id == node.id) {
-        Some(voter) if is_same(voter, &node) => return Ok(QuorumAnswer::Done),
+        Some(voter) if is_same(voter, &node) => {
+            raft_address(raft, status, &node).await?;
+            return Ok(QuorumAnswer::Done);
+        }
         // M15: with its folder the voter has lost whom it voted for and what it acknowledged. The
         // old identity has to go before the new one can come.
         Some(voter) if vote => raft.remove_voter(voter.id, voter.directory, true).await?,
@@ -91,6 +94,7 @@ async fn join(raft: &Raft, status: &Status, node: Node, vote: bool) -> Result<Qu
         }
         None => {}
     }
+    raft_address(raft, status, &node).await?;
     if !status.learners.iter().any(|learner| is_same(learner, &node)) {
         raft.add_learner(node.clone()).await?;
     }
@@ -98,6 +102,15 @@ async fn join(raft: &Raft, status: &Status, node: Node, vote: bool) -> Result<Qu
         raft.add_voter(node).await?;
     }
     Ok(QuorumAnswer::Done)
+}
+
+/// A member that comes back is reached where it is now.
+async fn raft_address(raft: &Raft, status: &Status, node: &Node) -> Result<(), Error> {
+    let mut members = status.voters.iter().chain(&status.learners);
+    match members.any(|member| is_same(member, node) && member != node) {
+        true => raft.set_address(node.clone()).await,
+        false => Ok(()),
+    }
 }
 
 async fn add_voter(raft: &Raft, status: &Status, node: Node) -> Result<QuorumAnswer, Error> {

@@ -54,6 +54,7 @@ impl Services {
                 node_id: self.own.node_id,
                 directory: self.own.directory.clone(),
                 formed: !self.log.raft().status().voters.is_empty(),
+                voters: self.own.voters.clone(),
             }),
         };
         Ok((hello, answer))

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::cluster::Cluster;
 use crate::broker::Broker;
 
 /// All names begin with it, but those of the process.
@@ -36,11 +37,20 @@ struct OfPartition {
 pub(crate) struct Metrics {
     /// Requests by API, with how long their answers took; long polls wait as they were asked to.
     requests: Family<Api, Histogram>,
+    /// Bytes of requests and of their answers, by API.
+    request_bytes: Family<Api, Counter>,
+    response_bytes: Family<Api, Counter>,
     received_bytes: Counter,
     sent_bytes: Counter,
     connections: Counter,
     open: Gauge,
     refused: Counter,
+    /// Of partitions that this broker leads.
+    pub(super) isr_shrinks: Counter,
+    pub(super) isr_expands: Counter,
+    /// By this broker as the active controller.
+    pub(super) leader_elections: Counter,
+    pub(super) unclean_leader_elections: Counter,
 }
 
 impl Default for Metrics {
@@ -49,20 +59,32 @@ impl Default for Metrics {
         let durations: fn() -> Histogram = || Histogram::new(exponential_buckets(0.00025, 4.0, 9));
         Self {
             requests: Family::new_with_constructor(durations),
+            request_bytes: Family::default(),
+            response_bytes: Family::default(),
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
             connections: Counter::default(),
             open: Gauge::default(),
             refused: Counter::default(),
+            isr_shrinks: Counter::default(),
+            isr_expands: Counter::default(),
+            leader_elections: Counter::default(),
+            unclean_leader_elections: Counter::default(),
         }
     }
 }
 
 impl Metrics {
-    /// A request was served.
-    pub(crate) fn on_request(&self, api: ApiKey, took: Duration) {
+    /// A request of so many bytes was served; the time is from its last byte to its answer.
+    pub(crate) fn on_request(&self, api: ApiKey, bytes: usize, took: Duration) {
         let label = Api { api: api.name() };
         self.requests.get_or_create(&label).observe(took.as_secs_f64());
+        self.request_bytes.get_or_create(&label).inc_by(bytes as u64);
+    }
+
+    /// A request has an answer of so many bytes.
+    pub(crate) fn on_response(&self, api: ApiKey, bytes: usize) {
+        self.response_bytes.get_or_create(&Api { api: api.name() }).inc_by(bytes as u64);
     }
 
     /// Bytes of a frame came, its length prefix included.
@@ -104,7 +126,21 @@ impl Metrics {
         ] {
             registry.register_with_unit(name, help, Unit::Bytes, counter.clone());
         }
+        for (name, help, family) in [
+            ("request", "Bytes of requests that were served, by API", &self.request_bytes),
+            ("response", "Bytes of their answers, by API", &self.response_bytes),
+        ] {
+            registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+        }
         for (name, help, counter) in [
+            ("isr_shrinks", "ISRs led here that lost a member", &self.isr_shrinks),
+            ("isr_expands", "ISRs led here that got a member", &self.isr_expands),
+            ("leader_elections", "Elections by this active controller", &self.leader_elections),
+            (
+                "unclean_leader_elections",
+                "Those of leaders that may lack acknowledged records",
+                &self.unclean_leader_elections,
+            ),
             ("connections_accepted", "Connections that clients have made", &self.connections),
             ("connections_refused", "Connections closed for what the client did", &self.refused),
         ] {
@@ -122,6 +158,7 @@ pub(super) fn text(broker: Option<&Arc<Broker>>, ready: bool) -> Result<String, 
     if let Some(broker) = broker {
         broker.metrics().register(ours);
         ours.register_collector(Box::new(Looked(Arc::clone(broker))));
+        ours.register_collector(Box::new(Cluster(Arc::clone(broker))));
     }
     ours.register_collector(Box::new(Ready(ready)));
     let mut text = String::new();
@@ -130,15 +167,25 @@ pub(super) fn text(broker: Option<&Arc<Broker>>, ready: bool) -> Result<String, 
 }
 
 /// Writes metrics that were looked up.
-struct Writer<'a>(DescriptorEncoder<'a>);
+pub(super) struct Writer<'a>(pub(super) DescriptorEncoder<'a>);
+
+/// A count as a gauge takes it.
+pub(super) fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
 
 impl Writer<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
         let gauge = ConstGauge::new(value);
         gauge.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
-    fn gauges(&mut self, name: &str, help: &str, values: &[(OfPartition, i64)]) -> fmt::Result {
+    pub(super) fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: &[(L, i64)],
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in values {
             ConstGauge::new(*value).encode(family.encode_family(labels)?)?;
@@ -164,14 +211,13 @@ impl Collector for Looked {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(broker) = self;
         let mut out = Writer(encoder);
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let image = broker.image();
         let counts = broker.partitions().counts();
         out.gauge("topics", "Topics of the cluster", count(image.topics.len()))?;
         out.gauge("partitions", "Partitions that this broker serves", count(counts.served))?;
         out.gauge(
-            "offline_partitions",
-            "Partitions of this broker that are not served because their logs are damaged",
+            "offline_replica_count",
+            "Replicas of this broker that are not served because their logs are damaged",
             count(counts.offline),
         )?;
         out.gauge(

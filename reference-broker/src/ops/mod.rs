@@ -2,15 +2,18 @@
 //! whether a produce would work. Nothing is served unless `ops.listener` says where.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use serde_json::json;
 
 use crate::broker::Broker;
 
+mod cluster;
+mod events;
 mod http;
 mod metrics;
 
+pub(crate) use events::observe;
 pub(crate) use http::serve;
 pub(crate) use metrics::Metrics;
 
@@ -19,13 +22,15 @@ pub(crate) use metrics::Metrics;
 pub(crate) struct Ops {
     /// Set when the broker serves.
     broker: OnceLock<Weak<Broker>>,
+    /// What a broker that starts waits for.
+    waits_for: Mutex<&'static str>,
 }
 
 /// How the broker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// Its logs are being opened.
-    Starting,
+    /// It is not in service yet, and what it waits for.
+    Starting(&'static str),
     /// A produce would work.
     Ready,
     /// It answers what is under way and ends.
@@ -35,6 +40,11 @@ pub(crate) enum Health {
 }
 
 impl Ops {
+    /// What the broker waits for from now on.
+    pub(crate) fn starting(&self, waits_for: &'static str) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = waits_for;
+    }
+
     /// From now on the broker serves.
     pub(crate) fn ready(&self, broker: &Arc<Broker>) {
         let first = self.broker.set(Arc::downgrade(broker));
@@ -47,7 +57,9 @@ impl Ops {
 
     fn health(&self) -> Health {
         match (self.broker.get(), self.broker()) {
-            (None, _) => Health::Starting,
+            (None, _) => {
+                Health::Starting(*self.waits_for.lock().unwrap_or_else(PoisonError::into_inner))
+            }
             (Some(_), None) => Health::Stopping,
             (Some(_), Some(broker)) => broker.health(),
         }
@@ -67,10 +79,10 @@ impl Health {
 
     fn json(&self) -> String {
         let (status, reasons) = match self {
-            Self::Starting => ("starting", &[][..]),
-            Self::Ready => ("ready", &[][..]),
-            Self::Stopping => ("stopping", &[][..]),
-            Self::Failing(reasons) => ("failing", &reasons[..]),
+            Self::Starting(waits_for) => ("starting", vec![(*waits_for).to_owned()]),
+            Self::Ready => ("ready", Vec::new()),
+            Self::Stopping => ("stopping", Vec::new()),
+            Self::Failing(reasons) => ("failing", reasons.clone()),
         };
         format!("{}\n", json!({"status": status, "reasons": reasons}))
     }
@@ -89,6 +101,23 @@ impl Broker {
         let offline = self.partitions().counts().offline;
         if offline > 0 {
             reasons.push(format!("{offline} partitions are offline, their logs are damaged"));
+        }
+        let own = self.image().brokers.get(&self.node_id()).cloned();
+        match own {
+            None => reasons.push("the controller has unregistered this broker".into()),
+            Some(own) if own.epoch != self.parts.broker_epoch => {
+                reasons.push("another process has registered with this node.id".into());
+            }
+            Some(own) if own.fenced => reasons.push(
+                "fenced: the controller has not heard of this broker for \
+                 broker.session.timeout.ms, or all its data folders have failed"
+                    .into(),
+            ),
+            Some(_) => {}
+        }
+        if self.parts.metadata.controller().is_none() {
+            reasons
+                .push("no controller: the metadata quorum has no leader that reaches here".into());
         }
         if reasons.is_empty() { Health::Ready } else { Health::Failing(reasons) }
     }

@@ -2,11 +2,13 @@ use super::*;
 
 #[test]
 fn health_is_told_with_its_reasons() {
-    assert_eq!(Ops::default().health(), Health::Starting);
+    let ops = Ops::default();
+    ops.starting("its logs are being opened");
+    assert_eq!(ops.health(), Health::Starting("its logs are being opened"));
     assert_eq!(Health::Ready.status(), 200);
     let failing = Health::Failing(vec!["the data folder failed".into()]);
     for (health, text) in [
-        (Health::Starting, r#"{"reasons":[],"status":"starting"}"#),
+        (ops.health(), r#"{"reasons":["its logs are being opened"],"status":"starting"}"#),
         (Health::Stopping, r#"{"reasons":[],"status":"stopping"}"#),
         (failing, r#"{"reasons":["the data folder failed"],"status":"failing"}"#),
     ] {

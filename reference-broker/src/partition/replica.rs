@@ -119,6 +119,14 @@ impl Partition {
         self.publish(state, advanced);
     }
 
+    /// The followers that have fetched, each with how many records it has not; of a leader only.
+    pub(crate) fn follower_lags(&self) -> Vec<(i32, i64)> {
+        let state = self.lock();
+        let Role::Leader(leadership) = &state.role else { return Vec::new() };
+        let end = state.log.log_end_offset();
+        leadership.followers().map(|(id, has)| (id, (end - has).max(0))).collect()
+    }
+
     /// What to ask the leader; none if this replica does not follow one, or cannot be written.
     pub(crate) fn fetch_request(&self, bytes_max: i32) -> Option<FetchPartition> {
         let state = self.lock();

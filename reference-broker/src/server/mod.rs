@@ -6,9 +6,9 @@
 //! memory here is one frame. Large frames pay for their bytes from a common `budget`, which bounds
 //! the rest.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -38,7 +38,43 @@ pub(crate) struct Shared {
     /// Frames above this are refused.
     frame_len_max: usize,
     idle_max: Duration,
-    open: AtomicUsize,
+    open: Mutex<Open>,
+}
+
+/// The connections that are open.
+#[derive(Debug, Default)]
+struct Open {
+    count: usize,
+    by_ip: HashMap<IpAddr, usize>,
+}
+
+impl Shared {
+    /// Counts a connection, or says which property forbids it. Both can be changed at run time.
+    fn admit(&self, from: IpAddr) -> Result<(), &'static str> {
+        let config = self.broker.effective_config();
+        let limit = |name| usize::try_from(config.int(name)).unwrap_or(usize::MAX);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.count >= limit("max.connections") {
+            return Err("max.connections");
+        }
+        if open.by_ip.get(&from).is_some_and(|count| *count >= limit("max.connections.per.ip")) {
+            return Err("max.connections.per.ip");
+        }
+        open.count += 1;
+        *open.by_ip.entry(from).or_default() += 1;
+        Ok(())
+    }
+
+    fn forget(&self, from: IpAddr) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.count -= 1;
+        if let Some(count) = open.by_ip.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_ip.remove(&from);
+            }
+        }
+    }
 }
 
 /// Accepts connections until `stop` turns true, then lets the requests under way end.
@@ -48,13 +84,12 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let config = broker.config();
-    let connections_max = usize::try_from(config.int("max.connections")).unwrap_or(usize::MAX);
     let shared = Arc::new(Shared {
         budget: Budget::new(config.long("queued.max.request.bytes")),
         frame_len_max: usize::try_from(config.int("socket.request.max.bytes"))
             .unwrap_or(usize::MAX),
         idle_max: config.duration_ms("connections.max.idle.ms"),
-        open: AtomicUsize::new(0),
+        open: Mutex::default(),
         broker: Arc::clone(&broker),
     });
     let mut connections = JoinSet::new();
@@ -66,12 +101,11 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if shared.open.load(Ordering::Relaxed) >= connections_max {
+                if let Err(limit) = shared.admit(peer.ip()) {
                     broker.metrics().on_refused();
-                    tracing::warn!(%peer, connections_max, "closed: max.connections is reached");
+                    tracing::warn!(%peer, "closed: {limit} is reached");
                     continue;
                 }
-                shared.open.fetch_add(1, Ordering::Relaxed);
                 broker.metrics().on_connection();
                 let task = run_connection(Arc::clone(&shared), stream, peer, stop.clone());
                 connections.spawn(task);
@@ -87,7 +121,8 @@ pub(crate) async fn serve(
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_GRACE, drained).await.is_err() {
-        tracing::info!(open = shared.open.load(Ordering::Relaxed), "closing busy connections");
+        let open = shared.open.lock().unwrap_or_else(PoisonError::into_inner).count;
+        tracing::info!(open, "closing busy connections");
     }
     connections.shutdown().await;
 }
@@ -102,7 +137,7 @@ async fn run_connection(
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
     let reason = connection::run(&shared, stream, peer, stop).await;
-    shared.open.fetch_sub(1, Ordering::Relaxed);
+    shared.forget(peer.ip());
     shared.broker.metrics().on_disconnection();
     match reason {
         connection::Closed::ByPeer => tracing::debug!(%peer, "closed by the client"),

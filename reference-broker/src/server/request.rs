@@ -68,6 +68,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         }
         Err(error) => return Served::Close(format!("malformed request: {error}")),
     };
+    let request_len = LENGTH_LEN + frame.len();
     drop(frame);
     let began = Instant::now();
     let context = RequestContext {
@@ -81,11 +82,15 @@ pub(super) async fn serve(shared: &Arc<Shared>, peer: SocketAddr, frame: Bytes) 
         None => api::dispatch(&context, request).await.into(),
         Some(faults) => faults.serve(&context, request).await,
     };
-    shared.broker.metrics().on_request(api, began.elapsed());
+    shared.broker.metrics().on_request(api, request_len, began.elapsed());
     match answer {
         Answer::Response(response) => {
             let version = instead.unwrap_or(version);
             let served = encode(api, version, header.correlation_id, &response);
+            if let Served::Answer(chunks) = &served {
+                let len = chunks.iter().map(Bytes::len).sum();
+                shared.broker.metrics().on_response(api, len);
+            }
             match cut_after {
                 None => served,
                 Some(bytes) => cut(served, bytes),

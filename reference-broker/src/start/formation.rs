@@ -85,7 +85,7 @@ async fn seek(raft: &Raft, own: &Node, hello: &Hello, quorum: &QuorumConfig) -> 
         }
         let status = raft.status();
         let formed = !status.voters.is_empty() || round.iter().flatten().any(|said| said.formed);
-        if !formed && let Some(voters) = first_voters(own, quorum, &contacts, &round) {
+        if !formed && let Some(voters) = first_voters(own, hello, &contacts, &round) {
             match raft.bootstrap(voters).await {
                 Ok(()) => tracing::info!("formed a new quorum"),
                 Err(error) => {
@@ -93,19 +93,27 @@ async fn seek(raft: &Raft, own: &Node, hello: &Hello, quorum: &QuorumConfig) -> 
                 }
             }
         }
-        if formed && (!is_member(&status, own) || started.elapsed() > JOIN_AGAIN) {
+        let is_known = is_member(&status, own) && !has_moved(&status, own, quorum);
+        if formed && (!is_known || started.elapsed() > JOIN_AGAIN) {
             let vote = quorum.auto_join && quorum.voters.iter().any(|(id, _)| *id == own.id);
             if let Err(reason) = join(&contacts, own, vote).await {
                 return StartError::Quorum(reason);
             }
         }
         if Instant::now() > report_at {
-            report(&contacts, &round, formed);
+            report(hello, &contacts, &round, formed);
             report_at = Instant::now() + REPORT_NEXT;
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(ROUND_MAX);
     }
+}
+
+/// Whether the others look for this node where it was; where it is configured they do not.
+fn has_moved(status: &Status, own: &Node, quorum: &QuorumConfig) -> bool {
+    let mut members = status.voters.iter().chain(&status.learners);
+    let is_configured = quorum.voters.iter().any(|(id, _)| *id == own.id);
+    !is_configured && members.any(|node| node.id == own.id && node != own)
 }
 
 fn is_refusal(error: &PeerError) -> bool {
@@ -139,21 +147,30 @@ async fn ask(contacts: &[Contact]) -> Round {
 /// The quorum's first voters, if it is on this node to name them and all of them are there.
 fn first_voters(
     own: &Node,
-    quorum: &QuorumConfig,
+    hello: &Hello,
     contacts: &[Contact],
     round: &Round,
 ) -> Option<Vec<Node>> {
-    if quorum.voters.iter().map(|(id, _)| *id).min() != Some(own.id) {
+    if hello.voters.first() != Some(&own.id) {
         return None;
     }
     let mut voters = vec![own.clone()];
     for (contact, said) in contacts.iter().zip(round) {
         let Some(id) = contact.node_id else { continue };
-        let directory: Uuid = said.as_ref().ok()?.directory.parse().ok()?;
+        let said = said.as_ref().ok()?;
+        if differs(hello, said) {
+            return None;
+        }
+        let directory: Uuid = said.directory.parse().ok()?;
         let directory = Uuid128(directory.0);
         voters.push(Node { id, directory, host: contact.host.clone(), port: contact.port });
     }
     Some(voters)
+}
+
+/// Two nodes with two lists of first voters could form two quorums.
+fn differs(hello: &Hello, said: &Introduction) -> bool {
+    said.voters != hello.voters
 }
 
 /// Asks every contact to take this node in, until one has.
@@ -176,10 +193,20 @@ async fn join(contacts: &[Contact], own: &Node, vote: bool) -> Result<(), String
     Ok(())
 }
 
-fn report(contacts: &[Contact], round: &Round, formed: bool) {
+fn report(hello: &Hello, contacts: &[Contact], round: &Round, formed: bool) {
     let mut missing = String::new();
     for (contact, said) in contacts.iter().zip(round) {
-        let Err(error) = said else { continue };
+        let error = match said {
+            Err(error) => error.to_string(),
+            Ok(said) if !formed && contact.node_id.is_some() && differs(hello, said) => format!(
+                "{} has the voters {:?} in controller.quorum.voters, this node {:?}: give all \
+                 nodes the same",
+                contact.peer.address(),
+                said.voters,
+                hello.voters
+            ),
+            Ok(_) => continue,
+        };
         let separator = if missing.is_empty() { "" } else { "; " };
         let _ = match contact.node_id {
             Some(id) => write!(missing, "{separator}node {id}: {error}"),

@@ -144,8 +144,10 @@ impl Lifecycle {
         let _ = changes.wait_for(is_unfenced).await;
     }
 
-    /// Hands over what this broker leads, as far as others can take it.
+    /// Hands over the metadata quorum if this node leads it, and then, with a controller that goes
+    /// on, what this broker leads, as far as others can take it.
     pub(super) async fn shut_down(&self) {
+        self.log.raft().hand_over().await;
         self.wants_shutdown.send_replace(true);
         let patience = (self.session_timeout * SHUTDOWN_SESSIONS).clamp(SHUTDOWN_MIN, SHUTDOWN_MAX);
         let mut may = self.may_shut_down.subscribe();

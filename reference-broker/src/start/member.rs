@@ -58,7 +58,8 @@ impl Member {
         let node_id = config.node_id();
         let (host, port) = internal;
         let own = Node { id: node_id, directory: Uuid128(identity.directory_id.0), host, port };
-        let hello = Hello::new(&identity.cluster_id, node_id, identity.directory_id);
+        let hello = Hello::new(&identity.cluster_id, node_id, identity.directory_id)
+            .of_voters(quorum.voters.iter().map(|(id, _)| *id));
         // Each purpose has its own connections: a vote never waits behind a proposal.
         let peers = || Arc::new(Peers::new(hello.clone(), quorum.voters.iter().cloned()));
         let machine = Machine::default();

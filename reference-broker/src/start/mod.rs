@@ -130,6 +130,7 @@ impl Broker {
         };
         // Open while the rest starts, so that health can say so.
         let (state, ops) = serve_ops(&config).await?;
+        state.starting("its data folders are being opened");
         let (manager, identity) = {
             let (config, of_several) = (config.clone(), quorum.is_some());
             let storage = Arc::clone(&storage);
@@ -144,8 +145,10 @@ impl Broker {
             listener,
             internal,
         });
+        state.starting("it waits for the metadata quorum: the log says for whom");
         let Registered { member, metadata, broker_epoch } =
             register(&config, joining, registration).await?;
+        state.starting("its logs are being opened");
         let (partitions, changes) = {
             let (config, image) = (config.clone(), metadata.image());
             let open = move || Partitions::open(manager, config.node_id(), &config, &image);
@@ -169,7 +172,12 @@ impl Broker {
         broker.coordinate(changes).await;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&broker), stopped.clone()));
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), stopped.clone()));
-        let follower = tokio::spawn(follow(Arc::clone(&broker), stopped));
+        let observer = ops::observe(Arc::clone(&broker), stopped.clone());
+        let follower = follow(Arc::clone(&broker), stopped);
+        let follower = tokio::spawn(async {
+            tokio::join!(follower, observer);
+        });
+        state.starting("it waits for the controller to unfence it");
         let mut running = RunningBroker {
             address,
             broker: Some(broker),

@@ -27,7 +27,6 @@ pub static BROKER_IGNORED: &[&str] = &[
     "log.roll.jitter.hours",
     "log.roll.jitter.ms",
     "log4j.configuration",
-    "max.connections.per.ip",
     "metadata.log.dir",
     "metric.reporters",
     "num.io.threads",

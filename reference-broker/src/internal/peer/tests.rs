@@ -40,7 +40,12 @@ async fn answer(mut stream: TcpStream, own: Hello) -> Option<()> {
         let body = match header.request_api_key {
             HELLO => {
                 let hello: Hello = serde_json::from_slice(&frame[body..]).unwrap();
-                let introduction = Introduction { node_id: 2, directory: "d".into(), formed: true };
+                let introduction = Introduction {
+                    node_id: 2,
+                    directory: "d".into(),
+                    formed: true,
+                    voters: Vec::new(),
+                };
                 let answer = match own.refuse(&hello) {
                     Some(reason) => HelloAnswer::Refused(reason),
                     None => HelloAnswer::Introduced(introduction),
