@@ -15,6 +15,7 @@ use crate::broker::Broker;
 
 pub mod add_raft_voter;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
@@ -37,6 +38,7 @@ pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -106,6 +108,8 @@ pub(crate) const APIS: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
     ApiKey::OffsetDelete,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
@@ -185,6 +189,12 @@ async fn dispatch_cluster(context: &RequestContext, request: Request) -> Answer 
             describe_log_dirs::handle(context, *request).await.into()
         }
         Request::ElectLeaders(request) => elect_leaders::handle(context, *request).await.into(),
+        Request::AlterPartitionReassignments(request) => {
+            alter_partition_reassignments::handle(context, *request).await.into()
+        }
+        Request::ListPartitionReassignments(request) => {
+            list_partition_reassignments::handle(context, *request).await.into()
+        }
         Request::DescribeQuorum(request) => describe_quorum::handle(context, *request).await.into(),
         Request::UpdateFeatures(request) => update_features::handle(context, *request).await.into(),
         Request::DescribeCluster(request) => {

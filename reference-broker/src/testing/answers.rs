@@ -120,6 +120,7 @@ fn spoil_entries(request: &mut Request, filter: &Filter, image: &Image) {
         }
         Request::DeleteRecords(r) => spoil_partitions!(r.topics, hits_at),
         Request::OffsetDelete(r) => spoil_partitions!(r.topics, hits_at),
+        Request::AlterPartitionReassignments(r) => spoil_partitions!(r.topics, hits_at),
         Request::ElectLeaders(r) => {
             for topic in r.topic_partitions.get_or_insert_with(|| all_partitions(image)) {
                 for index in &mut topic.partitions {
@@ -245,6 +246,10 @@ fn put(response: &mut Response, error: ErrorCode, filter: &Filter, image: &Image
         Response::ElectLeaders(r) => fail_partitions!(
             r.replica_election_results, t => &t.topic, partition_result, partition_id, filter, code
         ),
+        Response::AlterPartitionReassignments(r) => fail_partitions!(
+            r.responses, t => &t.name, partitions, partition_index, filter, code
+        ),
+        Response::ListPartitionReassignments(r) => fail!(&mut **r, code, []),
         Response::Metadata(r) => metadata(r, error, filter, image),
         Response::OffsetFetch(r) => offset_fetch(r, error, filter, image),
         Response::FindCoordinator(r) => find_coordinator(r, error, filter),
@@ -496,6 +501,8 @@ pub(super) fn throttle(response: &mut Response, ms: i32) {
         DescribeCluster,
         AlterConfigs,
         ElectLeaders,
+        AlterPartitionReassignments,
+        ListPartitionReassignments,
         OffsetDelete,
         DescribeTopicPartitions,
         DescribeLogDirs,

@@ -36,6 +36,7 @@ pub(super) fn fields(api: ApiKey) -> &'static [&'static str] {
         | ApiKey::Metadata
         | ApiKey::DeleteRecords
         | ApiKey::ElectLeaders
+        | ApiKey::AlterPartitionReassignments
         | ApiKey::OffsetForLeaderEpoch => &["topic", "partition"],
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::OffsetDelete => {
             &["topic", "partition", "group"]
@@ -136,6 +137,13 @@ fn of_admin<'a>(request: &'a Request, image: &'a Image) -> Vec<Place<'a>> {
             let partitions = topics.flat_map(|topic| {
                 let place = Place::topic(&topic.topic);
                 topic.partitions.iter().map(move |index| place.partition(*index))
+            });
+            partitions.collect()
+        }
+        Request::AlterPartitionReassignments(r) => {
+            let partitions = r.topics.iter().flat_map(|topic| {
+                let place = Place::topic(&topic.name);
+                topic.partitions.iter().map(move |entry| place.partition(entry.partition_index))
             });
             partitions.collect()
         }

@@ -1,6 +1,9 @@
 //! A request of every API and version with one entry.
 
 use ottla_protocol::Uuid;
+use ottla_protocol::messages::alter_partition_reassignments::{
+    ReassignablePartition, ReassignableTopic,
+};
 use ottla_protocol::messages::create_partitions::CreatePartitionsTopic;
 use ottla_protocol::messages::create_topics::CreatableTopic;
 use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -227,6 +230,15 @@ fn later_admin_request(api: ApiKey) -> Request {
 /// About nodes that the cluster does not have, so that doing it would be told by another code.
 fn cluster_request(api: ApiKey) -> Request {
     match api {
+        ApiKey::AlterPartitionReassignments => {
+            let partition =
+                ReassignablePartition { replicas: Some(vec![77]), ..Default::default() };
+            let name = "t".into();
+            let topic =
+                ReassignableTopic { name, partitions: vec![partition], ..Default::default() };
+            AlterPartitionReassignmentsRequest { topics: vec![topic], ..Default::default() }.into()
+        }
+        ApiKey::ListPartitionReassignments => ListPartitionReassignmentsRequest::default().into(),
         ApiKey::DescribeLogDirs => DescribeLogDirsRequest::default().into(),
         ApiKey::DescribeQuorum => DescribeQuorumRequest::default().into(),
         ApiKey::UpdateFeatures => UpdateFeaturesRequest::default().into(),
