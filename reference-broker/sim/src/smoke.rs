@@ -52,6 +52,13 @@ impl Workload for Smoke {
                 violations.push(format!("{at:?}: acknowledged {value}, read {read:?}"));
             }
         }
+        // The producer is idempotent: what it sent once is there once, at most.
+        let mut places: BTreeMap<&String, (i32, i64)> = BTreeMap::new();
+        for (at, value) in &seen.read {
+            if let Some(other) = places.insert(value, *at) {
+                violations.push(format!("{value} is at {other:?} and at {at:?}"));
+            }
+        }
         if !violations.is_empty() {
             return Err(violations);
         }
