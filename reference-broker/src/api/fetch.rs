@@ -186,7 +186,7 @@ impl Plan {
                 Err(code) => Err(*code),
             };
             let answer = answer.unwrap_or_else(|code| {
-                look.urgent |= wanted.found.is_ok() || code == ErrorCode::KafkaStorageError;
+                look.urgent |= wanted.found.is_ok() || self.is_urgent(code);
                 match &wanted.found {
                     Ok(partition) if self.replica.is_some() => PartitionData {
                         log_start_offset: partition.log_start_offset(),
@@ -201,6 +201,15 @@ impl Plan {
                 .push(PartitionData { partition_index: wanted.request.partition, ..answer });
         }
         look
+    }
+
+    /// Whether an error is told at once, though it stands beside partitions that have nothing new:
+    /// who was told of a leader that does not know it yet, or no longer is it, asks again or
+    /// elsewhere. All that goes wrong for a follower holds up acknowledgements.
+    fn is_urgent(&self, code: ErrorCode) -> bool {
+        let is_moving =
+            matches!(code, ErrorCode::KafkaStorageError | ErrorCode::NotLeaderOrFollower);
+        is_moving || self.replica.is_some()
     }
 
     fn read(

@@ -66,7 +66,9 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
             continue;
         };
         let peer = peers.to(leader, &node.internal_host, node.internal_port);
-        let request = Request::from(fetch_request(&broker, &asks));
+        // Who is left alone for a while does not wait for what others have nothing new of.
+        let wait = wait_until_first(&waiting, Instant::now(), wait_max);
+        let request = Request::from(fetch_request(&broker, &asks, wait));
         let deadline = wait_max + broker.config().duration_ms("replica.lag.time.max.ms");
         let answer = tokio::select! {
             answer = peer.send(FETCH_VERSION, &request, deadline) => answer,
@@ -93,6 +95,12 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
     }
 }
 
+/// How long a fetch may wait for data: until the first replica that is left alone is due again.
+fn wait_until_first(waiting: &Waiting, now: Instant, max: Duration) -> Duration {
+    let first = waiting.values().min();
+    first.map_or(max, |until| until.saturating_duration_since(now).min(max))
+}
+
 /// What to ask of a leader now.
 fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetching> {
     let now = Instant::now();
@@ -113,7 +121,7 @@ fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetchin
     asks
 }
 
-fn fetch_request(broker: &Broker, asks: &[Fetching]) -> FetchRequest {
+fn fetch_request(broker: &Broker, asks: &[Fetching], wait: Duration) -> FetchRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
     for Fetching { partition, asked } in asks {
         let topic_id = partition.topic_id();
@@ -129,7 +137,7 @@ fn fetch_request(broker: &Broker, asks: &[Fetching]) -> FetchRequest {
             replica_epoch: broker.parts.broker_epoch,
             ..ReplicaState::default()
         },
-        max_wait_ms: config.int("replica.fetch.wait.max.ms"),
+        max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
         min_bytes: config.int("replica.fetch.min.bytes"),
         max_bytes: config.int("replica.fetch.response.max.bytes"),
         session_epoch: -1,
@@ -200,3 +208,6 @@ async fn propose_isrs(broker: Arc<Broker>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

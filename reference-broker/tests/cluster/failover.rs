@@ -1,6 +1,10 @@
 //! `dev --nodes 3`: three processes, and what is left of them.
 
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use ottla_protocol::messages::fetch::{FetchPartition, FetchTopic};
+use ottla_protocol::messages::{FetchRequest, Response};
 
 use crate::broker::{Client, eventually, folder};
 use crate::support::{Cluster, Dev, brokers, create_topic, metadata, quorum};
@@ -33,6 +37,43 @@ fn three_processes_go_on_when_the_controller_is_killed() {
     let leader = quorum(&mut client).expect("a quorum").leader_id;
     assert_eq!(metadata(&mut client).controller_id, leader);
     assert_eq!(create_topic(&mut client, "after", 3, 2), 0);
+    dev.stop();
+}
+
+#[test]
+fn who_asks_the_wrong_leader_is_told_at_once() {
+    let (_folder, data) = folder();
+    let dev = Dev::start(3, &data);
+    let mut client = dev.connect(0);
+    eventually("every broker is known", || brokers(&mut client) == [1, 2, 3]);
+    assert_eq!(create_topic(&mut client, "t", 6, 3), 0);
+    let wanted = |partition| FetchPartition {
+        partition,
+        current_leader_epoch: -1,
+        partition_max_bytes: 1000,
+        ..FetchPartition::default()
+    };
+    let partitions = (0..6).map(wanted).collect();
+    let topic = FetchTopic { topic: "t".into(), partitions, ..FetchTopic::default() };
+    let waits = Duration::from_secs(20);
+    let request = FetchRequest {
+        replica_id: -1,
+        max_wait_ms: i32::try_from(waits.as_millis()).unwrap(),
+        min_bytes: 1,
+        max_bytes: 1000,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    };
+    // Version 10 is one in which consumers fetch from leaders alone.
+    eventually("it leads some and not the others", || {
+        let began = Instant::now();
+        let Response::Fetch(answer) = client.call(10, request.clone()) else { panic!() };
+        assert!(began.elapsed() < waits / 2, "idle partitions do not hold the answer back");
+        let all = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let codes: Vec<i16> = all.map(|partition| partition.error_code).collect();
+        codes.contains(&0) && codes.contains(&6)
+    });
     dev.stop();
 }
 
