@@ -29,6 +29,7 @@ usage: cargo xtask TASK
   codegen [--check]                        write what is generated, or fail if it is stale
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
+  failover [ARGS]                          a node of three killed under load, beside Apache Kafka
   book                                     the specification as a site with search
   protocol export|diff|check               what Kafka's releases define, as JSON, and by its jars
   conformance --target NAME                the suite against a target of conformance/targets
@@ -62,6 +63,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
     match name {
         "quickstart" => quickstart::run(rest),
         "bench" => bench::run(rest),
+        "failover" => bench::failover(rest),
         "book" => book::run(rest),
         "protocol" => protocol::run(rest),
         "ci" => programs::ci(),
