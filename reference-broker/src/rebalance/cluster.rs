@@ -189,9 +189,10 @@ impl Cluster {
     }
 
     /// Lets the first replicas lead where they are in sync.
-    pub(crate) async fn elect_preferred(&self, of: &Assignment) -> Result<(), String> {
+    /// Answers those of which another replica goes on leading, with the reason.
+    pub(crate) async fn elect_preferred(&self, of: &Assignment) -> Result<Vec<String>, String> {
         if of.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let topic =
             |(topic, partitions)| TopicPartitions { topic, partitions, ..Default::default() };
@@ -203,7 +204,18 @@ impl Cluster {
         };
         self.ask(2, request, |response| {
             let Response::ElectLeaders(answer) = response else { return Err(other(&response)) };
-            refused(answer.error_code, None, "the election of leaders")
+            refused(answer.error_code, None, "the election of leaders")?;
+            let mut failed = Vec::new();
+            for topic in answer.replica_election_results {
+                for result in topic.partition_result {
+                    let code = ErrorCode::from_code(result.error_code);
+                    if !matches!(code, Some(ErrorCode::None | ErrorCode::ElectionNotNeeded)) {
+                        let name = code.map_or("an unknown error", ErrorCode::name);
+                        failed.push(format!("{}-{}: {name}", topic.topic, result.partition_id));
+                    }
+                }
+            }
+            Ok(failed)
         })
         .await
     }
@@ -269,7 +281,11 @@ impl Cluster {
             topics.into_iter().map(|topic| resource(TOPIC, topic.clone(), none("replicas").into()));
         let brokers =
             brokers.keys().map(|id| resource(BROKER, id.to_string(), none("rate").into()));
-        let fine = [ErrorCode::InvalidConfig, ErrorCode::UnknownTopicOrPartition];
+        let fine = [
+            ErrorCode::InvalidConfig,
+            ErrorCode::InvalidRequest,
+            ErrorCode::UnknownTopicOrPartition,
+        ];
         self.alter_configs(topics.chain(brokers).collect(), &fine).await
     }
 

@@ -181,7 +181,9 @@ async fn execute(
         cluster.unthrottle(wanted).await?;
     }
     watched?;
-    cluster.elect_preferred(wanted).await?;
+    for failed in cluster.elect_preferred(wanted).await? {
+        say(&format!("the preferred replica does not lead {failed}\n"));
+    }
     say(&format!("all {} partitions are where the plan wants them\n", wanted.len()));
     Ok(())
 }

@@ -6,5 +6,7 @@ mod alone;
 mod broker;
 mod failover;
 mod growth;
+mod operations;
+mod rebalance;
 mod refusals;
 mod support;
