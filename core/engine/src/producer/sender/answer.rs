@@ -100,7 +100,7 @@ impl Sender {
         batch.is_possibly_written |= verdict::is_possibly_written(code);
         let error = self.error_of(slot, answer);
         if verdict::wants_metadata(code) {
-            self.on_leader_lost(slot, answer);
+            self.on_leader_lost(now, slot, answer);
         }
         match verdict {
             Verdict::Written => unreachable!("handled above"),
@@ -123,6 +123,7 @@ impl Sender {
         let partition = &mut self.partitions[slot as usize];
         partition.failures = 0;
         partition.retry_at = None;
+        partition.suspects_leader = false;
         if batch.stamp.is_some_and(|stamp| Some(stamp.identity) == partition.identity) {
             partition.is_confirmed = true;
         }
@@ -141,8 +142,11 @@ impl Sender {
         }
     }
 
-    fn on_leader_lost(&mut self, slot: u32, answer: &PartitionProduceResponse) {
-        let buffer = &self.partitions[slot as usize].buffer;
+    fn on_leader_lost(&mut self, now: Instant, slot: u32, answer: &PartitionProduceResponse) {
+        self.suspect_leaders(now);
+        let partition = &mut self.partitions[slot as usize];
+        partition.suspects_leader = partition.in_flight_node == partition.leader;
+        let buffer = &partition.buffer;
         let (leader, epoch) = (answer.current_leader.leader_id, answer.current_leader.leader_epoch);
         if leader >= 0 {
             let (topic, partition) = (buffer.topic().clone(), buffer.partition());
@@ -254,10 +258,12 @@ impl Sender {
         let verdict = verdict::of_call_error(call_error);
         if verdict == Verdict::Retry {
             self.outputs.push_back(Output::RefreshMetadata);
+            self.suspect_leaders(now);
         }
         for entry in &call.entries {
             let partition = &mut self.partitions[entry.slot as usize];
             let Some(mut batch) = partition.take_in_flight(entry.order) else { continue };
+            partition.suspects_leader = partition.in_flight_node == partition.leader;
             batch.is_possibly_written |= call_error.possibly_sent();
             let buffer = &partition.buffer;
             let context = format!("cannot write to {}-{}", buffer.topic(), buffer.partition());

@@ -122,6 +122,9 @@ enum Reason {
     Expire,
     /// When to ask for metadata again, for partitions without a leader.
     Leaderless,
+    /// When to ask for metadata again, for partitions that wait to try a leader again that may be
+    /// none any more.
+    Suspect,
     /// When to ask for a producer id again.
     Identity,
     /// When a broker that takes nothing counts as unavailable.
@@ -129,8 +132,14 @@ enum Reason {
 }
 
 impl Timer for Reason {
-    const ALL: &'static [Self] =
-        &[Self::Draw, Self::Expire, Self::Leaderless, Self::Identity, Self::Availability];
+    const ALL: &'static [Self] = &[
+        Self::Draw,
+        Self::Expire,
+        Self::Leaderless,
+        Self::Suspect,
+        Self::Identity,
+        Self::Availability,
+    ];
 
     fn index(self) -> usize {
         self as usize
@@ -298,6 +307,7 @@ impl Sender {
                 Reason::Draw | Reason::Identity | Reason::Availability => {}
                 Reason::Expire => self.on_expire(now),
                 Reason::Leaderless => self.on_leaderless_timeout(),
+                Reason::Suspect => self.ask_for_leaders(now),
             }
             self.is_dirty = true;
         }
@@ -372,6 +382,24 @@ impl Sender {
         }
     }
 
+    /// The wait before the next attempt grows, and a leader that is elected meanwhile should not
+    /// have to wait for its end: who leads is asked about as often as at first.
+    fn ask_for_leaders(&mut self, now: Instant) {
+        let waits = |partition: &Partition| {
+            partition.suspects_leader && partition.retry_at.is_some_and(|at| at > now)
+        };
+        if self.partitions.iter().any(waits) {
+            self.outputs.push_back(Output::RefreshMetadata);
+            self.suspect_leaders(now);
+        }
+    }
+
+    /// Has [`Sender::ask_for_leaders`] look in a while: longer than the first wait, which ends with
+    /// an attempt that asks as well.
+    fn suspect_leaders(&mut self, now: Instant) {
+        self.timers.set(Reason::Suspect, now + self.config.retry_backoff.0 * 3 / 2);
+    }
+
     /// Puts a partition into its leader's queue.
     fn enlist(&mut self, slot: u32) {
         if std::mem::replace(&mut self.is_queued[slot as usize], true) {
@@ -405,6 +433,7 @@ impl Sender {
         }
         let old = std::mem::replace(&mut partition.leader, leader);
         partition.leader_epoch = leader_epoch;
+        partition.suspects_leader = false;
         if leader.is_some() {
             // The failure was the old leader's: no need to wait.
             partition.retry_at = None;

@@ -39,6 +39,8 @@ pub(super) struct Partition {
     pub(super) retry_at: Option<Instant>,
     /// Failed attempts in a row.
     pub(super) failures: u32,
+    /// The last attempt did not reach the leader, or found none.
+    pub(super) suspects_leader: bool,
 }
 
 impl Partition {
@@ -57,6 +59,7 @@ impl Partition {
             is_unresolved: false,
             retry_at: None,
             failures: 0,
+            suspects_leader: false,
         }
     }
 
