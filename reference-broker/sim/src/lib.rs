@@ -2,11 +2,14 @@
 //! gives the same run, byte for byte.
 //!
 //! In reading order: [`system`] (chance and time of the process), [`trace`] (what happened, as one
-//! number), [`world`] (hosts and faults), [`smoke`] (the smallest workload).
+//! number), [`world`] (hosts and faults), [`wire`] and [`readers`] (of every replica), [`smoke`] (the
+//! workload).
 #![cfg(target_os = "linux")]
 #![warn(missing_docs)]
 
+pub mod readers;
 pub mod smoke;
 pub mod system;
 pub mod trace;
+pub mod wire;
 pub mod world;

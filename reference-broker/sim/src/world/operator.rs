@@ -1,13 +1,9 @@
 //! Somebody who moves leaders and replicas while everything runs.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use ottla_protocol::Encoder;
-use ottla_protocol::header::encode_request_header;
 use ottla_protocol::messages::alter_partition_reassignments::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -15,19 +11,16 @@ use ottla_protocol::messages::{AlterPartitionReassignmentsRequest, ElectLeadersR
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use turmoil::net::TcpStream;
 
 use super::node::Node;
 use super::{Client, NODES, Phase};
 use crate::trace;
+use crate::wire::Wire;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Partitions have no fewer replicas, or two in sync were not possible.
 const REPLICAS_MIN: usize = 2;
 
-/// Works until faults are over.
+/// Works until faults are over; then gives all partitions all their replicas again.
 pub(super) async fn run(client: Client, nodes: Vec<Rc<Node>>) {
     let mut random = StdRng::seed_from_u64(client.seed);
     while *client.phase.borrow() == Phase::Faults {
@@ -36,10 +29,41 @@ pub(super) async fn run(client: Client, nodes: Vec<Rc<Node>>) {
             true => elect(),
             false => reassign(&mut random, &nodes),
         };
-        let node = random.gen_range(1..=NODES);
-        let asked = tokio::time::timeout(PATIENCE, ask(node, &request)).await;
-        trace::note(&format!("{:?} of node-{node}: {asked:?}", request.api_key()));
+        ask(&client, random.gen_range(1..=NODES), request).await;
     }
+    loop {
+        let topics = incomplete(&nodes);
+        if topics.is_empty() {
+            return;
+        }
+        let request = AlterPartitionReassignmentsRequest { topics, ..Default::default() };
+        ask(&client, random.gen_range(1..=NODES), request.into()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn ask(client: &Client, node: usize, request: Request) {
+    let name = format!("node-{node}");
+    let answer = async { Wire::connect(&client.name, &name).await?.call(0, &request).await }.await;
+    trace::note(&format!("operator asks {name}: {answer:?}"));
+}
+
+/// Partitions without a replica on each node, with what they shall have.
+fn incomplete(nodes: &[Rc<Node>]) -> Vec<ReassignableTopic> {
+    let image = nodes.iter().find_map(|node| node.broker()).map(|broker| broker.image());
+    let topics = image.iter().flat_map(|image| image.topics.values());
+    let topics = topics.map(|topic| {
+        let partitions = (0..).zip(&topic.partitions);
+        let partitions = partitions.filter(|(_, partition)| partition.replicas.len() < NODES);
+        let partitions = partitions.map(|(partition_index, _)| ReassignablePartition {
+            partition_index,
+            replicas: Some(vec![1, 2, 3]),
+            ..Default::default()
+        });
+        let (name, partitions) = (topic.name.clone(), partitions.collect());
+        ReassignableTopic { name, partitions, ..Default::default() }
+    });
+    topics.filter(|topic| !topic.partitions.is_empty()).collect()
 }
 
 /// Every partition's preferred leader.
@@ -73,18 +97,4 @@ fn reassign(random: &mut StdRng, nodes: &[Rc<Node>]) -> Request {
         request.topics.push(topic);
     }
     request.into()
-}
-
-/// One request on a connection of its own; the answer's length.
-async fn ask(node: usize, request: &Request) -> io::Result<usize> {
-    const VERSION: i16 = 0;
-    let mut out = Encoder::framed();
-    encode_request_header(&mut out, request.api_key(), VERSION, 1, Some("operator"))
-        .and_then(|()| request.encode(&mut out, VERSION))
-        .map_err(io::Error::other)?;
-    let mut stream = TcpStream::connect((format!("node-{node}"), 9092)).await?;
-    stream.write_all(&out.into_bytes()).await?;
-    let len = usize::try_from(stream.read_i32().await?).map_err(io::Error::other)?;
-    let mut answer = BytesMut::zeroed(len);
-    stream.read_exact(&mut answer).await
 }
