@@ -67,7 +67,8 @@ pub(crate) fn failover(arguments: &[String]) -> Result<(), Failure> {
     task::run(command.current_dir(root()))
 }
 
-fn build() -> Result<(), Failure> {
+/// Builds the broker and the benchmark.
+pub(crate) fn build() -> Result<(), Failure> {
     task::step("build the broker and the benchmark", "", || {
         let packages = ["-p", "ottla-broker", "-p", "ottla-bench"];
         task::run(cargo().args(["build", "--release", "--locked"]).args(packages))

@@ -30,6 +30,7 @@ usage: cargo xtask TASK
   tidy                                     limits, banned calls, dead files, broken links
   bench [ARGS]                             this client and broker beside their peers
   failover [ARGS]                          a node of three killed under load, beside Apache Kafka
+  clients [NAME..]                         other people's clients while a leader is killed
   book                                     the specification as a site with search
   protocol export|diff|check               what Kafka's releases define, as JSON, and by its jars
   conformance --target NAME                the suite against a target of conformance/targets
@@ -63,6 +64,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
     match name {
         "quickstart" => quickstart::run(rest),
         "bench" => bench::run(rest),
+        "clients" => conformance::leader_kill(rest),
         "failover" => bench::failover(rest),
         "book" => book::run(rest),
         "protocol" => protocol::run(rest),

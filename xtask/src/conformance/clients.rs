@@ -1,17 +1,51 @@
-//! `cargo xtask conformance --client NAME` and `--pairs`: clients, by their shims.
+//! `cargo xtask conformance --client NAME` and `--pairs`, and `cargo xtask clients`: clients, by
+//! their shims.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::bench;
 use crate::programs::program;
 use crate::task::{self, Failure, root};
+use crate::tools;
 
 use super::servers::{Running, TargetFile};
 use super::shims::{self, Shim};
 
 /// The brokers on which every client reads what every client wrote.
 const PAIRS_TARGETS: [&str; 2] = ["ottla", "apache-4.3"];
+
+/// Other people's clients that have a shim.
+const OTHERS: [&str; 5] = ["confluent-kafka", "franz-go", "java", "kafka-python", "kafkajs"];
+/// Tools of Apache Kafka that are clients without a shim.
+const JAVA_TOOLS: [&str; 2] = ["verifiable", "console"];
+
+/// Kills a leader of three nodes under each of these clients, or under all of other people's.
+pub(crate) fn leader_kill(arguments: &[String]) -> Result<(), Failure> {
+    let all = || OTHERS.iter().chain(&JAVA_TOOLS).map(|name| (*name).to_owned());
+    let names: Vec<String> = match arguments {
+        [] => all().collect(),
+        names => names.to_vec(),
+    };
+    bench::build()?;
+    let mut command = Command::new(program("release", "ottla-bench"));
+    command.arg("clients").arg("--broker").arg(program("release", "ottla-broker"));
+    for name in names {
+        if JAVA_TOOLS.contains(&name.as_str()) {
+            shims::java()?;
+            let jars = tools::folder().join("kafka").join(shims::KAFKA_VERSION).join("libs/*");
+            let java = "java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -cp";
+            command.args(["--client", &format!("{name}={java} '{}'", jars.display())]);
+            continue;
+        }
+        for shim in shims::named(&name)? {
+            shim.install()?;
+            command.args(["--client", &format!("{}={}", shim.name, shim.command())]);
+        }
+    }
+    task::run(command.current_dir(root()))
+}
 
 /// Runs the scenarios against a client, or against all, and writes
 /// `conformance/results/clients/NAME.{json,md}`; it fails where one fails that is not known to.

@@ -12,6 +12,7 @@ use std::process::Command;
 use crate::programs::program;
 use crate::task::{self, Failure, cargo, root};
 
+pub(crate) use clients::leader_kill;
 use servers::{Running, TargetFile};
 
 /// Runs the suite; it fails where something fails that is not known to.
