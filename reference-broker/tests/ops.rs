@@ -2,53 +2,22 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use support::{Client, PATIENCE, Process, batch, command, folder, refused};
-
-/// Status, head and body of an answer.
-struct Page {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-fn ask(address: SocketAddr, method: &str, path: &str) -> Page {
-    let mut stream = TcpStream::connect(address).expect("the port is open");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer in UTF-8");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Page { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
-}
+use support::{Client, PATIENCE, Process, ask, batch, command, folder, refused, value};
 
 fn with_ops(data: &Path) -> Command {
-    command(data, &["ops.listener=127.0.0.1:0"])
+    let mut command = command(data, &["ops.listener=127.0.0.1:0"]);
+    command.stderr(std::process::Stdio::null());
+    command
 }
 
 /// Starts a broker; where its metrics are, by the second line that it prints.
 fn start(data: &Path) -> (Process, SocketAddr) {
-    let mut child = with_ops(data).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut line = || lines.next().expect("it prints two lines").expect("the pipe is readable");
-    let (ready_line, second) = (line(), line());
-    let address = ready_line.split_whitespace().nth(3).and_then(|word| word.parse().ok());
-    let metrics = second.strip_prefix("ottla-broker metrics on http://");
-    let metrics = metrics.and_then(|rest| rest.strip_suffix("/metrics"));
-    let metrics = metrics.and_then(|address| address.parse().ok());
-    let process = Process { child, address: address.expect("an address"), ready_line };
-    (process, metrics.unwrap_or_else(|| panic!("not where the metrics are: {second}")))
-}
-
-/// The value of a metric with its labels as they are written.
-fn value(text: &str, metric: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {metric} in\n{text}")).parse().expect("a number")
+    Process::start_with_ops(&mut with_ops(data))
 }
 
 fn produce(address: SocketAddr, count: i64) {

@@ -56,11 +56,13 @@ pub(super) async fn form(
     quorum: &QuorumConfig,
 ) -> Result<(), StartError> {
     let mut changes = raft.watch();
+    // The leader that it knew before the restart does not reach it where it is now.
+    let is_in = |status: &Status| {
+        is_member(status, own) && !has_moved(status, own, quorum) && status.leader.is_some()
+    };
     tokio::select! {
         biased;
-        Ok(_) = changes.wait_for(|status| is_member(status, own) && status.leader.is_some()) => {
-            Ok(())
-        }
+        Ok(_) = changes.wait_for(|status| is_in(status)) => Ok(()),
         error = seek(raft, own, hello, quorum) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::broker::{Client, eventually, refused};
+use crate::broker::{Client, Lines, eventually, refused};
 use crate::support::{Cluster, brokers};
 
 /// The one line with which a node says why it does not start.
@@ -70,4 +70,50 @@ fn a_node_without_its_quorum_says_what_it_waits_for_and_ends_when_it_is_asked_to
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     eventually("the node ends", || child.try_wait().unwrap().is_some());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn voters_with_different_lists_of_voters_form_no_quorum_and_say_why() {
+    let cluster = Cluster::new(3, 3);
+    let at = |id: usize| format!("{id}@127.0.0.1:{}", cluster.internal_port(id));
+    let other = format!("controller.quorum.voters={},{}", at(2), at(3));
+    let start = |mut command: std::process::Command| {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut node = Child(child);
+        let log = Lines::of(node.0.stderr.take().unwrap());
+        (node, log)
+    };
+    let _others = [start(cluster.command(2, &[&other])), start(cluster.command(3, &[]))];
+    let (_one, mut log) = start(cluster.command(1, &[]));
+    let told = log.next_with("has the voters [2, 3]");
+    assert!(told.contains("waiting for all voters of the new quorum"), "{told}");
+    assert!(told.contains("this node [1, 2, 3]: give all nodes the same"), "{told}");
+}
+
+/// Killed when dropped.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_corrupt_snapshot_is_named_and_the_others_go_on_without_that_node() {
+    let cluster = Cluster::new(3, 3);
+    let mut nodes = cluster.start(&[1, 2, 3]);
+    let mut client = Client::connect(cluster.address(1));
+    eventually("every broker is known", || brokers(&mut client) == [1, 2, 3]);
+    assert_eq!(nodes.remove(2).terminate(), Some(0));
+    let snapshot = cluster.data_dir(3).join("__cluster_metadata/snapshot");
+    std::fs::write(&snapshot, b"this was a snapshot once").unwrap();
+    let error = reason(cluster.command(3, &[]));
+    assert!(error.contains(snapshot.to_str().unwrap()), "{error}");
+    assert!(error.contains("corrupt metadata") && error.contains("join the cluster"), "{error}");
+    assert_eq!(std::fs::read(&snapshot).unwrap(), b"this was a snapshot once", "it is kept");
+    std::fs::remove_dir_all(cluster.data_dir(3)).unwrap();
+    let _third = cluster.start(&[3]);
+    eventually("it is back", || brokers(&mut client) == [1, 2, 3]);
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,16 +44,29 @@ impl Process {
 
     /// Starts this command and waits for its ready line.
     pub fn start_with(command: &mut Command) -> Self {
+        Self::start_and_read(command, 1).0
+    }
+
+    /// Starts this command, which has an `ops.listener`; where that is, by the second line.
+    pub fn start_with_ops(command: &mut Command) -> (Self, SocketAddr) {
+        let (process, lines) = Self::start_and_read(command, 2);
+        let metrics = lines[1].strip_prefix("ottla-broker metrics on http://");
+        let metrics = metrics.and_then(|rest| rest.strip_suffix("/metrics"));
+        let metrics = metrics.and_then(|address| address.parse().ok());
+        (process, metrics.unwrap_or_else(|| panic!("not where the metrics are: {lines:?}")))
+    }
+
+    fn start_and_read(command: &mut Command, count: usize) -> (Self, Vec<String>) {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary was built");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut ready_line = String::new();
-        BufReader::new(stdout).read_line(&mut ready_line).expect("the pipe is readable");
-        let address = ready_line
-            .split_whitespace()
-            .nth(3)
-            .and_then(|word| word.parse().ok())
-            .unwrap_or_else(|| panic!("not a ready line: {ready_line:?}"));
-        Self { child, address, ready_line }
+        let mut stdout = Lines::of(child.stdout.take().expect("stdout is a pipe"));
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        // From here on it ends with this function if it says nothing.
+        let mut process = Self { child, address: nowhere, ready_line: String::new() };
+        let lines: Vec<String> = (0..count).map(|_| stdout.next_with("")).collect();
+        lines[0].clone_into(&mut process.ready_line);
+        let address = lines[0].split_whitespace().nth(3).and_then(|word| word.parse().ok());
+        process.address = address.unwrap_or_else(|| panic!("not a ready line: {lines:?}"));
+        (process, lines)
     }
 
     pub fn connect(&self) -> Client {
@@ -78,6 +92,40 @@ impl Process {
         let status = std::fs::read_to_string(path).expect("the process runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of kB")
+    }
+}
+
+/// The lines that a process writes, read as they come.
+#[derive(Debug)]
+pub struct Lines(Receiver<String>);
+
+impl Lines {
+    pub fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self(lines)
+    }
+
+    /// The next line that holds `words`.
+    pub fn next_with(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.0.recv_timeout(left) {
+                Ok(line) if line.contains(words) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no line with '{words}': {error}"),
+            }
+        }
+    }
+
+    /// What is left, once the process has ended.
+    pub fn rest(self) -> Vec<String> {
+        self.0.into_iter().collect()
     }
 }
 
@@ -361,4 +409,30 @@ pub fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("temporary files can be made");
     let path = folder.path().join("data");
     (folder, path)
+}
+
+/// Status, head and body of an answer.
+#[derive(Debug)]
+pub struct Page {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// Asks over HTTP.
+pub fn ask(address: SocketAddr, method: &str, path: &str) -> Page {
+    let mut stream = TcpStream::connect(address).expect("the port is open");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer in UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Page { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+/// The value of a metric with its labels as they are written.
+pub fn value(text: &str, metric: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {metric} in\n{text}")).parse().expect("a number")
 }
