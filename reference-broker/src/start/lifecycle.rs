@@ -20,6 +20,8 @@ use crate::quorum::{Heartbeat, MetadataLog, RaftLog};
 const SHUTDOWN_SESSIONS: u32 = 3;
 const SHUTDOWN_MIN: Duration = Duration::from_secs(1);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
+/// Between two reports of a broker that waits to be unfenced.
+const REPORT: Duration = Duration::from_secs(5);
 
 /// One incarnation of this node's broker.
 pub(super) struct Lifecycle {
@@ -141,7 +143,18 @@ impl Lifecycle {
             image.brokers.get(&self.node_id).is_some_and(|broker| !broker.fenced)
         };
         // An error is the end of the log, and of this node with it.
-        let _ = changes.wait_for(is_unfenced).await;
+        while tokio::time::timeout(REPORT, changes.wait_for(is_unfenced)).await.is_err() {
+            let applied = self.log.image().applied;
+            match self.log.controller() {
+                Some(controller) => tracing::warn!(
+                    controller,
+                    applied,
+                    "not in service yet: do the voters reach this node at its INTERNAL listener, \
+                     and do the others run?"
+                ),
+                None => tracing::warn!(applied, "not in service yet: there is no controller"),
+            }
+        }
     }
 
     /// Hands over the metadata quorum if this node leads it, and then, with a controller that goes

@@ -103,13 +103,19 @@ impl Member {
     }
 
     /// The broker serves; resolves when the controller lets it.
-    pub(super) async fn serve(&mut self, broker: &Arc<Broker>) {
+    ///
+    /// # Errors
+    /// When this node cannot go on.
+    pub(super) async fn serve(&mut self, broker: &Arc<Broker>) -> Result<(), StartError> {
         self.services.serve_broker(broker);
         self.lifecycle.partitions.get_or_init(|| Arc::downgrade(broker.partitions()));
         self.tasks.spawn(Arc::clone(&self.lifecycle).run());
         let leaders = Arc::clone(&self.leaders);
         self.tasks.spawn(replication::run(Arc::clone(broker), leaders, broker.stop()));
-        self.lifecycle.unfenced().await;
+        tokio::select! {
+            () = self.lifecycle.unfenced() => Ok(()),
+            reason = self.over() => Err(StartError::Quorum(reason)),
+        }
     }
 
     /// Resolves with the reason when this node cannot go on.

@@ -188,7 +188,7 @@ impl Broker {
             follower,
             ops,
         };
-        running.enter_service().await;
+        running.enter_service().await?;
         state.ready(running.broker());
         Ok(running)
     }
@@ -218,10 +218,11 @@ impl RunningBroker {
 
     /// With several nodes: tells the others that it serves, and waits until the controller has
     /// unfenced it.
-    async fn enter_service(&mut self) {
+    async fn enter_service(&mut self) -> Result<(), StartError> {
         let broker = Arc::clone(self.broker());
-        if let Some(member) = &mut self.member {
-            member.serve(&broker).await;
+        match &mut self.member {
+            Some(member) => member.serve(&broker).await,
+            None => Ok(()),
         }
     }
 
