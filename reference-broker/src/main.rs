@@ -12,8 +12,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ottla_broker::testing::{Temporary, admin};
-use ottla_broker::{Broker, Config, RunningBroker};
+use ottla_broker::testing::{FaultError, Temporary, admin};
+use ottla_broker::{Broker, Config};
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
@@ -60,10 +61,12 @@ struct Dev {
     /// End when the standard input is closed, so that the broker never outlives who started it.
     #[arg(long)]
     until_stdin_closes: bool,
-    /// Open a port on 127.0.0.1 by which tests make this broker fail; a second line says which.
-    #[arg(long)]
-    chaos: bool,
-    /// The port for --chaos; 0 takes a free one, as each of several nodes does.
+    /// Open a port on 127.0.0.1 by which tests make this broker, or these nodes, fail; a further
+    /// line says which. With a file, do what its lines say when all is ready.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    chaos: Option<Option<PathBuf>>,
+    /// The port for --chaos; 0 takes a free one. Each of several nodes has a free one of its own
+    /// as well.
     #[arg(long, default_value_t = 0, requires = "chaos")]
     chaos_port: u16,
     /// A property, as name=value; may be given several times.
@@ -107,7 +110,58 @@ enum Work {
 struct Extras {
     temporary: Option<Temporary>,
     until_stdin_closes: bool,
-    chaos_port: Option<u16>,
+    chaos: Option<Chaos>,
+}
+
+/// The port for faults, and the script that is obeyed beside it.
+struct Chaos {
+    port: u16,
+    script: Vec<Map<String, Value>>,
+}
+
+impl Chaos {
+    /// Reads the script before anything is started.
+    fn read(
+        dev: &Dev,
+        check: impl Fn(&Map<String, Value>) -> Result<(), FaultError>,
+    ) -> Result<Option<Self>, String> {
+        let Some(file) = &dev.chaos else { return Ok(None) };
+        let script = match file {
+            None => Vec::new(),
+            Some(path) => {
+                let at = path.display();
+                let text = std::fs::read_to_string(path);
+                let text = text.map_err(|error| format!("cannot read {at}: {error}"))?;
+                admin::read_script(&text, check).map_err(|error| format!("{at}: {error}"))?
+            }
+        };
+        Ok(Some(Self { port: dev.chaos_port, script }))
+    }
+
+    /// Opens the port, on this machine only, and begins with the script; answers where.
+    async fn open<A, F>(self, stop: Arc<Notify>, answer: A) -> Result<String, String>
+    where
+        A: Fn(Map<String, Value>) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<Value, FaultError>> + Send + 'static,
+    {
+        let port = self.port;
+        let failed = |error| format!("cannot listen on 127.0.0.1:{port} for --chaos: {error}");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (obey, told) = (answer.clone(), Arc::clone(&stop));
+        drop(tokio::spawn(async move {
+            for line in self.script {
+                let text = serde_json::to_string(&line).unwrap_or_default();
+                match obey(line).await {
+                    Ok(answer) if answer["stops"] == true => return told.notify_one(),
+                    Ok(answer) => tracing::info!(%answer, "chaos: {text}"),
+                    Err(error) => return tracing::error!(%error, "chaos ends at: {text}"),
+                }
+            }
+        }));
+        drop(tokio::spawn(admin::serve_lines(listener, stop, answer)));
+        Ok(address.to_string())
+    }
 }
 
 fn main() -> ExitCode {
@@ -168,7 +222,7 @@ fn work(command: Command) -> Result<Work, String> {
             let mut extras = Extras {
                 temporary: None,
                 until_stdin_closes: dev.until_stdin_closes,
-                chaos_port: dev.chaos.then_some(dev.chaos_port),
+                chaos: Chaos::read(&dev, admin::check)?,
             };
             if dev.temporary {
                 extras.temporary = Some(Temporary::new(dev.data_dir.as_deref())?);
@@ -215,8 +269,10 @@ async fn serve(config: Config, extras: Extras) -> Result<(), String> {
         data_dir.display()
     );
     let stop = Arc::new(Notify::new());
-    if let Some(port) = extras.chaos_port {
-        let address = open_faults(&running, port, Arc::clone(&stop)).await?;
+    if let Some(chaos) = extras.chaos {
+        let faults = running.faults();
+        let answer = move |line| admin::obey(Arc::clone(&faults), line);
+        let address = chaos.open(Arc::clone(&stop), answer).await?;
         lines += &format!("ottla-broker faults on {address}\n");
     }
     if let Some(address) = running.ops_addr() {
@@ -254,17 +310,28 @@ async fn serve_nodes(dev: Dev) -> Result<(), String> {
         nodes: dev.nodes,
         port: dev.port,
         data_dir,
-        chaos: dev.chaos,
+        chaos: dev.chaos.is_some(),
         settings: &dev.settings,
     };
-    let (mut nodes, lines) = tokio::select! {
+    let count = i32::try_from(dev.nodes).unwrap_or(i32::MAX);
+    let chaos = Chaos::read(&dev, |line| nodes::chaos::Chaos::check(count, line))?;
+    let (mut nodes, mut lines) = tokio::select! {
         started = Nodes::start(&plan) => started?,
         () = end.asked_for() => return Ok(()),
     };
+    let stop = Arc::new(Notify::new());
+    if let Some(chaos) = chaos {
+        let all = Arc::new(nodes::chaos::Chaos::of(&nodes));
+        let answer = move |line| Arc::clone(&all).obey(line);
+        let address = chaos.open(Arc::clone(&stop), answer).await?;
+        lines += &format!("ottla-broker faults on {address} (all nodes)\n");
+    }
     say(&lines);
+    let mut temporary = temporary;
     tokio::select! {
         () = end.asked_for() => {}
-        () = nodes.ended() => return Err("the last node has ended".into()),
+        () = stop.notified() => temporary.take().into_iter().for_each(Temporary::keep),
+        () = nodes.run() => return Err("the last node has ended".into()),
     }
     nodes.stop(temporary.is_none()).await;
     Ok(())
@@ -307,19 +374,6 @@ impl End {
             () = stdin_closed => {}
         }
     }
-}
-
-/// Opens the port for faults, on this machine only; answers where.
-async fn open_faults(
-    running: &RunningBroker,
-    port: u16,
-    stop: Arc<Notify>,
-) -> Result<String, String> {
-    let failed = |error| format!("cannot listen on 127.0.0.1:{port} for --chaos: {error}");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    drop(tokio::spawn(admin::serve(listener, running.faults(), stop)));
-    Ok(address.to_string())
 }
 
 /// Tells when the standard input ends. A thread of its own: a read of it cannot be cancelled, and

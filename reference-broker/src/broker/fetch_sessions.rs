@@ -89,6 +89,11 @@ impl FetchSessions {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets all sessions; answers how many there were.
+    pub(crate) fn clear(&self) -> usize {
+        std::mem::take(&mut *self.lock()).sessions.len()
+    }
+
     /// What a request means. One that continues a session gets the session's partitions as its
     /// own.
     ///

@@ -95,6 +95,9 @@ async fn run(services: &Services, mut stream: TcpStream, from: SocketAddr) -> Re
             }
             Some(sender) => kafka_answer(services, sender.node_id, from, frame).await?,
         };
+        if let Some(sender) = &sender {
+            services.links().pass(sender.node_id).await;
+        }
         if write_all(&mut stream, answer).await.is_err() {
             return Ok(());
         }

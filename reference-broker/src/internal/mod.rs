@@ -7,6 +7,7 @@
 
 pub(crate) mod controller;
 mod hello;
+mod links;
 mod listener;
 mod membership;
 mod peer;
@@ -14,6 +15,7 @@ mod services;
 mod transport;
 
 pub use hello::{Hello, HelloAnswer, Introduction};
+pub use links::{Link, Links};
 pub(crate) use listener::serve;
 pub(crate) use membership::{Description, QuorumAnswer, QuorumRequest, Replica};
 pub use peer::{Peer, PeerError};

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::hello::{Hello, HelloAnswer, Introduction};
-use super::{HELLO, PRIVATE_HEADER_VERSION, PRIVATE_RESPONSE_HEADER_LEN};
+use super::{HELLO, Links, PRIVATE_HEADER_VERSION, PRIVATE_RESPONSE_HEADER_LEN};
 use crate::runtime::TcpStream;
 
 /// The largest answer that is read: a follower's fetch is bounded well below it.
@@ -34,6 +34,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(200);
 pub struct Peer {
     /// None is told to a listener for clients.
     own: Option<Hello>,
+    /// The links of this node, and the node that it reaches here.
+    link: Option<(Arc<Links>, i32)>,
     address: String,
     idle: Mutex<Vec<Connection>>,
     backoff: Mutex<Option<Backoff>>,
@@ -112,7 +114,13 @@ impl Peer {
     /// The listener for clients at this address, as host:port. Only [`send`](Self::send) is served
     /// there.
     pub fn for_clients(address: String) -> Self {
-        Self { own: None, address, idle: Mutex::default(), backoff: Mutex::default() }
+        Self { own: None, link: None, address, idle: Mutex::default(), backoff: Mutex::default() }
+    }
+
+    /// The same over a link that may be at fault.
+    #[must_use]
+    pub(super) fn over(self, links: &Arc<Links>, node_id: i32) -> Self {
+        Self { link: Some((Arc::clone(links), node_id)), ..self }
     }
 
     /// Host and port.
@@ -181,6 +189,9 @@ impl Peer {
         deadline: Duration,
     ) -> Result<Bytes, PeerError> {
         let exchange = async {
+            if let Some((links, to)) = &self.link {
+                links.pass(*to).await;
+            }
             let idle = lock(&self.idle).pop();
             let mut connection = match idle {
                 Some(connection) => connection,

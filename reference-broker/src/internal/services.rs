@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::controller::ControllerTask;
 use super::membership::QuorumRequest;
-use super::{HEARTBEAT, Hello, HelloAnswer, Introduction, PROPOSE, QUORUM, RAFT};
+use super::{HEARTBEAT, Hello, HelloAnswer, Introduction, Links, PROPOSE, QUORUM, RAFT};
 use crate::broker::Broker;
 use crate::quorum::RaftLog;
 
@@ -18,6 +18,7 @@ pub(crate) struct Services {
     log: RaftLog,
     controller: Arc<ControllerTask>,
     frame_len_max: usize,
+    links: Arc<Links>,
     /// Set when the broker runs.
     broker: OnceLock<Weak<Broker>>,
 }
@@ -28,8 +29,9 @@ impl Services {
         log: RaftLog,
         controller: Arc<ControllerTask>,
         frame_len_max: usize,
+        links: Arc<Links>,
     ) -> Self {
-        Self { own, log, controller, frame_len_max, broker: OnceLock::new() }
+        Self { own, log, controller, frame_len_max, links, broker: OnceLock::new() }
     }
 
     /// From now on followers are answered.
@@ -39,6 +41,10 @@ impl Services {
 
     pub(super) fn frame_len_max(&self) -> usize {
         self.frame_len_max
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.links
     }
 
     pub(super) fn broker(&self) -> Option<Arc<Broker>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_raft::{Node, Transport};
 
-use super::{Hello, Peer, RAFT};
+use super::{Hello, Links, Peer, RAFT};
 use crate::config::Listener;
 
 /// The other nodes by id.
@@ -20,13 +20,18 @@ pub struct Peers {
     /// Addresses that the configuration gives; they win over what the quorum has noted, so that a
     /// cluster may move.
     configured: BTreeMap<i32, Listener>,
+    links: Arc<Links>,
     peers: Mutex<BTreeMap<i32, (Listener, Arc<Peer>)>>,
 }
 
 impl Peers {
     /// Peers that are told `own`, at the addresses that are configured for them.
-    pub fn new(own: Hello, configured: impl IntoIterator<Item = (i32, Listener)>) -> Self {
-        Self { own, configured: configured.into_iter().collect(), peers: Mutex::default() }
+    pub fn new(
+        own: Hello,
+        configured: impl IntoIterator<Item = (i32, Listener)>,
+        links: Arc<Links>,
+    ) -> Self {
+        Self { own, configured: configured.into_iter().collect(), links, peers: Mutex::default() }
     }
 
     /// The way to a node whose address is `host` and `port` as far as the caller knows.
@@ -41,7 +46,7 @@ impl Peers {
         {
             return Arc::clone(peer);
         }
-        let peer = Arc::new(Peer::new(self.own.to(node_id), host, port));
+        let peer = Arc::new(Peer::new(self.own.to(node_id), host, port).over(&self.links, node_id));
         let at = Listener { host: host.to_owned(), port };
         peers.insert(node_id, (at, Arc::clone(&peer)));
         peer

@@ -12,11 +12,11 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use serde::{Deserialize, Serialize};
 
-use cluster::Cluster;
+pub(crate) use cluster::Cluster;
 use plan::{Assignment, describe, plan};
 
 mod cluster;
-mod plan;
+pub(crate) mod plan;
 
 /// How often the cluster is asked how far it is.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);

@@ -14,7 +14,7 @@ use super::{StartError, random_id};
 use crate::broker::{Broker, replication};
 use crate::config::{Config, QuorumConfig};
 use crate::internal::controller::ControllerTask;
-use crate::internal::{self, Hello, Peers, Services};
+use crate::internal::{self, Hello, Links, Peers, Services};
 use crate::log::Storage;
 use crate::quorum::{Command, Machine, MetadataLog, Outcome, RaftLog};
 use crate::runtime::TcpListener;
@@ -30,6 +30,7 @@ pub(super) struct Member {
     lifecycle: Arc<Lifecycle>,
     /// The ways to the leaders that this broker follows.
     leaders: Arc<Peers>,
+    pub(super) links: Arc<Links>,
     tasks: JoinSet<()>,
 }
 
@@ -61,7 +62,11 @@ impl Member {
         let hello = Hello::new(&identity.cluster_id, node_id, identity.directory_id)
             .of_voters(quorum.voters.iter().map(|(id, _)| *id));
         // Each purpose has its own connections: a vote never waits behind a proposal.
-        let peers = || Arc::new(Peers::new(hello.clone(), quorum.voters.iter().cloned()));
+        let links = Arc::new(Links::default());
+        let peers = || {
+            let voters = quorum.voters.iter().cloned();
+            Arc::new(Peers::new(hello.clone(), voters, Arc::clone(&links)))
+        };
         let machine = Machine::default();
         let published = machine.published();
         let options = options(config, quorum, own.clone(), storage);
@@ -78,8 +83,13 @@ impl Member {
         let controller = Arc::new(ControllerTask::new(log.clone(), config));
         let frame_len_max =
             usize::try_from(config.int("socket.request.max.bytes")).unwrap_or(usize::MAX);
-        let services = Services::new(hello.clone(), log.clone(), controller.clone(), frame_len_max);
-        let services = Arc::new(services);
+        let services = Arc::new(Services::new(
+            hello.clone(),
+            log.clone(),
+            Arc::clone(&controller),
+            frame_len_max,
+            Arc::clone(&links),
+        ));
         let mut tasks = JoinSet::new();
         tasks.spawn(internal::serve(listener, Arc::clone(&services)));
         tasks.spawn(Arc::clone(&controller).run());
@@ -99,7 +109,7 @@ impl Member {
             may_shut_down: watch::Sender::new(false),
             over: watch::Sender::new(None),
         });
-        Ok(Self { log, broker_epoch, services, lifecycle, leaders: peers(), tasks })
+        Ok(Self { log, broker_epoch, services, lifecycle, leaders: peers(), links, tasks })
     }
 
     /// The broker serves; resolves when the controller lets it.

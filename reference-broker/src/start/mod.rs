@@ -213,7 +213,11 @@ impl RunningBroker {
     /// The faults that clients of this broker meet; the first call makes them, and from then on
     /// requests are counted.
     pub fn faults(&self) -> Arc<Faults> {
-        Arc::clone(self.broker().faults.get_or_init(Arc::default))
+        let make = || {
+            let links = self.member.as_ref().map(|member| Arc::clone(&member.links));
+            Arc::new(Faults::of(self.broker(), links.unwrap_or_default()))
+        };
+        Arc::clone(self.broker().faults.get_or_init(make))
     }
 
     /// With several nodes: tells the others that it serves, and waits until the controller has

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::{Cut, Effect, Fault, FaultError, Faults, Filter, Status};
 use crate::config::nearest;
+use crate::internal::Link;
 
 /// No command is longer.
 const LINE_LEN_MAX: u64 = 64 << 10;
@@ -32,6 +33,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("delay", &["api", "ms", "times", "topic", "partition", "group", "after"]),
     ("drop", &["api", "when", "bytes", "times", "topic", "partition", "group"]),
     ("throttle", &["api", "ms", "times", "topic", "partition", "group"]),
+    ("link", &["to", "cut", "ms"]),
+    ("heal", &[]),
+    ("evict", &[]),
+    ("wait", &["ms"]),
     ("stop", &[]),
     ("pause", &[]),
     ("resume", &[]),
@@ -40,16 +45,52 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("requests", &[]),
 ];
 
-/// Serves the port until the future is dropped. The listener should be on a loopback address;
-/// `stop` is told when the broker shall stop.
+/// What a line asks of one node.
+enum Asked {
+    Fault(Fault),
+    Link(i32, Link),
+    Wait(u64),
+    Other { name: &'static str, id: Option<u64> },
+}
+
+/// Serves the port of one broker until the future is dropped. The listener should be on a loopback
+/// address; `stop` is told when the broker shall stop.
 pub async fn serve(listener: TcpListener, faults: Arc<Faults>, stop: Arc<Notify>) {
+    serve_lines(listener, stop, move |command| obey(Arc::clone(&faults), command)).await;
+}
+
+/// Does what a command says; the answer has `"ok": true`.
+///
+/// # Errors
+/// When it is none; nothing is done then.
+pub async fn obey(faults: Arc<Faults>, command: Map<String, Value>) -> Result<Value, FaultError> {
+    match parse(&command)? {
+        Asked::Fault(fault) => Ok(json!({"ok": true, "id": faults.add(fault)?})),
+        Asked::Link(to, link) => {
+            faults.links().set(to, link);
+            Ok(json!({"ok": true}))
+        }
+        Asked::Wait(ms) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(json!({"ok": true}))
+        }
+        Asked::Other { name, id } => Ok(other(&faults, name, id)),
+    }
+}
+
+/// Serves a port by whose lines `answer` acts, until the future is dropped. An answer with `stops`
+/// tells `stop`.
+pub async fn serve_lines<A, F>(listener: TcpListener, stop: Arc<Notify>, answer: A)
+where
+    A: Fn(Map<String, Value>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Value, FaultError>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (faults, stop) = (Arc::clone(&faults), Arc::clone(&stop));
-                    connections.spawn(converse(stream, faults, stop));
+                    connections.spawn(converse(stream, answer.clone(), Arc::clone(&stop)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection to the faults");
@@ -61,7 +102,11 @@ pub async fn serve(listener: TcpListener, faults: Arc<Faults>, stop: Arc<Notify>
     }
 }
 
-async fn converse(mut stream: TcpStream, faults: Arc<Faults>, stop: Arc<Notify>) {
+async fn converse<A, F>(mut stream: TcpStream, answer: A, stop: Arc<Notify>)
+where
+    A: Fn(Map<String, Value>) -> F,
+    F: Future<Output = Result<Value, FaultError>>,
+{
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read);
     loop {
@@ -71,8 +116,8 @@ async fn converse(mut stream: TcpStream, faults: Arc<Faults>, stop: Arc<Notify>)
             _ => return,
         }
         let command = serde_json::from_slice::<Map<String, Value>>(&line);
-        let (answer, goes_on) = match &command {
-            Ok(command) => (answer(&faults, command), true),
+        let (answer, goes_on) = match command {
+            Ok(command) => (answer(command).await, true),
             Err(error) => (Err(refusal(format!("a line is no JSON object: {error}"))), false),
         };
         let answer = answer.unwrap_or_else(|error| json!({"ok": false, "error": error.0}));
@@ -87,19 +132,60 @@ async fn converse(mut stream: TcpStream, faults: Arc<Faults>, stop: Arc<Notify>)
     }
 }
 
-/// Does what a command says; the answer has `"ok": true`.
-fn answer(faults: &Faults, command: &Map<String, Value>) -> Result<Value, FaultError> {
-    let fields = Fields { command };
-    let known = || COMMANDS.iter().map(|(name, _)| *name);
-    let name = fields.text("command")?.ok_or_else(|| refusal("a line has no \"command\""))?;
-    let Some((_, takes)) = COMMANDS.iter().find(|(known, _)| *known == name) else {
-        return Err(unknown("command", name, known()));
+/// Reads a script: the lines of the port, and in between empty ones and some that begin with `#`.
+/// Each is given to `check` before any is obeyed.
+///
+/// # Errors
+/// The first line that cannot be obeyed, with its number and the reason.
+pub fn read_script(
+    text: &str,
+    check: impl Fn(&Map<String, Value>) -> Result<(), FaultError>,
+) -> Result<Vec<Map<String, Value>>, FaultError> {
+    let is_command = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
+    let lines = (1..).zip(text.lines().map(str::trim)).filter(is_command);
+    let read = |(number, line): (usize, &str)| {
+        let no_object = |error| refusal(format!("a line is no JSON object: {error}"));
+        let command = serde_json::from_str(line).map_err(no_object);
+        let checked = command.and_then(|command| check(&command).map(|()| command));
+        checked.map_err(|error| refusal(format!("line {number}: {error}")))
     };
+    lines.map(read).collect()
+}
+
+/// The names of all commands to one node.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    COMMANDS.iter().map(|(name, _)| *name)
+}
+
+/// Whether one node could be told this.
+///
+/// # Errors
+/// When it could not.
+pub fn check(command: &Map<String, Value>) -> Result<(), FaultError> {
+    parse(command).map(drop)
+}
+
+/// Refuses fields that a command does not take.
+pub(super) fn check_fields(
+    command: &Map<String, Value>,
+    name: &str,
+    takes: &[&str],
+) -> Result<(), FaultError> {
     let stray = command.keys().find(|key| *key != "command" && !takes.contains(&key.as_str()));
-    if let Some(stray) = stray {
-        return Err(unknown(&format!("field of {name}"), stray, takes.iter().copied()));
+    match stray {
+        Some(stray) => Err(unknown(&format!("field of {name}"), stray, takes.iter().copied())),
+        None => Ok(()),
     }
-    let effect = match name {
+}
+
+fn parse(command: &Map<String, Value>) -> Result<Asked, FaultError> {
+    let fields = Fields { command };
+    let name = fields.text("command")?.ok_or_else(|| refusal("a line has no \"command\""))?;
+    let Some((name, takes)) = COMMANDS.iter().find(|(known, _)| *known == name) else {
+        return Err(unknown("command", name, names()));
+    };
+    check_fields(command, name, takes)?;
+    let effect = match *name {
         "inject" => fields.error()?,
         "delay" => Effect::Delay {
             delay: Duration::from_millis(fields.needed("ms")?),
@@ -107,7 +193,12 @@ fn answer(faults: &Faults, command: &Map<String, Value>) -> Result<Value, FaultE
         },
         "drop" => Effect::Drop(fields.cut()?),
         "throttle" => Effect::Throttle { ms: fields.needed("ms")? },
-        _ => return Ok(other(faults, name, fields.number("id")?)),
+        "link" => {
+            let delay = Duration::from_millis(fields.number("ms")?.unwrap_or(0));
+            return Ok(Asked::Link(fields.needed("to")?, Link { cut: fields.flag("cut")?, delay }));
+        }
+        "wait" => return Ok(Asked::Wait(fields.needed("ms")?)),
+        name => return Ok(Asked::Other { name, id: fields.number("id")? }),
     };
     let fault = Fault {
         effect,
@@ -119,7 +210,8 @@ fn answer(faults: &Faults, command: &Map<String, Value>) -> Result<Value, FaultE
         },
         times: fields.number("times")?,
     };
-    Ok(json!({"ok": true, "id": faults.add(fault)?}))
+    fault.check()?;
+    Ok(Asked::Fault(fault))
 }
 
 fn other(faults: &Faults, name: &str, id: Option<u64>) -> Value {
@@ -127,11 +219,18 @@ fn other(faults: &Faults, name: &str, id: Option<u64>) -> Value {
         "stop" => return json!({"ok": true, "stops": true}),
         "pause" => faults.pause(),
         "resume" => faults.resume(),
+        "heal" => faults.links().heal(),
+        "evict" => return json!({"ok": true, "evicted": faults.evict_fetch_sessions()}),
         "clear" => return json!({"ok": true, "cleared": faults.clear(id)}),
         "requests" => return json!({"ok": true, "requests": requests(faults)}),
         _ => {
             let list: Vec<Value> = faults.list().iter().map(described).collect();
-            return json!({"ok": true, "paused": faults.is_paused(), "faults": list});
+            let described = |link: &Link| json!({"cut": link.cut, "ms": link.delay.as_millis()});
+            let links = faults.links().list();
+            let links: BTreeMap<String, Value> =
+                links.iter().map(|(to, link)| (to.to_string(), described(link))).collect();
+            let paused = faults.is_paused();
+            return json!({"ok": true, "paused": paused, "faults": list, "links": links});
         }
     }
     json!({"ok": true})
@@ -176,22 +275,22 @@ fn described(status: &Status) -> Value {
 }
 
 /// The fields of a line; null is as good as not there.
-struct Fields<'a> {
-    command: &'a Map<String, Value>,
+pub(super) struct Fields<'a> {
+    pub(super) command: &'a Map<String, Value>,
 }
 
 impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.command.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'a str>, FaultError> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, FaultError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let text = value.as_str();
         text.map(Some).ok_or_else(|| refusal(format!("{name} must be a string, not {value}")))
     }
 
-    fn flag(&self, name: &str) -> Result<bool, FaultError> {
+    pub(super) fn flag(&self, name: &str) -> Result<bool, FaultError> {
         let Some(value) = self.get(name) else { return Ok(false) };
         let flag = value.as_bool();
         flag.ok_or_else(|| refusal(format!("{name} must be true or false, not {value}")))
@@ -205,7 +304,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn needed<T: TryFrom<u64>>(&self, name: &str) -> Result<T, FaultError> {
+    pub(super) fn needed<T: TryFrom<u64>>(&self, name: &str) -> Result<T, FaultError> {
         self.number(name)?.ok_or_else(|| refusal(format!("{name} is missing")))
     }
 
@@ -237,13 +336,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn refusal(text: impl Into<String>) -> FaultError {
+pub(super) fn refusal(text: impl Into<String>) -> FaultError {
     FaultError(text.into())
 }
 
 /// Names the nearest: the same but for case and underlines, one that it is a part of, a typing
 /// error.
-fn unknown<'a>(what: &str, name: &str, table: impl Iterator<Item = &'a str> + Clone) -> FaultError {
+pub(super) fn unknown<'a>(
+    what: &str,
+    name: &str,
+    table: impl Iterator<Item = &'a str> + Clone,
+) -> FaultError {
     let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
     let wanted = plain(name);
     let find = |fits: &dyn Fn(&str) -> bool| table.clone().find(|known| fits(&plain(known)));

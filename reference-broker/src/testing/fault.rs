@@ -109,6 +109,12 @@ impl fmt::Display for FaultError {
 
 impl std::error::Error for FaultError {}
 
+impl From<String> for FaultError {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl Effect {
     /// An error instead of what was asked for.
     pub fn error(code: ErrorCode) -> Self {

@@ -6,11 +6,11 @@
 //! [`fault`] has the types, `places` which entries of a message a filter names, `answers` how a
 //! code gets into an answer, [`admin`] the port.
 //!
-//! The faults of several nodes (leader moves, partitions between nodes, session eviction) are more
-//! variants of [`Effect`]: a broker of one node has nothing that they could act on.
+//! Of several nodes each has its own; its [`Links`] to the others are at fault on demand as well.
+//! [`nodes`] has what is said to all of them together.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ottla_protocol::ErrorCode;
@@ -18,11 +18,14 @@ use ottla_protocol::messages::{ApiKey, Request};
 use tokio::sync::watch;
 
 use crate::api::{self, Answer, RequestContext};
+use crate::broker::Broker;
+use crate::internal::Links;
 use crate::quorum::Image;
 
 pub mod admin;
 mod answers;
 pub mod fault;
+pub mod nodes;
 mod places;
 mod temporary;
 
@@ -34,6 +37,8 @@ pub use temporary::Temporary;
 pub struct Faults {
     state: Mutex<State>,
     paused: watch::Sender<bool>,
+    broker: Weak<Broker>,
+    links: Arc<Links>,
 }
 
 #[derive(Debug, Default)]
@@ -69,13 +74,24 @@ impl From<Answer> for Outcome {
     }
 }
 
-impl Default for Faults {
-    fn default() -> Self {
-        Self { state: Mutex::default(), paused: watch::Sender::new(false) }
-    }
-}
-
 impl Faults {
+    /// No faults yet.
+    pub(crate) fn of(broker: &Arc<Broker>, links: Arc<Links>) -> Self {
+        let (state, paused) = (Mutex::default(), watch::Sender::new(false));
+        Self { state, paused, broker: Arc::downgrade(broker), links }
+    }
+
+    /// The ways from this node to the others.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Forgets all fetch sessions (KIP-227), as a broker does that has no room for them: the next
+    /// request of each gets FETCH_SESSION_ID_NOT_FOUND. Answers how many there were.
+    pub fn evict_fetch_sessions(&self) -> usize {
+        self.broker.upgrade().map_or(0, |broker| broker.fetch_sessions().clear())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 mod alone;
 #[path = "../support/mod.rs"]
 mod broker;
+mod chaos;
 mod failover;
 mod growth;
 mod operations;

@@ -360,3 +360,20 @@ fn faults_that_could_never_apply_are_refused() {
     assert!(text.starts_with("an error needs an api"), "{text}");
     assert_eq!(fixture.faults.list(), []);
 }
+
+#[test]
+fn fetch_sessions_are_forgotten_on_demand() {
+    let mut fixture = fixture();
+    let mut fetch = |session_id, session_epoch| {
+        let request = FetchRequest { session_id, session_epoch, ..fetch_request("t", 0, 0, 0, 1) };
+        let Response::Fetch(answer) = fixture.client.call(12, request) else { panic!() };
+        (answer.error_code, answer.session_id)
+    };
+    let (code, session) = fetch(0, 0);
+    assert!(code == 0 && session != 0, "a session was opened");
+    assert_eq!(fetch(session, 1), (0, session));
+    assert_eq!(fixture.faults.evict_fetch_sessions(), 1);
+    assert_eq!(fetch(session, 2).0, 70, "FETCH_SESSION_ID_NOT_FOUND");
+    assert_eq!(fixture.faults.evict_fetch_sessions(), 0);
+    fixture.runtime.block_on(fixture.broker.kill());
+}
