@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,10 @@ pub(crate) mod chaos;
 /// More voters than these make every change of the metadata slower, and the quorum no safer in
 /// practice.
 const VOTERS_MAX: u32 = 5;
+/// Free ports are looked for where systems give none to outgoing connections: one of those could
+/// take a port before its node has it, or while the node restarts.
+const FREE_PORTS: RangeInclusive<u16> = 10_240..=32_767;
+const PORT_TRIES: u32 = 10_000;
 /// What a user may not set for all nodes at once.
 const PER_NODE: [&str; 5] =
     ["node.id", "listeners", "advertised.listeners", "log.dirs", "controller.quorum.voters"];
@@ -339,12 +344,20 @@ fn free_ports(plan: &Plan<'_>) -> Result<Vec<u16>, String> {
         return Ok((plan.port..last).collect());
     }
     // All are held until all are known, so that none is given twice.
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held: Result<Vec<TcpListener>, _> = (0..count).map(bind).collect();
-    let held = held.map_err(|error| format!("cannot find free ports: {error}"))?;
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    let ports: Result<Vec<u16>, _> = held.iter().map(port).collect();
-    ports.map_err(|error| format!("cannot find free ports: {error}"))
+    let mut held: Vec<(u16, TcpListener)> = Vec::new();
+    for _ in 0..PORT_TRIES {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
+        let (first, last) = FREE_PORTS.into_inner();
+        let port = first + u16::from_ne_bytes(bytes) % (last - first);
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            held.push((port, listener));
+        }
+        if held.len() == usize::from(count) {
+            return Ok(held.into_iter().map(|(port, _)| port).collect());
+        }
+    }
+    Err(format!("cannot find {count} free ports: name the first one with --port"))
 }
 
 /// The id that the data folders have, the one that was asked for, or a new one.

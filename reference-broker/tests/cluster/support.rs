@@ -28,9 +28,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(voters: usize, nodes: usize) -> Self {
-        let held: Vec<TcpListener> = (0..2 * nodes)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports"))
-            .collect();
+        // Where no outgoing connection can take one while its node restarts.
+        let bind = || {
+            let mut bytes = [0; 2];
+            getrandom::fill(&mut bytes).expect("the system has random numbers");
+            let port = 10_240 + u16::from_ne_bytes(bytes) % 22_000;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+        };
+        let held: Vec<TcpListener> = (0..10_000).filter_map(|_| bind()).take(2 * nodes).collect();
+        assert_eq!(held.len(), 2 * nodes, "there are free ports");
         let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
         let ports = held.chunks(2).map(|pair| (port(&pair[0]), port(&pair[1]))).collect();
         Self { folder: tempfile::tempdir().expect("temporary files can be made"), voters, ports }
