@@ -20,6 +20,7 @@ pub mod internal;
 pub mod log;
 mod ops;
 pub mod partition;
+pub mod planted;
 pub mod quorum;
 pub mod replication;
 pub mod runtime;

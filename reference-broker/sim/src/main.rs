@@ -94,17 +94,26 @@ fn run(arguments: &Arguments, seed: u64) -> (bool, String) {
 fn inside(arguments: &Arguments) -> ExitCode {
     use std::time::Duration;
 
+    use ottla_broker::planted::Bug;
     use ottla_sim::smoke::Smoke;
     use ottla_sim::trace::Tracer;
     use ottla_sim::world::{self, Settings, Wrong};
 
     let shown = arguments.log.as_ref().map(|level| level.parse().expect("a level"));
     tracing::subscriber::set_global_default(Tracer::new(shown)).expect("it is set once");
+    let named = arguments.bug.as_deref();
+    let bug = Bug::ALL.iter().find(|(name, _)| named == Some(*name));
+    if named.is_some_and(|named| bug.is_none() && Wrong::named(named).is_none()) {
+        let names: Vec<&str> = Bug::ALL.iter().map(|(name, _)| *name).collect();
+        println!("no such bug: there are {}", names.join(", "));
+        return ExitCode::FAILURE;
+    }
     let settings = Settings {
         seed: arguments.seed,
         time: Duration::from_secs_f64(arguments.minutes * 60.0),
         faults: !arguments.calm,
-        wrong: arguments.bug.as_deref().map(|name| Wrong::named(name).expect("a known bug")),
+        wrong: named.and_then(Wrong::named),
+        bug: bug.map(|(_, bug)| *bug),
     };
     // A fresh thread: its hash maps take their order from the seed.
     let run = std::thread::spawn(move || world::run(&settings, &Smoke::default()));

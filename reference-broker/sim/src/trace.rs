@@ -129,7 +129,7 @@ impl Subscriber for Tracer {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Text(format!("{}", event.metadata().target()));
+        let mut text = Text(event.metadata().target().to_owned());
         event.record(&mut text);
         if self.shown.is_some_and(|shown| *event.metadata().level() <= shown) {
             let at = system::elapsed().unwrap_or_default().as_secs_f64();

@@ -13,6 +13,7 @@ use ottla_protocol::records::{
 use super::{Partition, Role, log_code};
 use crate::config::TopicConfig;
 use crate::log::Check;
+use crate::planted::{self, Bug};
 
 thread_local! {
     /// Codec contexts are dear to make; validation never awaits, so one for each thread is enough.
@@ -85,9 +86,10 @@ impl Partition {
             // PR-20: stored already; the caller waits for it like for the original (M9).
             Ok(Check::Duplicate { base_offset, last_offset, timestamp }) => {
                 let log_append_time_ms = if config.log_append_time { timestamp } else { -1 };
+                let early = planted::has(Bug::EarlyDuplicate);
                 return Ok(Appended {
                     base_offset,
-                    last_offset,
+                    last_offset: if early { -1 } else { last_offset },
                     log_append_time_ms,
                     log_start_offset,
                 });

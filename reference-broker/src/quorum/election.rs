@@ -11,6 +11,7 @@ use ottla_protocol::ErrorCode;
 
 use super::command::Rejection;
 use super::image::{BrokerImage, Image, PartitionImage, TopicImage};
+use crate::planted::{self, Bug};
 
 const MIN_IN_SYNC_REPLICAS: &str = "min.insync.replicas";
 const UNCLEAN_ELECTION: &str = "unclean.leader.election.enable";
@@ -184,7 +185,9 @@ impl<'a> Rules<'a> {
         {
             return Some((id, true));
         }
-        let unclean = self.force_unclean || self.unclean_setting() == Some(true);
+        let unclean = self.force_unclean
+            || self.unclean_setting() == Some(true)
+            || planted::has(Bug::UncleanElection);
         live().find(|_| unclean).map(|id| (id, true))
     }
 }

@@ -9,6 +9,7 @@ use super::command::{Election, IsrChange, PartitionId, Reassignment, Rejection};
 use super::election::Rules;
 use super::image::{Image, PartitionImage};
 use super::registration::incarnation;
+use crate::planted::{self, Bug};
 
 /// A leader changes its ISR. The order of the checks and their codes are Kafka's (M1).
 pub(super) fn alter_partition(
@@ -43,6 +44,9 @@ fn check_isr_change(image: &Image, leader: i32, wanted: &IsrChange) -> Result<()
     if leader_epoch > partition.leader_epoch || partition_epoch > partition.partition_epoch {
         let message = format!("the metadata here is behind what broker {leader} has seen");
         return refused(ErrorCode::NotController, message);
+    }
+    if planted::has(Bug::StaleAlterPartition) && isr.iter().any(|(id, _)| *id == partition.leader) {
+        return Ok(());
     }
     if leader_epoch < partition.leader_epoch {
         let now = partition.leader_epoch;

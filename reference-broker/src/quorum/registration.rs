@@ -5,6 +5,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::command::{Outcome, Rejection};
 use super::election::change_all;
 use super::image::{BrokerImage, Image};
+use crate::planted::{self, Bug};
 
 /// What a broker says of the ends of its logs (M11, M12).
 #[derive(Debug, Clone, Copy)]
@@ -45,14 +46,19 @@ pub(super) fn register(
     let same_folder = former.is_some_and(|former| {
         former.directory == broker.directory || former.directory == Uuid::default()
     });
+    let was_active = former.is_some_and(BrokerImage::is_active);
     image.brokers.insert(node_id, broker);
+    if was_active && planted::has(Bug::SameEpochAfterRestart) {
+        return Outcome::BrokerEpoch(epoch);
+    }
     change_all(
         image,
         |partition| partition.replicas.contains(&node_id),
         |rules, partition| {
             // M11, M15.
             let flushes = || rules.flushes_before_ack(node_id).unwrap_or(tail.flushes_before_ack);
-            let intact = same_folder && (tail.intact || flushes());
+            let reused = planted::has(Bug::LostTailReused);
+            let intact = same_folder && (tail.intact || flushes() || reused);
             rules.change(partition, (!intact).then_some(node_id), |partition| {
                 partition.isr.retain(|id| *id != node_id);
                 partition.offline.retain(|id| *id != node_id);

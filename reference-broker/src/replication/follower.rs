@@ -6,6 +6,8 @@
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::fetch::{EpochEndOffset, FetchPartition, PartitionData};
 
+use crate::planted::{self, Bug};
+
 /// A follower's log, as far as fetching needs it.
 pub trait FollowerLog {
     /// The first offset.
@@ -69,7 +71,10 @@ impl Following {
             partition: index,
             current_leader_epoch: self.epoch,
             fetch_offset: log.end(),
-            last_fetched_epoch: log.last_epoch(),
+            last_fetched_epoch: match planted::has(Bug::NoTruncation) {
+                true => -1,
+                false => log.last_epoch(),
+            },
             log_start_offset: log.start(),
             partition_max_bytes: bytes_max,
             ..FetchPartition::default()

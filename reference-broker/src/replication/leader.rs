@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ottla_protocol::ErrorCode;
 
+use crate::planted::{self, Bug};
 use crate::quorum::{Image, PartitionImage};
 
 /// The wait before an ISR that was refused is proposed again, in milliseconds: the metadata here
@@ -301,6 +302,9 @@ impl Leadership {
     /// Whether a replica counts for the high watermark: it is in the ISR, or may be (M3).
     fn is_in_maximal_isr(&self, id: i32) -> bool {
         let joins = |proposed: &Proposed| proposed.proposal.isr.iter().any(|(to, _)| *to == id);
+        if planted::has(Bug::EarlyShrink) && self.proposed.is_some() {
+            return self.proposed.as_ref().is_some_and(joins);
+        }
         self.assignment.isr.contains(&id) || self.proposed.as_ref().is_some_and(joins)
     }
 
@@ -349,7 +353,7 @@ impl Leadership {
             let counts = self.is_in_maximal_isr(*id)
                 || (self.assignment.active.get(id) == Some(&follower.broker_epoch)
                     && self.is_in_time(*id, now_ms));
-            if counts {
+            if counts && !planted::has(Bug::HighWatermarkOfLeader) {
                 committed = committed.min(follower.log_end);
             }
         }

@@ -8,8 +8,9 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use ottla_broker::planted::{self, Bug};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub faults: bool,
     /// What is wrong on purpose.
     pub wrong: Option<Wrong>,
+    /// What is wrong in the brokers on purpose.
+    pub bug: Option<Bug>,
 }
 
 /// How far a run is.
@@ -106,7 +109,7 @@ impl World<'_> {
         let mut random = StdRng::seed_from_u64(settings.seed);
         let mut sim = turmoil::Builder::new()
             .rng_seed(random.r#gen())
-            .epoch(SystemTime::from(UNIX_EPOCH + system::EPOCH))
+            .epoch(UNIX_EPOCH + system::EPOCH)
             .simulation_duration(Duration::MAX)
             .tick_duration(TICK)
             .min_message_latency(Duration::ZERO)
@@ -175,6 +178,9 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
     system::simulate(settings.seed);
     std::panic::set_hook(Box::new(|info| panicked(&info.to_string())));
     let mut world = World::new(settings);
+    if let Some(bug) = settings.bug {
+        planted::plant(bug);
+    }
     workload.populate(&mut world);
     let mut faults = Faults::new(settings.faults, &mut world);
     if settings.faults {
