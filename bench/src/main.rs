@@ -4,12 +4,14 @@
 //! `latency`; see `driver.rs`), so that CPU seconds and peak memory are those of a whole process.
 //! Ours is this very program. `cargo xtask bench` builds the others and calls `run`.
 
+mod cluster;
 mod driver;
 mod failover;
 mod languages;
 mod ours;
 mod payload;
 mod process;
+mod replicated;
 mod report;
 mod run;
 mod target;
@@ -38,6 +40,8 @@ enum Command {
     Latency(ours::Latency),
     /// Kills nodes of three under load and prints the gaps between acknowledged records
     Failover(failover::Failover),
+    /// Measures three nodes of ours beside three of Apache Kafka
+    Replicated(replicated::Replicated),
     /// Kills a leader under other people's clients and prints what became of their records
     Clients(failover::clients::Clients),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Consume(consume) => ours::block_on(consume.run()),
         Command::Latency(latency) => ours::block_on(latency.run()),
         Command::Failover(failover) => ours::block_on(failover.run()),
+        Command::Replicated(replicated) => ours::block_on(replicated.run()),
         Command::Clients(clients) => ours::block_on(clients.run()),
     };
     match outcome {

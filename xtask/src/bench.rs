@@ -21,6 +21,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     {
         return codec(filter);
     }
+    if let [flag, rest @ ..] = arguments
+        && flag == "--cluster"
+    {
+        return of_three("replicated", rest);
+    }
     build()?;
     let peers = tools::folder().join("peers");
     fs::create_dir_all(&peers)?;
@@ -52,11 +57,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 
 /// Kills nodes under load: our cluster beside Apache Kafka's.
 pub(crate) fn failover(arguments: &[String]) -> Result<(), Failure> {
+    of_three("failover", arguments)
+}
+
+/// A comparison of three nodes of ours with three of Apache Kafka.
+fn of_three(what: &str, arguments: &[String]) -> Result<(), Failure> {
     build()?;
     let script = root().join("scripts/apache-kafka.sh");
     let kafka = tools::folder().join("kafka");
     let mut command = Command::new(program("release", "ottla-bench"));
-    command.arg("failover").arg("--broker").arg(program("release", "ottla-broker"));
+    command.arg(what).arg("--broker").arg(program("release", "ottla-broker"));
     command.arg("--kafka-script").arg(&script).args(arguments).env("KAFKA_CACHE", &kafka);
     let is_installed = kafka.join("4.3.1/.complete").exists();
     if !is_installed && !arguments.iter().any(|argument| argument == "--clusters") {

@@ -3,6 +3,7 @@
 mod asan;
 mod bench;
 mod book;
+mod chaos;
 mod codegen;
 mod conformance;
 mod dist;
@@ -38,6 +39,7 @@ usage: cargo xtask TASK
   conformance --pairs                      who reads what whom wrote, of the clients
   models [MODEL] [--large] [--bug NAME]    the protocols, state by state (models/README.md)
   sim [--seed N] [--minutes M] [--seeds K] brokers, clients and faults in simulation
+  chaos [SCENARIO..] [--list] [--minutes M] faults on real processes, scenario by scenario
   dist [--check]                           the packages for PyPI, npm and SwiftPM, tried out
   asan                                     the bindings under the address sanitizer
   ci                                       all that a change must pass, as .ci/run";
@@ -73,6 +75,7 @@ fn dispatch(name: &str, rest: &[String]) -> Result<(), Failure> {
         "asan" => asan::run(rest),
         "conformance" => conformance::run(rest),
         "sim" => sim::run(rest),
+        "chaos" => chaos::run(rest),
         "models" => programs::models(rest),
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),

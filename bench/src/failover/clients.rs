@@ -1,12 +1,12 @@
 //! Other people's clients through a kill: each produces to three nodes and consumes from them as a
 //! group, and the node that leads the partitions and coordinates the group is killed meanwhile.
 
-use super::cluster::{Cluster, Kind};
 use super::load::{create_topic, longest_gap, read_all};
 use super::millis;
 use super::program::{Process, Program, Said, Speech, Work};
 use super::roles::{Case, Cast};
 use crate::Failure;
+use crate::cluster::{Cluster, Kind};
 use crate::report::table;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,8 @@
 //! The load on a cluster while one of its nodes is killed, and what came of it.
 
-use super::cluster::Cluster;
 use super::roles::Cast;
 use crate::Failure;
+use crate::cluster::Cluster;
 use ottla::{Admin, Consumer, NewTopic, OffsetSpec, Producer, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

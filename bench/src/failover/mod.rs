@@ -5,15 +5,14 @@
 //! again at the end.
 
 pub(crate) mod clients;
-mod cluster;
 mod load;
 mod program;
 mod roles;
 
 use crate::Failure;
+use crate::cluster::{Cluster, Kind};
 use crate::report::table;
 use clap::Args;
-use cluster::{Cluster, Kind};
 use load::Measured;
 use roles::{Case, Cast};
 use serde_json::json;

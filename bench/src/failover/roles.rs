@@ -1,7 +1,7 @@
 //! Who is who in a cluster, and who is to be killed.
 
-use super::cluster::Cluster;
 use crate::Failure;
+use crate::cluster::Cluster;
 use clap::ValueEnum;
 use ottla_protocol::messages::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumRequestPartitionData, DescribeQuorumRequestTopicData,

@@ -70,10 +70,20 @@ struct Parent(Child);
 impl Cluster {
     /// Starts three nodes, and waits until they serve.
     pub(crate) fn start(kind: Kind, broker: &Path, kafka_script: &Path) -> Result<Self, Failure> {
+        Self::start_with(kind, broker, kafka_script, &[])
+    }
+
+    /// The same with these properties of brokers, `name=value`.
+    pub(crate) fn start_with(
+        kind: Kind,
+        broker: &Path,
+        kafka_script: &Path,
+        settings: &[&str],
+    ) -> Result<Self, Failure> {
         match kind {
-            Kind::OttlaDev => Self::ottla(broker, &[]),
-            Kind::OttlaDefaults => Self::ottla(broker, &DEFAULTS),
-            Kind::Kafka => Self::kafka(kafka_script),
+            Kind::OttlaDev => Self::ottla(broker, settings),
+            Kind::OttlaDefaults => Self::ottla(broker, &[&DEFAULTS, settings].concat()),
+            Kind::Kafka => Self::kafka(kafka_script, settings),
         }
     }
 
@@ -111,12 +121,13 @@ impl Cluster {
         Ok(Self { bootstrap, nodes, _parent: Some(parent), _folder: folder })
     }
 
-    fn kafka(script: &Path) -> Result<Self, Failure> {
+    fn kafka(script: &Path, settings: &[&str]) -> Result<Self, Failure> {
         let folder = folder()?;
         let data = folder.path().join("kafka");
         let output = Command::new(script)
             .args(["start", "--version", KAFKA_VERSION, "--port", "0", "--nodes", "3", "--dir"])
             .arg(&data)
+            .args(settings.iter().flat_map(|setting| ["--prop", setting]))
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()?;
@@ -141,6 +152,11 @@ impl Cluster {
     /// Where a node that runs takes clients.
     pub(crate) fn address(&self) -> &str {
         self.nodes.values().next().map_or("", |node| &node.address)
+    }
+
+    /// The processes of the nodes that run.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.nodes.values().map(|node| node.pid)
     }
 
     /// Ends a node as a crash does.

@@ -1,0 +1,117 @@
+//! The scenarios, by the numbers of the list that they come from: 1 to 25 are what other brokers
+//! are tested with, and what was found in them; 26 to 42 were added for what Ottla promises.
+//!
+//! All have three replicas, `acks=all`, `min.insync.replicas=2`, idempotent producers.
+
+mod cuts;
+mod damage;
+mod growth;
+mod kills;
+mod pauses;
+mod records;
+
+use crate::Failure;
+use crate::world::{Report, World};
+use std::pin::Pin;
+
+pub(crate) type Playing<'a> = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send + 'a>>;
+
+/// One of them.
+pub(crate) struct Scenario {
+    pub(crate) number: u8,
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) play: Play,
+}
+
+/// How it is shown.
+pub(crate) enum Play {
+    Run(for<'a> fn(&'a mut World) -> Playing<'a>),
+    /// Not with real processes: where instead, or why not at all.
+    Elsewhere(&'static str),
+}
+
+macro_rules! scenarios {
+    ($($number:literal $name:literal $what:literal $play:expr;)*) => {
+        /// All of them.
+        pub(crate) const SCENARIOS: &[Scenario] =
+            &[$(Scenario { number: $number, name: $name, what: $what, play: $play }),*];
+    };
+}
+
+macro_rules! run {
+    ($play:path) => {
+        Play::Run(|world| Box::pin($play(world)))
+    };
+}
+
+use Play::Elsewhere;
+
+scenarios! {
+    1 "leader-killed" "a leader is killed in the middle of produce" run!(kills::leader);
+    2 "leaders-chased" "the leader of the moment is killed, five times" run!(kills::chase);
+    3 "follower-killed-while-pending" "an in-sync follower is killed with acknowledgements pending"
+        run!(kills::follower);
+    4 "all-killed" "all brokers are killed at once and come back in another order" run!(kills::all);
+    5 "power-loss-of-one" "one node loses unsynced bytes, then its peers are killed"
+        run!(damage::power_loss_of_one);
+    6 "power-loss-of-all" "all nodes lose unsynced bytes; kept with flush.messages=1"
+        run!(damage::power_loss_of_all);
+    7 "leader-paused" "a leader stops beyond its session and comes back as a zombie"
+        run!(pauses::leader);
+    8 "follower-paused" "a follower stops and goes on, again and again" run!(pauses::follower);
+    9 "leader-isolated" "a leader reaches its clients and no other node" run!(cuts::leader_isolated);
+    10 "one-way" "a follower reaches the controller and not its leader; then one way only"
+        run!(cuts::one_way);
+    11 "loss" "one in five packets between nodes is lost" run!(cuts::loss);
+    12 "controller-killed" "the controller is killed while topics are created"
+        run!(kills::controller);
+    13 "quorum-lost" "two of three nodes are gone for a while" run!(pauses::quorum);
+    14 "snapshot-restored" "a node comes back to a metadata log that begins with a snapshot"
+        run!(growth::snapshot);
+    15 "rolling-restart" "every node is stopped and started, one after the other"
+        run!(kills::rolling_restart);
+    16 "elections-without-writes" "many elections in a row, then work" run!(pauses::elections);
+    17 "longer-unacknowledged-tail" "a leader comes back with records that nobody else has"
+        run!(pauses::unacknowledged_tail);
+    18 "follower-behind-log-start" "a follower returns after records it lacks were deleted"
+        run!(records::behind_log_start);
+    19 "torn-files" "a torn tail, cut and missing index and checkpoint files" run!(damage::torn);
+    20 "flipped-bit" "a flipped bit in a sealed segment of one replica" run!(damage::flipped_bit);
+    21 "disk-full" "a node's disk is full, and has room again" run!(damage::disk_full);
+    22 "fsync-stalls" "an fsync takes seconds"
+        Elsewhere("no file system here stalls on demand; the simulation's disks do");
+    23 "clock-jumps" "a node's clock is an hour ahead, then an hour behind" run!(pauses::clock);
+    24 "reassigned-under-fire" "replicas move while nodes are killed and cut"
+        run!(growth::reassign);
+    25 "coordinator-killed" "the coordinator is killed between and in commits"
+        run!(kills::coordinator);
+    26 "topic-made-anew" "a topic is deleted and made again while a replica is down"
+        run!(records::topic_made_anew);
+    27 "back-within-session" "a leader is back within its session, without its tail"
+        run!(damage::back_within_session);
+    28 "leader-again" "a leader loses its place and gets it back with requests pending"
+        run!(pauses::leader_again);
+    29 "retry-unreplicated" "a batch is retried that only its dead leader had"
+        run!(pauses::retry_unreplicated);
+    30 "deleted-stay-deleted" "DeleteRecords, then failover and restart"
+        run!(records::deleted_stay_deleted);
+    31 "empty-disk" "a node comes back with nothing" run!(damage::empty_disk);
+    32 "all-roles-killed" "controller, leader and coordinator in one kill" run!(kills::all_roles);
+    33 "follower-alone-killed" "a node that leads nothing is killed" run!(kills::plain_follower);
+    34 "mixed-versions" "two releases in one cluster"
+        Elsewhere("there is no earlier release yet");
+    35 "compacted" "compaction under load, restarts and retries"
+        Elsewhere("reference-broker/tests/log/compaction.rs: crashes at every step; retries after it");
+    36 "slow-disk" "a leader's disk is slow and its heartbeats are good"
+        Elsewhere("no file system here is slow on demand; the simulation's disks are");
+    37 "reconnections" "2,000 clients connect at once, again and again" run!(records::reconnections);
+    38 "late-commit" "a member is paused and commits after the rebalance"
+        Elsewhere("reference-broker/tests/scripts: commits of fenced members and generations");
+    39 "hostile-replica-id" "a client fetches with a replica's id" run!(records::hostile_replica);
+    40 "dated-2100" "records of 1970 and 2100 under retention by time"
+        Elsewhere("reference-broker/tests/log/retention.rs");
+    41 "poison" "batches with wrong counts, lengths and codecs"
+        Elsewhere("the conformance suite: every defect is refused before it is stored");
+    42 "unclean-election" "the last resort: what is lost is told" run!(pauses::unclean);
+}
