@@ -11,7 +11,7 @@ use ottla_protocol::messages::alter_partition_reassignments::{
 use ottla_protocol::messages::elect_leaders::TopicPartitions;
 use ottla_protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
 use ottla_protocol::messages::list_partition_reassignments::{
-    ListPartitionReassignmentsTopics, OngoingPartitionReassignment,
+    ListPartitionReassignmentsTopics, OngoingPartitionReassignment, OngoingTopicReassignment,
 };
 use ottla_protocol::messages::{
     AlterPartitionReassignmentsRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
@@ -140,7 +140,7 @@ impl Cluster {
                 return Err(other(&response));
             };
             refused(list.error_code, list.error_message, "the list of moves")?;
-            let of_topic = |topic: ottla_protocol::messages::list_partition_reassignments::OngoingTopicReassignment| {
+            let of_topic = |topic: OngoingTopicReassignment| {
                 let name = topic.name;
                 topic.partitions.into_iter().map(move |partition| {
                     ((name.clone(), partition.partition_index), Moving(partition))
