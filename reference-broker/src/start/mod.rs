@@ -247,6 +247,11 @@ impl RunningBroker {
         let hand_over = self.broker().config().bool("controlled.shutdown.enable");
         if let Some(member) = self.member.as_ref().filter(|_| hand_over) {
             member.hand_over().await;
+            // A produce that waits for what others lead now is answered by this, and the client
+            // goes there; otherwise it would hold up the end for all of the grace.
+            if let Err(error) = self.broker().follow().await {
+                tracing::warn!(%error, "the partitions cannot follow the metadata");
+            }
         }
         self.stop.send_replace(true);
         let _ = (&mut self.server).await;
