@@ -43,6 +43,9 @@ pub struct HeartbeatAnswer {
     pub caught_up: bool,
     /// It asked to end, and nothing depends on it any more.
     pub may_shut_down: bool,
+    /// A later incarnation is registered: another process has the id.
+    #[serde(default)]
+    pub superseded: bool,
 }
 
 /// The controller's decisions.
@@ -158,7 +161,9 @@ impl Controller {
             None => epoch <= index_as_epoch(self.image.applied),
         };
         if is_over {
-            return HeartbeatAnswer { fenced: true, caught_up, may_shut_down: wants_shutdown };
+            let superseded = known.is_some();
+            let may_shut_down = wants_shutdown;
+            return HeartbeatAnswer { fenced: true, caught_up, may_shut_down, superseded };
         }
         let contact = self.contacts.entry(id).or_insert_with(|| Contact::new(epoch, now));
         if contact.epoch < epoch {
@@ -174,6 +179,7 @@ impl Controller {
             caught_up,
             may_shut_down: wants_shutdown
                 && registered.is_some_and(|broker| self.may_shut_down(id, broker)),
+            superseded: false,
         }
     }
 

@@ -114,6 +114,8 @@ impl Lifecycle {
 
     fn on_reply(&self, voter: i32, reply: Result<HeartbeatReply, String>) {
         match reply {
+            // The metadata says it as well, but may not reach this node any more.
+            Ok(reply) if reply.answer.superseded => self.end_superseded(),
             Ok(reply) if reply.active && reply.answer.may_shut_down => {
                 self.may_shut_down.send_replace(true);
             }
@@ -125,14 +127,17 @@ impl Lifecycle {
     /// Another process that registers with the same id takes the place of this one.
     fn check_incarnation(&self) {
         let image = self.log.image();
-        let known = image.brokers.get(&self.node_id).filter(|known| known.epoch > self.epoch);
-        if let Some(known) = known {
-            let (node_id, own, other) = (self.node_id, self.epoch, known.epoch);
-            self.over.send_replace(Some(format!(
-                "another process has registered as node {node_id} (broker epoch {other}, this \
-                 one has {own}): give one of them another node.id"
-            )));
+        if image.brokers.get(&self.node_id).is_some_and(|known| known.epoch > self.epoch) {
+            self.end_superseded();
         }
+    }
+
+    fn end_superseded(&self) {
+        let (node_id, epoch) = (self.node_id, self.epoch);
+        self.over.send_replace(Some(format!(
+            "another process has registered as node {node_id} after this one (broker epoch \
+             {epoch}): give one of them another node.id"
+        )));
     }
 
     /// Resolves when the controller lets the broker serve.

@@ -1,9 +1,10 @@
 //! Nodes that must not be in a cluster, and clusters that cannot be.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::Stdio;
 
-use crate::broker::{Client, Lines, eventually, refused};
+use crate::broker::{Client, Lines, PATIENCE, eventually, refused};
 use crate::support::{Cluster, brokers};
 
 /// The one line with which a node says why it does not start.
@@ -116,4 +117,22 @@ fn a_corrupt_snapshot_is_named_and_the_others_go_on_without_that_node() {
     std::fs::remove_dir_all(cluster.data_dir(3)).unwrap();
     let _third = cluster.start(&[3]);
     eventually("it is back", || brokers(&mut client) == [1, 2, 3]);
+}
+
+#[test]
+fn who_does_not_say_who_it_is_gets_nothing_of_the_listener_between_nodes() {
+    let cluster = Cluster::new(1, 1);
+    let _node = cluster.start(&[1]);
+    let closes = |bytes: &[u8]| {
+        let mut stranger = TcpStream::connect(("127.0.0.1", cluster.internal_port(1))).unwrap();
+        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+        stranger.write_all(bytes).unwrap();
+        // An end or a reset, and not a byte.
+        assert!(!matches!(stranger.read(&mut [0; 16]), Ok(1..)));
+    };
+    // It claims 50 MB and sends no more.
+    closes(&[0x03, 0, 0, 0, 0x75, 0x30, 0, 0]);
+    // A request to the quorum before any greeting: key 30000, version 0, no client id.
+    closes(&[0, 0, 0, 10, 0x75, 0x30, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
+    assert_eq!(brokers(&mut Client::connect(cluster.address(1))), [1]);
 }

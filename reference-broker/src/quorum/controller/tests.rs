@@ -213,16 +213,18 @@ fn a_former_incarnation_keeps_nobody_alive() {
     let mut node = Node::of([1]);
     let old = node.heartbeat(1);
     node.register(1);
-    node.beat(1);
+    assert!(!node.beat(1).superseded);
     node.settle();
     node.now += SESSION - 1;
     let zombie = node.controller.on_heartbeat(node.now, old.clone());
     assert!(zombie.fenced && !zombie.may_shut_down);
+    assert!(zombie.superseded, "it is told to end");
     node.now += 1;
     assert_eq!(node.settle(), [node.fence(1)]);
     // Nor one that was unregistered.
     node.run(Command::UnregisterBroker { node_id: 1 });
-    assert!(node.controller.on_heartbeat(node.now, old).fenced);
+    let unknown = node.controller.on_heartbeat(node.now, old);
+    assert!(unknown.fenced && !unknown.superseded);
     assert_eq!(node.poll(), None);
 }
 
