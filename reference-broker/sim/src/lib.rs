@@ -2,8 +2,8 @@
 //! gives the same run, byte for byte.
 //!
 //! In reading order: [`system`] (chance and time of the process), [`trace`] (what happened, as one
-//! number), [`world`] (hosts and faults), [`wire`] and [`readers`] (of every replica), [`smoke`] (the
-//! workload).
+//! number), [`world`] (hosts and faults), [`wire`] and [`readers`] (of every replica), [`smoke`]
+//! (the workload).
 #![cfg(target_os = "linux")]
 #![warn(missing_docs)]
 

@@ -85,10 +85,11 @@ impl Faults {
     }
 
     /// Whether what is acknowledged survives it that a broker loses what is not on its disk: always
-    /// with a flush before each acknowledgement, else while all replicas are in sync (the promise is
-    /// for `min.insync.replicas` - 1 of them).
+    /// with a flush before each acknowledgement, else while all replicas are in sync (the
+    /// promise is for `min.insync.replicas` - 1 of them).
     fn may_lose_power(&self, world: &World<'_>) -> bool {
-        if world.rules.flush_before_ack || world.rules.wrong == Some(Wrong::UnflushedPowerLoss) {
+        let is_wrong = world.rules.wrong == Some(Wrong::UnflushedPowerLoss);
+        if world.rules.flush_before_ack || is_wrong {
             return true;
         }
         let brokers: Vec<_> = world.nodes.iter().filter_map(|node| node.broker()).collect();
