@@ -19,8 +19,8 @@ use crate::config::{Config, ConfigError, Listener};
 use crate::coordinator::{GroupConfig, GroupCoordinator};
 use crate::log::{LogError, LogManager, RealStorage, Storage};
 use crate::ops::{self, Ops};
-use crate::partition::Partitions;
-use crate::quorum::{Command, LocalLog, MetadataError, MetadataLog, Outcome};
+use crate::partition::{Changes, Partitions};
+use crate::quorum::{Command, Image, LocalLog, MetadataError, MetadataLog, Outcome};
 use crate::runtime::{TcpListener, spawn_blocking};
 use crate::server;
 use crate::testing::Faults;
@@ -149,12 +149,7 @@ impl Broker {
         let Registered { member, metadata, broker_epoch } =
             register(&config, joining, registration).await?;
         state.starting("its logs are being opened");
-        let (partitions, changes) = {
-            let (config, image) = (config.clone(), metadata.image());
-            let open = move || Partitions::open(manager, config.node_id(), &config, &image);
-            spawn_blocking(open).await??
-        };
-        let partitions = Arc::new(partitions);
+        let (partitions, changes) = open_partitions(manager, &config, metadata.image()).await?;
         let (stop, stopped) = watch::channel(false);
         let coordinator = group_coordinator(&config, &metadata, &partitions);
         let broker = Arc::new(Self::new(Parts {
@@ -172,11 +167,7 @@ impl Broker {
         broker.coordinate(changes).await;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&broker), stopped.clone()));
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), stopped.clone()));
-        let observer = ops::observe(Arc::clone(&broker), stopped.clone());
-        let follower = follow(Arc::clone(&broker), stopped);
-        let follower = tokio::spawn(async {
-            tokio::join!(follower, observer);
-        });
+        let follower = tokio::spawn(follow_and_observe(Arc::clone(&broker), stopped));
         state.starting("it waits for the controller to unfence it");
         let mut running = RunningBroker {
             address,
@@ -311,6 +302,23 @@ impl Drop for RunningBroker {
             self.abort();
         }
     }
+}
+
+/// Opens the logs of what the image places here.
+async fn open_partitions(
+    manager: LogManager,
+    config: &Config,
+    image: Arc<Image>,
+) -> Result<(Arc<Partitions>, Changes), StartError> {
+    let config = config.clone();
+    let open = move || Partitions::open(manager, config.node_id(), &config, &image);
+    let (partitions, changes) = spawn_blocking(open).await??;
+    Ok((Arc::new(partitions), changes))
+}
+
+/// What happens in the metadata is done here and told to operators, until `stop` turns true.
+async fn follow_and_observe(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+    tokio::join!(follow(Arc::clone(&broker), stop.clone()), ops::observe(broker, stop));
 }
 
 /// Makes the partitions follow what is applied to the metadata, until `stop` turns true.
