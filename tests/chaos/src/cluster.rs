@@ -117,6 +117,9 @@ impl Cluster {
             "cluster.id=chaos".to_owned(),
             format!("listeners=PLAINTEXT://{address}:{CLIENTS},INTERNAL://{address}:{NODES}"),
             format!("controller.quorum.voters={}", voters.join(",")),
+            "offsets.topic.replication.factor=3".to_owned(),
+            "default.replication.factor=3".to_owned(),
+            "min.insync.replicas=2".to_owned(),
         ]
         .iter()
         .chain(&self.settings)
@@ -165,7 +168,8 @@ impl Cluster {
     /// `kill -9`.
     pub(crate) fn kill(&mut self, id: i32) -> Result<(), Failure> {
         self.signal(id, Signal::KILL)?;
-        if let Some(mut child) = self.nodes.get_mut(&id).and_then(|node| node.child.take()) {
+        let node = self.nodes.get_mut(&id).map(std::mem::take);
+        if let Some(mut child) = node.and_then(|node| node.child) {
             child.wait()?;
         }
         Ok(())

@@ -82,7 +82,8 @@ impl History {
                 break;
             }
         }
-        let distinct: BTreeSet<&String> = stored.values().collect();
+        let distinct: BTreeSet<(i32, &String)> =
+            stored.iter().map(|((partition, _), value)| (*partition, value)).collect();
         figures.twice = stored.len() - distinct.len();
         if figures.twice > 0 {
             let count = figures.twice;

@@ -45,6 +45,13 @@ impl Shared {
     }
 }
 
+impl Drop for Load {
+    /// A scenario that has failed leaves nobody who writes to the next one's cluster.
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
 impl Load {
     /// Begins, and waits until every partition has acknowledged something.
     pub(crate) async fn start(bootstrap: &str) -> Result<Self, Failure> {
@@ -119,9 +126,9 @@ impl Load {
     }
 
     /// Ends it and answers what was seen.
-    pub(crate) async fn end(self) -> Result<History, Failure> {
+    pub(crate) async fn end(mut self) -> Result<History, Failure> {
         self.shared.ends.store(true, Ordering::Relaxed);
-        for task in self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             timeout(PATIENCE * 2, task).await.map_err(|_| "a client does not end")???;
         }
         let mut history = std::mem::take(&mut *self.shared.history());

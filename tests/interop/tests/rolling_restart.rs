@@ -75,12 +75,13 @@ async fn write(bootstrap: &str, stop: &AtomicBool) -> u64 {
     let producer = Producer::builder().bootstrap_servers(bootstrap).build().await.unwrap();
     let mut count = 0;
     let mut deliveries = Vec::new();
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
     while !stop.load(Ordering::Relaxed) {
         let text = count.to_string();
         let record = Record::to(TOPIC).key(&text).value(&text);
         deliveries.push(producer.send(record).await.unwrap());
         count += 1;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        ticks.tick().await;
     }
     for delivery in deliveries {
         delivery.await.unwrap();
@@ -120,6 +121,17 @@ async fn read(bootstrap: &str, seen: &Mutex<BTreeSet<u64>>, done: &AtomicBool) {
     consumer.close().await.unwrap();
 }
 
+/// Waits for a condition. The test's runner ends what waits for ever.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), waiting).await.expect("no progress in 120 s");
+}
+
 async fn roll(mut nodes: Nodes) {
     let bootstrap = nodes.bootstrap.clone();
     let admin = Admin::builder().bootstrap_servers(&bootstrap).build().await.unwrap();
@@ -130,9 +142,7 @@ async fn roll(mut nodes: Nodes) {
     let restarts = async {
         // A member has read something: all is under way.
         let is_under_way = || !seen.lock().unwrap().is_empty();
-        while !is_under_way() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(is_under_way).await;
         for node in [1, 2, 3] {
             let restarted = tokio::task::spawn_blocking(move || {
                 nodes.restart(node);
@@ -140,18 +150,14 @@ async fn roll(mut nodes: Nodes) {
             });
             nodes = restarted.await.unwrap();
             let before = seen.lock().unwrap().len();
-            while seen.lock().unwrap().len() < before + 100 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            until(|| seen.lock().unwrap().len() >= before + 100).await;
         }
         stop.store(true, Ordering::Relaxed);
         nodes
     };
     let written = async {
         let count = write(&bootstrap, &stop).await;
-        while seen.lock().unwrap().len() < usize::try_from(count).unwrap() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(|| seen.lock().unwrap().len() >= usize::try_from(count).unwrap()).await;
         done.store(true, Ordering::Relaxed);
         count
     };

@@ -153,6 +153,22 @@ impl Faults {
                 world.sim.partition_oneway(name, other_name);
                 self.pending.push((for_ms(&mut self.random, 5000), Undo::Heal(node, other)));
             }
+            chosen => self.fault_of_surroundings(world, now, node, chosen),
+        }
+    }
+
+    /// What strikes a node's network as a whole, its clock or its disk.
+    fn fault_of_surroundings(
+        &mut self,
+        world: &mut World<'_>,
+        now: Duration,
+        node: usize,
+        chosen: u32,
+    ) {
+        let for_ms =
+            |random: &mut StdRng, most: u64| now + Duration::from_millis(random.gen_range(1..most));
+        let name = world.nodes[node].name();
+        match chosen {
             70..80 => {
                 self.count("isolations", &name);
                 for peer in (0..NODES).filter(|peer| *peer != node) {

@@ -60,7 +60,8 @@ scenarios! {
     7 "leader-paused" "a leader stops beyond its session and comes back as a zombie"
         run!(pauses::leader);
     8 "follower-paused" "a follower stops and goes on, again and again" run!(pauses::follower);
-    9 "leader-isolated" "a leader reaches its clients and no other node" run!(cuts::leader_isolated);
+    9 "leader-isolated" "a leader reaches its clients and no other node"
+        run!(cuts::leader_isolated);
     10 "one-way" "a follower reaches the controller and not its leader; then one way only"
         run!(cuts::one_way);
     11 "loss" "one in five packets between nodes is lost" run!(cuts::loss);
@@ -102,10 +103,11 @@ scenarios! {
     34 "mixed-versions" "two releases in one cluster"
         Elsewhere("there is no earlier release yet");
     35 "compacted" "compaction under load, restarts and retries"
-        Elsewhere("reference-broker/tests/log/compaction.rs: crashes at every step; retries after it");
+        Elsewhere("reference-broker/tests/log/compaction.rs: crashes at every step, retries");
     36 "slow-disk" "a leader's disk is slow and its heartbeats are good"
         Elsewhere("no file system here is slow on demand; the simulation's disks are");
-    37 "reconnections" "2,000 clients connect at once, again and again" run!(records::reconnections);
+    37 "reconnections" "2,000 clients connect at once, again and again"
+        run!(records::reconnections);
     38 "late-commit" "a member is paused and commits after the rebalance"
         Elsewhere("reference-broker/tests/scripts: commits of fenced members and generations");
     39 "hostile-replica-id" "a client fetches with a replica's id" run!(records::hostile_replica);
