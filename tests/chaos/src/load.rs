@@ -114,7 +114,7 @@ impl Load {
                 }
             }
         }
-        if !history.commits.last().is_some_and(|at| *at > since) {
+        if history.commits.last().is_none_or(|at| *at <= since) {
             missing.push("the group's commits".to_owned());
         }
         missing

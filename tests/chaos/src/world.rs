@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::builder().bootstrap_servers(&self.cluster.bootstrap()).build().await?)
+        Ok(Admin::builder().bootstrap_servers(self.cluster.bootstrap()).build().await?)
     }
 
     pub(crate) fn load(&self) -> &Load {

@@ -62,7 +62,7 @@ pub(crate) async fn deleted_stay_deleted(world: &mut World) -> Result<Report, Fa
 pub(crate) async fn topic_made_anew(world: &mut World) -> Result<Report, Failure> {
     world.begin().await?;
     world.create("other", &[]).await?;
-    let producer = ottla::Producer::builder().bootstrap_servers(&world.cluster.bootstrap());
+    let producer = ottla::Producer::builder().bootstrap_servers(world.cluster.bootstrap());
     let producer = producer.build().await?;
     let send = async |value: &str| -> Result<i64, Failure> {
         let record = ottla::Record::to("other").partition(0).value(value);
