@@ -48,6 +48,33 @@ async fn a_node_that_missed_much_takes_a_snapshot_and_has_the_same_state() {
     assert_eq!(net.settled(&[1, 2, 3]).await.len(), 102, "the log goes on where snapshots end");
 }
 
+/// Somebody has put back an older copy of a follower's folder. That is no reason for the leader to
+/// stop: it sends what is missing.
+#[tokio::test(start_paused = true)]
+async fn a_follower_may_come_back_with_an_older_log() {
+    let mut net = Net::with_voters(3, 3).await;
+    net.write("first").await;
+    let leader = net.leader().await;
+    let victim = leader % 3 + 1;
+    net.settled(&[1, 2, 3]).await;
+    net.crash(victim).await;
+    let names = ["log", "vote"].map(|name| net.data(victim).join(name));
+    let copies = names.clone().map(|path| std::fs::read(path).unwrap());
+    net.start(victim).await.unwrap();
+    for round in 0..10 {
+        net.write(&format!("c{round}")).await;
+    }
+    net.settled(&[1, 2, 3]).await;
+    net.crash(victim).await;
+    for (path, content) in names.iter().zip(copies) {
+        std::fs::write(path, content).unwrap();
+    }
+    net.start(victim).await.unwrap();
+    net.write("last").await;
+    assert_eq!(net.settled(&[1, 2, 3]).await.len(), 12);
+    assert_eq!(net.leader().await, leader);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_torn_record_is_cut_and_a_damaged_one_is_refused_with_file_and_byte() {
     let mut net = Net::with_voters(1, 1).await;
