@@ -114,7 +114,7 @@ impl Plan {
                 }
             };
             match from_followers {
-                true => broker.partitions().replica(known.id, index),
+                true => broker.replica_by_id(known.id, index),
                 false => broker.partition_by_id(known.id, index),
             }
         };
@@ -229,7 +229,8 @@ impl Plan {
             return Ok(diverging);
         }
         if let Some(replica) = self.replica.filter(|_| counts) {
-            partition.on_follower_fetch(replica.id, replica.epoch, request.fetch_offset)?;
+            let (offset, start) = (request.fetch_offset, request.log_start_offset);
+            partition.on_follower_fetch(replica.id, replica.epoch, offset, start)?;
         }
         let bytes_max = usize::try_from(request.partition_max_bytes).unwrap_or(0).min(left);
         let read = partition.read(request.fetch_offset, bytes_max, self.limit, first)?;

@@ -93,8 +93,10 @@ fn find(
         true => partition.last_stable_offset(),
         false => partition.high_watermark(),
     };
+    let unavailable = partition.lags_behind_its_epoch();
     let epoch_of = |offset| partition.epoch_of(offset).unwrap_or(-1);
     Ok(match wanted.timestamp {
+        LATEST if unavailable => return Err(not_available(context.api_version)),
         // LO-08: the epoch is the leader's own here, and that of the offset everywhere else.
         LATEST => answer(-1, bound, partition.leader_epoch()),
         EARLIEST | EARLIEST_LOCAL => {
@@ -103,8 +105,20 @@ fn find(
         }
         // Nothing is tiered.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => answer(-1, -1, -1),
-        timestamp => by_timestamp(&partition, timestamp, bound)?,
+        timestamp => match by_timestamp(&partition, timestamp, bound)? {
+            // It may lie above what is known to be committed.
+            found if found.offset < 0 && unavailable => {
+                return Err(not_available(context.api_version));
+            }
+            found => found,
+        },
     })
+}
+
+/// KIP-207: a new leader does not know yet what its predecessor had committed. 78 is there since
+/// version 5.
+fn not_available(api_version: i16) -> ErrorCode {
+    if api_version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable }
 }
 
 /// LO-04: the first record at or after the time. LO-05: none is no error.

@@ -15,7 +15,9 @@ use crate::coordinator::{GroupCoordinator, OFFSETS_TOPIC, TopicResolver};
 use crate::log::LogError;
 use crate::ops::Metrics;
 use crate::partition::{Changes, Partition, Partitions};
-use crate::quorum::{Command, Image, MetadataError, MetadataLog, Outcome, RaftLog, Rejection};
+use crate::quorum::{
+    Command, Image, MetadataError, MetadataLog, Outcome, PartitionId, RaftLog, Rejection,
+};
 use crate::runtime::spawn_blocking;
 use crate::testing;
 
@@ -154,19 +156,40 @@ impl Broker {
     /// A partition by its topic's name.
     ///
     /// # Errors
-    /// As [`Partitions::get`].
+    /// As [`Self::partition_by_id`].
     pub fn partition(&self, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
         let image = self.image();
         let topic = image.topics.get(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        self.parts.partitions.get(topic.id, index)
+        self.partition_by_id(topic.id, index)
     }
 
     /// A partition by its topic's id.
     ///
     /// # Errors
-    /// As [`Partitions::get`].
+    /// As [`Partitions::get`]; `NotLeaderOrFollower` where other brokers have the partition.
     pub fn partition_by_id(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
-        self.parts.partitions.get(topic, index)
+        self.here(topic, index, self.parts.partitions.get(topic, index))
+    }
+
+    /// A replica by its topic's id, which this broker leads or not.
+    ///
+    /// # Errors
+    /// As [`Partitions::replica`]; `NotLeaderOrFollower` where other brokers have the partition.
+    pub fn replica_by_id(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        self.here(topic, index, self.parts.partitions.replica(topic, index))
+    }
+
+    /// A client that asks the wrong broker is told so: the partition is known.
+    fn here<T>(
+        &self,
+        topic_id: Uuid,
+        index: i32,
+        found: Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        found.map_err(|code| match self.image().partition(PartitionId { topic_id, index }) {
+            Some(_) if code == ErrorCode::UnknownTopicOrPartition => ErrorCode::NotLeaderOrFollower,
+            _ => code,
+        })
     }
 
     /// Turns true when the broker shuts down.

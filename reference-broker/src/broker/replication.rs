@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Broker;
 use crate::internal::Peers;
 use crate::partition::{Fetching, Took, wait_for};
-use crate::quorum::{Command, Outcome};
+use crate::quorum::{Command, Outcome, PartitionId};
 use crate::replication::ProposalResult;
 use crate::runtime::spawn_blocking;
 
@@ -24,6 +24,9 @@ const FETCH_VERSION: i16 = 17;
 /// How often the ISRs are looked at, at least.
 const ISR_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often replicas are looked at that cannot be served.
+const MEND_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Replicas that are left alone for a while, and until when.
 type Waiting = BTreeMap<([u8; 16], i32), Instant>;
 
@@ -31,6 +34,7 @@ type Waiting = BTreeMap<([u8; 16], i32), Instant>;
 pub(crate) async fn run(broker: Arc<Broker>, peers: Arc<Peers>, mut stop: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(propose_isrs(Arc::clone(&broker)));
+    tasks.spawn(mend_replicas(Arc::clone(&broker)));
     let mut roles = broker.partitions().roles();
     let mut fetched_from = BTreeSet::new();
     loop {
@@ -205,6 +209,42 @@ async fn propose_isrs(broker: Arc<Broker>) {
             };
             tracing::debug!(?partition, ?proposal, ?result, "proposed an ISR");
             partition.on_isr(proposal, result);
+        }
+    }
+}
+
+/// M19: gives up replicas that cannot be served, so that others lead, and has what is damaged
+/// fetched from those.
+async fn mend_replicas(broker: Arc<Broker>) {
+    let mut tick = tokio::time::interval(MEND_INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // What cannot be repaired either is for the next start.
+    let mut given_up = BTreeSet::new();
+    let (node_id, broker_epoch) = (broker.node_id(), broker.parts.broker_epoch);
+    loop {
+        tick.tick().await;
+        for (of, repairable) in broker.partitions().offline() {
+            let image = broker.image();
+            let Some(partition) = image.partition(of).filter(|p| p.replicas.len() > 1) else {
+                continue;
+            };
+            let PartitionId { topic_id, index } = of;
+            if partition.leader == node_id || partition.isr.contains(&node_id) {
+                let command = Command::ResignLeadership { topic_id, index, node_id, broker_epoch };
+                match broker.metadata().propose(command).await {
+                    Ok(Outcome::Done) => tracing::warn!(%topic_id, index, "resigned a replica"),
+                    other => tracing::info!(%topic_id, index, ?other, "cannot resign a replica"),
+                }
+            } else if repairable && !given_up.contains(&(topic_id.0, index)) {
+                let partitions = Arc::clone(broker.partitions());
+                let metadata = Arc::clone(broker.metadata());
+                let repaired = spawn_blocking(move || partitions.repair(of, || metadata.image()));
+                let repaired = repaired.await.expect("opening a partition does not panic");
+                if let Err(error) = repaired {
+                    tracing::error!(%topic_id, index, %error, "cannot repair a replica");
+                    given_up.insert((topic_id.0, index));
+                }
+            }
         }
     }
 }

@@ -77,6 +77,11 @@ impl Partition {
         self.damaged.load(Ordering::Acquire) || self.log_dir.failure().is_some()
     }
 
+    /// Whether only the log is damaged, and not its log dir failed.
+    pub(super) fn dir_works(&self) -> bool {
+        self.log_dir.failure().is_none()
+    }
+
     /// Tells everybody that the log was quarantined.
     fn go_offline(&self) {
         self.damaged.store(true, Ordering::Release);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ottla_protocol::ErrorCode;
 use tokio::sync::Notify;
 
-use super::{Partition, log_code};
+use super::{Partition, Role, log_code};
 use crate::log::LogError;
 use crate::planted::{self, Bug};
 use crate::runtime::spawn_blocking;
@@ -19,7 +19,41 @@ impl Partition {
         last_offset: i64,
         patience: Duration,
     ) -> Result<(), ErrorCode> {
-        if self.high_watermark() > last_offset || planted::has(Bug::AckBeforeIsr) {
+        self.until(patience, |partition| {
+            partition.high_watermark() > last_offset
+                || planted::has(Bug::AckBeforeIsr)
+                || (planted::has(Bug::FencedLeaderAcks) && partition.is_closed())
+        })
+        .await
+    }
+
+    /// Waits until no replica that is alive has records below `offset` (M17); answers below what
+    /// none has any. Errors as [`Self::committed`].
+    pub(crate) async fn deleted_everywhere(
+        &self,
+        offset: i64,
+        patience: Duration,
+    ) -> Result<i64, ErrorCode> {
+        self.until(patience, |partition| partition.low_watermark() >= offset).await?;
+        Ok(self.low_watermark())
+    }
+
+    fn low_watermark(&self) -> i64 {
+        let state = self.lock();
+        let start = state.log.log_start_offset();
+        match &state.role {
+            Role::Leader(leadership) => leadership.low_watermark(start),
+            Role::Follower(_) => start,
+        }
+    }
+
+    /// Waits for something that is looked at whenever the partition rings.
+    async fn until(
+        &self,
+        patience: Duration,
+        is_so: impl Fn(&Self) -> bool,
+    ) -> Result<(), ErrorCode> {
+        if is_so(self) {
             return Ok(());
         }
         let waiting = async {
@@ -27,10 +61,7 @@ impl Partition {
             loop {
                 self.register(&bell);
                 // Looked at after registering: an advance in between has rung the bell.
-                if self.high_watermark() > last_offset {
-                    return Ok(());
-                }
-                if self.is_closed() && planted::has(Bug::FencedLeaderAcks) {
+                if is_so(self) {
                     return Ok(());
                 }
                 if self.is_closed() {

@@ -326,6 +326,15 @@ impl Partition {
         Ok(found.filter(|found| found.offset < bound))
     }
 
+    /// Whether what is committed may be more than is known here: a new leader's followers have not
+    /// all fetched what it found (KIP-207).
+    pub(crate) fn lags_behind_its_epoch(&self) -> bool {
+        match &self.lock().role {
+            Role::Leader(leadership) => leadership.high_watermark() < leadership.epoch_start(),
+            Role::Follower(_) => false,
+        }
+    }
+
     /// Raises the log start offset (DeleteRecords, AD-13); answers where it is now.
     pub(crate) fn delete_records(&self, offset: i64) -> Result<i64, ErrorCode> {
         let mut state = self.lock();

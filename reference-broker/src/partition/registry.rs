@@ -14,7 +14,7 @@ use crate::broker::effective_config;
 use crate::config::{Config, TopicConfig};
 use crate::log::manager::Belongs;
 use crate::log::{Log, LogError, LogManager, TopicPartition};
-use crate::quorum::{BrokerImage, Image, TopicImage};
+use crate::quorum::{BrokerImage, Image, PartitionId, TopicImage};
 use crate::runtime::on_threads;
 
 /// Making a partition is mostly waiting for the disk.
@@ -441,6 +441,63 @@ impl Partitions {
         let high_watermark = log_dir.high_watermark(&of);
         let place = Placed { image, topic: &work.topic, index, node_id: self.node_id };
         Partition::open(&place, config, log, high_watermark)
+    }
+
+    /// The replicas here that cannot be served (M19); true: only their bytes are damaged, which
+    /// other replicas have.
+    pub(crate) fn offline(&self) -> Vec<(PartitionId, bool)> {
+        let mut offline = Vec::new();
+        for (topic_id, topic) in self.topics.load().iter() {
+            for (index, place) in (0..).zip(&topic.partitions) {
+                let of = PartitionId { topic_id: *topic_id, index };
+                match place {
+                    Place::Offline => offline.push((of, true)),
+                    Place::Here(partition) if partition.is_offline() => {
+                        offline.push((of, partition.dir_works()));
+                    }
+                    Place::Here(_) | Place::Elsewhere => {}
+                }
+            }
+        }
+        offline
+    }
+
+    /// Opens a damaged replica again, cut where it is damaged; the rest is fetched (M19). Only for
+    /// one that follows somebody and is in no ISR: false is "not now".
+    pub(crate) fn repair(
+        &self,
+        of: PartitionId,
+        latest: impl FnOnce() -> Arc<Image>,
+    ) -> Result<bool, LogError> {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let (image, config) = (&latest(), &following.config);
+        let (Some(topic), Ok(index)) = (image.topic_by_id(of.topic_id), usize::try_from(of.index))
+        else {
+            return Ok(false);
+        };
+        let follows = topic.partitions.get(index).is_some_and(|partition| {
+            ![-1, self.node_id].contains(&partition.leader)
+                && !partition.isr.contains(&self.node_id)
+        });
+        let mut topics = HashMap::clone(&self.topics.load());
+        let known = topics.get_mut(&of.topic_id);
+        let place = known.and_then(|known| known.partitions.get_mut(index));
+        let Some(place) = place.filter(|_| follows) else { return Ok(false) };
+        match place {
+            Place::Here(partition) if partition.is_offline() => partition.close(),
+            Place::Offline => {}
+            Place::Here(_) | Place::Elsewhere => return Ok(false),
+        }
+        let name = TopicPartition::new(topic.name.as_str(), of.index);
+        let log_config = TopicConfig::resolve(&topic.configs, config).log_config(config);
+        let (log, report) = self.manager.repair(&name, log_config)?;
+        let work = Work { topic: Arc::clone(topic), index, log: Some(log) };
+        let opened = Arc::new(self.open_one(image, work, config)?);
+        tracing::warn!(partition = ?opened, ?report, "cut a damaged log, to fetch the rest again");
+        *place = Place::Here(opened);
+        self.topics.store(Arc::new(topics));
+        self.roles.send_modify(|count| *count += 1);
+        Ok(true)
     }
 
     /// The log dirs and what is in them.

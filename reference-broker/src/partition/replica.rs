@@ -63,7 +63,7 @@ impl Partition {
     }
 
     /// A follower, whose id and incarnation were checked (M7), asks for what begins at `offset`,
-    /// which was found to be one of this log's.
+    /// which was found to be one of this log's. Its own log starts at `log_start`.
     ///
     /// # Errors
     /// 6 when this broker does not lead any more; 75 when the metadata here knows no such replica
@@ -73,6 +73,7 @@ impl Partition {
         from: i32,
         broker_epoch: i64,
         offset: i64,
+        log_start: i64,
     ) -> Result<(), ErrorCode> {
         let mut state = self.lock();
         let Role::Leader(leadership) = &state.role else {
@@ -84,9 +85,12 @@ impl Partition {
         if !leadership.is_replica(from) {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
-        let advanced =
-            state.advance(|leadership, now| leadership.on_fetch(from, broker_epoch, offset, now));
-        self.publish(state, advanced);
+        let mut started_later = false;
+        let advanced = state.advance(|leadership, now| {
+            started_later = leadership.on_log_start(from, log_start);
+            leadership.on_fetch(from, broker_epoch, offset, now)
+        });
+        self.publish(state, advanced || started_later);
         Ok(())
     }
 

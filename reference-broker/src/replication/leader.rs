@@ -106,6 +106,8 @@ pub struct Leadership {
 struct Follower {
     /// Its log's end; -1 before it has fetched.
     log_end: i64,
+    /// Where its log starts; -1 before it has fetched.
+    log_start: i64,
     /// Under which it fetched last; -1 before.
     broker_epoch: i64,
     /// When it last had all that the leader had.
@@ -231,6 +233,19 @@ impl Leadership {
         self.advance(now_ms)
     }
 
+    /// Where the log of a follower starts, which has just fetched; true if that is news.
+    pub fn on_log_start(&mut self, from: i32, log_start: i64) -> bool {
+        let Some(follower) = self.followers.get_mut(&from) else { return false };
+        std::mem::replace(&mut follower.log_start, log_start) != log_start
+    }
+
+    /// Below this no replica whose broker is alive has records (M17); `own` is where the leader's
+    /// log starts.
+    pub fn low_watermark(&self, own: i64) -> i64 {
+        let alive = self.followers.iter().filter(|(id, _)| self.assignment.active.contains_key(id));
+        alive.map(|(_, follower)| follower.log_start).fold(own, i64::min)
+    }
+
     /// The metadata has changed, under the same leader epoch; true if the high watermark has
     /// advanced. An older state is ignored (M13).
     pub fn on_assignment(&mut self, assignment: Assignment, now_ms: u64) -> bool {
@@ -333,6 +348,7 @@ impl Leadership {
         for id in replicas.iter().filter(|id| **id != self.node_id) {
             self.followers.entry(*id).or_insert_with(|| Follower {
                 log_end: -1,
+                log_start: -1,
                 broker_epoch: -1,
                 caught_up_ms: isr.contains(id).then_some(now_ms),
                 last_fetch: None,

@@ -226,6 +226,32 @@ fn the_high_watermark_is_what_all_in_sync_have() {
 }
 
 #[test]
+fn the_low_watermark_is_where_the_last_replica_that_is_alive_starts() {
+    let mut leader = leader(&[1, 2, 3], RULE);
+    assert_eq!(leader.low_watermark(4), -1, "nobody has fetched yet");
+    assert!(leader.on_log_start(2, 4) && leader.on_log_start(3, 2));
+    assert!(!leader.on_log_start(3, 2), "no news");
+    assert!(!leader.on_log_start(9, 2), "no replica");
+    assert_eq!(leader.low_watermark(4), 2);
+    assert_eq!(leader.low_watermark(1), 1);
+    let mut without = assignment(1, &[1, 2]);
+    without.active.remove(&3);
+    leader.on_assignment(without, 1);
+    assert_eq!(leader.low_watermark(4), 4, "a broker that is not alive is not waited for");
+}
+
+#[test]
+fn a_new_leader_lags_until_its_followers_have_what_it_found() {
+    let mut leader = leader(&[1, 2, 3], RULE);
+    leader.on_append(12, 1);
+    leader.on_fetch(2, 12, 12, 2);
+    leader.on_fetch(3, 13, 9, 2);
+    assert!(leader.high_watermark() < leader.epoch_start(), "KIP-207");
+    leader.on_fetch(3, 13, 10, 3);
+    assert!(leader.high_watermark() >= leader.epoch_start());
+}
+
+#[test]
 fn a_replica_set_of_one_commits_what_is_durable_where_that_is_asked() {
     let rule = CommitRule { flush_before_ack: true, ..RULE };
     let mut leader = leader(&[1], rule);

@@ -10,4 +10,5 @@ mod growth;
 mod operations;
 mod rebalance;
 mod refusals;
+mod replicas;
 mod support;
