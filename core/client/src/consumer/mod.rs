@@ -284,8 +284,8 @@ impl Consumer {
         self.shared.peek(|machine, _| machine.assignment())
     }
 
-    /// The offset after what was handed out; `None` while it is not known, or if the partition is
-    /// not assigned.
+    /// The offset after what was handed out; `None` while it is not known, as between a seek to the
+    /// end and the broker's answer where that is, or if the partition is not assigned.
     pub fn position(&self, partition: impl Into<TopicPartition>) -> Option<i64> {
         let partition = partition.into();
         if let Some(cursor) = self.cursor().as_ref().filter(|c| c.has_rest())
@@ -297,7 +297,8 @@ impl Consumer {
         self.shared.peek(|machine, _| machine.position(&partition)).map(|p| p.offset)
     }
 
-    /// How many records are behind the position, as of the last fetch; `None` before it.
+    /// How many records are behind the position, as of the last fetch; `None` before it and
+    /// while the position is not known.
     pub fn lag(&self, partition: impl Into<TopicPartition>) -> Option<i64> {
         let partition = partition.into();
         self.shared.peek(|machine, _| machine.lag(&partition))

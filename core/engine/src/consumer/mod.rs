@@ -190,12 +190,14 @@ impl Consumer {
         self.partitions.keys().cloned().collect()
     }
 
-    /// The position after what was handed out; `None` while none is known.
+    /// The position after what was handed out; `None` while none is known, as between a seek to
+    /// the end and the broker's answer where that is.
     pub fn position(&self, partition: &TopicPartition) -> Option<Position> {
-        self.partitions.get(partition).filter(|p| p.has_position).map(|p| p.position)
+        self.partitions.get(partition)?.known_position()
     }
 
-    /// How many records are behind the position, by the last answer of the partition's leader.
+    /// How many records are behind the position, by the last answer of the partition's leader;
+    /// `None` while either is not known.
     pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
         self.partitions.get(partition)?.lag(self.reads_committed())
     }

@@ -138,6 +138,12 @@ impl Partition {
         self.fetch_position = self.position;
     }
 
+    /// Where the partition stands, unless a broker has still to tell where it goes on.
+    pub(super) fn known_position(&self) -> Option<Position> {
+        let is_asked = matches!(self.phase, Phase::NeedsCommitted | Phase::NeedsReset(_));
+        (self.has_position && !is_asked).then_some(self.position)
+    }
+
     pub(super) fn can_act(&self, now: Instant) -> bool {
         self.busy.is_none() && self.retry_at.is_none_or(|at| at <= now)
     }
@@ -145,6 +151,7 @@ impl Partition {
     /// How many records are behind the position that a reader of this isolation level can see.
     pub(super) fn lag(&self, read_committed: bool) -> Option<i64> {
         let end = if read_committed { self.last_stable_offset } else { self.high_watermark };
-        end.filter(|_| self.has_position).map(|end| (end - self.position.offset).max(0))
+        let position = self.known_position()?;
+        end.map(|end| (end - position.offset).max(0))
     }
 }
