@@ -9,6 +9,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{FindCoordinatorRequest, Request, Response};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 impl Network {
     /// One broker's address.
@@ -65,21 +66,39 @@ impl Network {
     }
 
     /// Asks the brokers in turn, then the bootstrap servers, until one can be reached.
+    ///
+    /// What may be asked twice is asked of the next one as well where no answer comes for
+    /// `retry.backoff.max.ms`: a process that is stopped, or cut off, keeps its connections.
     pub(super) async fn call_any(
         &self,
         purpose: Purpose,
         request: Request,
         timeout: Duration,
     ) -> CallResult {
+        let may_repeat = may_be_asked_twice(&request);
         let mut last = CallError::NoBroker("no broker is known".to_owned());
-        for (endpoint, broker) in self.candidates(purpose) {
-            let handle = self.connection(endpoint, purpose, &broker);
-            match handle.ask(request.clone(), timeout).await {
-                Err(error) if error.is_retriable() && !error.possibly_sent() => last = error,
-                result => return result,
+        let mut candidates = self.candidates(purpose).into_iter().peekable();
+        let mut asked = JoinSet::new();
+        loop {
+            if let Some((endpoint, broker)) = candidates.next() {
+                let handle = self.connection(endpoint, purpose, &broker);
+                asked.spawn(handle.ask(request.clone(), timeout));
+            }
+            let goes_on = may_repeat && candidates.peek().is_some();
+            let wait = if goes_on { self.inner.config.retry_backoff.1 } else { Duration::MAX };
+            match tokio::time::timeout(wait, asked.join_next()).await {
+                Err(_) => {}
+                Ok(Some(Ok(Err(error))))
+                    if error.is_retriable() && (may_repeat || !error.possibly_sent()) =>
+                {
+                    last = error;
+                }
+                Ok(Some(Ok(result))) => return result,
+                // The task ends before its time only with the runtime.
+                Ok(Some(Err(_))) => return Err(CallError::Closed { possibly_sent: true }),
+                Ok(None) => return Err(last),
             }
         }
-        Err(last)
     }
 
     /// The bootstrap servers in turn; which of them can be reached, and why the others cannot.
@@ -181,4 +200,15 @@ impl Network {
             Endpoint::Bootstrap(_) => metadata.brokers().len() == 0,
         });
     }
+}
+
+/// Whether it does no harm when two brokers are asked the same.
+fn may_be_asked_twice(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Metadata(_)
+            | Request::FindCoordinator(_)
+            | Request::DescribeCluster(_)
+            | Request::InitProducerId(_)
+    )
 }

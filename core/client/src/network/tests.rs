@@ -363,6 +363,30 @@ async fn a_topic_that_is_wanted_is_in_the_next_metadata() {
     assert_eq!(metadata.partition("t", 0).and_then(|partition| partition.leader), Some(1));
 }
 
+/// A broker whose process is stopped takes requests, and answers none of them: whoever else is
+/// there is asked before `request.timeout.ms` has passed.
+#[tokio::test]
+async fn a_silent_broker_does_not_keep_metadata_and_coordinators_from_a_client() {
+    let stopped = FakeBroker::start(|number, _, request| {
+        // Its first answer is the one that the client begins with.
+        let asks = matches!(request, Request::Metadata(_) | Request::FindCoordinator(_));
+        (number > 0 && asks).then_some(Action::Silence)
+    })
+    .await;
+    let alive = FakeBroker::start(|_, _, _| None).await;
+    let network = Network::connect(config(&[stopped.port, alive.port])).await.expect("both serve");
+    let call = network.call(Target::Group("g".into()), Purpose::Coordinator, heartbeat(5), SECOND);
+    let answer = tokio::time::timeout(10 * SECOND, call).await.expect("a coordinator");
+    assert_eq!(generation(&answer.expect("an answer").0), 5);
+    let version = network.metadata().version();
+    network.want_topics(&["t".into()]);
+    let newer = tokio::time::timeout(10 * SECOND, network.metadata_newer_than(version)).await;
+    assert!(newer.is_ok_and(|metadata| metadata.topic("t").is_some()), "metadata");
+    for api in [ApiKey::FindCoordinator, ApiKey::Metadata] {
+        assert!(stopped.connections_of(api).iter().any(|number| *number > 0), "{api:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_coordinator_is_asked_for_once_until_it_is_invalidated() {
     let broker = FakeBroker::start(|_, _, _| None).await;
