@@ -8,6 +8,7 @@ mod banned;
 mod functions;
 mod limits;
 mod links;
+mod mechanisms;
 mod statements;
 mod structure;
 
@@ -112,6 +113,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         findings.extend(links::check(file, &root()));
     }
     findings.extend(structure::check(&files));
+    findings.extend(mechanisms::check(&files));
     findings.extend(statements::check(&files));
     findings.extend(parity::check(&files));
     let list = fs::read_to_string(root().join(EXCEPTIONS)).unwrap_or_default();
