@@ -65,6 +65,8 @@ pub(super) struct ConnectionHandle {
 struct NodeBackoff {
     backoff: Backoff,
     not_before: std::time::Instant,
+    /// The last failure, or the end of a connection.
+    failed_at: Option<std::time::Instant>,
 }
 
 impl ConnectionHandle {
@@ -79,7 +81,7 @@ impl ConnectionHandle {
         let salt = u64::from(address.1) << 8 | purpose as u64;
         let (min, max) = config.reconnect_backoff;
         let backoff = Backoff::new(min, max, Seed::new(config.seed).derive(salt));
-        let backoff = NodeBackoff { backoff, not_before: start };
+        let backoff = NodeBackoff { backoff, not_before: start, failed_at: None };
         let backoff = Arc::new(Mutex::new(backoff));
         let driver = Driver {
             config: config.clone(),
@@ -111,9 +113,11 @@ impl ConnectionHandle {
         }
     }
 
-    /// Whether the last attempt to connect failed and the next is not due yet.
-    pub(super) fn is_backing_off(&self) -> bool {
-        lock(&self.backoff).not_before > std::time::Instant::now()
+    /// Whether the last attempt to connect failed and the next is not due yet, or something went
+    /// wrong within this time.
+    pub(super) fn has_failed_within(&self, time: Duration) -> bool {
+        let (backoff, now) = (lock(&self.backoff), std::time::Instant::now());
+        backoff.not_before > now || backoff.failed_at.is_some_and(|at| now < at + time)
     }
 }
 
@@ -189,7 +193,8 @@ impl Driver {
     fn note_failure(&self) {
         let mut backoff = lock(&self.backoff);
         let delay = backoff.backoff.next_delay();
-        backoff.not_before = std::time::Instant::now() + delay;
+        let now = std::time::Instant::now();
+        (backoff.not_before, backoff.failed_at) = (now + delay, Some(now));
     }
 }
 

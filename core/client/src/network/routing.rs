@@ -7,6 +7,7 @@ use ottla_engine::cluster::BrokerAddress;
 use ottla_engine::error::{Error, ErrorKind};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{FindCoordinatorRequest, Request, Response};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -77,7 +78,7 @@ impl Network {
     ) -> CallResult {
         let may_repeat = may_be_asked_twice(&request);
         let mut last = CallError::NoBroker("no broker is known".to_owned());
-        let mut candidates = self.candidates(purpose).into_iter().peekable();
+        let mut candidates = self.candidates().into_iter().peekable();
         let mut asked = JoinSet::new();
         loop {
             if let Some((endpoint, broker)) = candidates.next() {
@@ -140,9 +141,12 @@ impl Network {
         self.inner.config.bootstrap.iter().enumerate().map(address).collect()
     }
 
-    /// Known brokers first, those that failed last; then the bootstrap servers, in case all known
+    /// Known brokers first, those in trouble last; then the bootstrap servers, in case all known
     /// ones are gone (KIP-899).
-    fn candidates(&self, purpose: Purpose) -> Vec<(Endpoint, BrokerAddress)> {
+    ///
+    /// A broker that did not answer another purpose's call is in trouble too, for
+    /// `retry.backoff.max.ms`: a leader that is cut off from the others still says that it leads.
+    fn candidates(&self) -> Vec<(Endpoint, BrokerAddress)> {
         let metadata = self.metadata();
         let mut brokers: Vec<_> = metadata
             .brokers()
@@ -152,14 +156,18 @@ impl Network {
             let first = self.inner.rotation.fetch_add(1, Ordering::Relaxed) % brokers.len();
             brokers.rotate_left(first);
         }
-        let connections = lock(&self.inner.connections);
-        // The connection that is open already is the cheapest; the sort is stable.
-        brokers.sort_by_key(|(endpoint, _)| match connections.get(&(*endpoint, purpose)) {
-            Some(handle) if handle.is_backing_off() => 2,
-            Some(_) => 0,
-            None => 1,
+        let while_in_trouble = self.inner.config.retry_backoff.1;
+        let (mut in_use, mut in_trouble) = (BTreeSet::new(), BTreeSet::new());
+        for ((endpoint, _), handle) in lock(&self.inner.connections).iter() {
+            in_use.insert(*endpoint);
+            if handle.has_failed_within(while_in_trouble) {
+                in_trouble.insert(*endpoint);
+            }
+        }
+        // One that is talked to already is the likeliest to answer; the sort is stable.
+        brokers.sort_by_key(|(endpoint, _)| {
+            (in_trouble.contains(endpoint), !in_use.contains(endpoint))
         });
-        drop(connections);
         brokers.extend(self.bootstrap_servers());
         brokers
     }

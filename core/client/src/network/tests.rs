@@ -15,7 +15,7 @@ use ottla_protocol::messages::{
     MetadataRequest, MetadataResponse, Request, Response,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -385,6 +385,55 @@ async fn a_silent_broker_does_not_keep_metadata_and_coordinators_from_a_client()
     for api in [ApiKey::FindCoordinator, ApiKey::Metadata] {
         assert!(stopped.connections_of(api).iter().any(|number| *number > 0), "{api:?}");
     }
+}
+
+/// A leader that is cut off from the other brokers takes itself for the leader: who got no answer
+/// from it asks somebody else who leads, and nobody asks the same one all the time.
+#[tokio::test]
+async fn any_broker_is_another_one_each_time_and_not_one_in_trouble() {
+    let ports = Arc::new(OnceLock::<[u16; 2]>::new());
+    let start = |silent_at: i32| {
+        let known = ports.clone();
+        FakeBroker::start(move |_, _, request| match request {
+            Request::Heartbeat(body) if body.generation_id == silent_at => Some(Action::Silence),
+            Request::Metadata(_) => {
+                let broker = |(node_id, port): (i32, &u16)| MetadataResponseBroker {
+                    node_id,
+                    host: "127.0.0.1".into(),
+                    port: (*port).into(),
+                    ..Default::default()
+                };
+                let ports = known.get().expect("both have been started");
+                let brokers = (1..).zip(ports).map(broker).collect();
+                let answer = MetadataResponse { brokers, ..Default::default() };
+                Some(Action::Answer(Response::Metadata(Box::new(answer))))
+            }
+            _ => None,
+        })
+    };
+    let (cut_off, other) = (start(9).await, start(-1).await);
+    ports.set([cut_off.port, other.port]).expect("it is set once");
+    let config = NetworkConfig {
+        retry_backoff: (Duration::from_millis(1), 60 * SECOND),
+        ..config(&[cut_off.port])
+    };
+    let network = Network::connect(config).await.expect("the broker is there");
+    let asked = || [cut_off.count(ApiKey::Heartbeat), other.count(ApiKey::Heartbeat)];
+    for target in [Target::Node(1), Target::Node(2)] {
+        network.call(target, Purpose::Produce, heartbeat(1), 10 * SECOND).await.expect("an answer");
+    }
+    let any = || network.call(Target::Any, Purpose::General, heartbeat(2), 10 * SECOND);
+    for _ in 0..4 {
+        any().await.expect("an answer");
+    }
+    assert_eq!(asked(), [3, 3], "in turn");
+    let limit = Duration::from_millis(50);
+    let late = network.call(Target::Node(1), Purpose::Produce, heartbeat(9), limit).await;
+    assert_eq!(late.unwrap_err(), CallError::Timeout { possibly_sent: true });
+    for _ in 0..4 {
+        any().await.expect("an answer");
+    }
+    assert_eq!(asked(), [4, 7], "not the one that was silent");
 }
 
 #[tokio::test]
