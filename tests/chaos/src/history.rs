@@ -109,6 +109,28 @@ impl History {
         }
     }
 
+    /// What was seen and what is there, a line for each offset, for whoever looks for a cause.
+    pub(crate) fn tell(&self, stored: &Stored) -> String {
+        let mut lines = self.violations.join("\n");
+        lines.extend(self.refused.iter().map(|(why, count)| format!("\nrefused {count}: {why}")));
+        let begin = self.acknowledged.first().map(|one| one.at);
+        let acknowledged: BTreeMap<(i32, i64), &Acknowledged> =
+            self.acknowledged.iter().map(|one| ((one.partition, one.offset), one)).collect();
+        let places: BTreeSet<&(i32, i64)> =
+            stored.keys().chain(self.read.keys()).chain(acknowledged.keys()).collect();
+        for place in places {
+            let there = stored.get(place).map_or("-", String::as_str);
+            let read = self.read.get(place).map_or("-", String::as_str);
+            let (value, at) = acknowledged.get(place).map_or(("-", None), |one| {
+                (one.value.as_str(), begin.map(|begin| one.at.saturating_duration_since(begin)))
+            });
+            let (partition, offset) = place;
+            let what = format!("there {there} read {read} acknowledged {value} {at:?}");
+            lines += &format!("\n{partition} {offset}: {what}");
+        }
+        lines + "\n"
+    }
+
     /// The longest time in which a producer got nothing acknowledged by a partition.
     fn longest_gap(&self) -> Duration {
         let mut last: BTreeMap<(usize, i32), Instant> = BTreeMap::new();

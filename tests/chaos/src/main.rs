@@ -39,7 +39,7 @@ struct Options {
     /// Begins again until so many minutes have gone by
     #[arg(long, default_value_t = 0)]
     minutes: u64,
-    /// Keeps the folder with data and logs of a scenario that failed
+    /// Keeps data, logs and history of a scenario that failed
     #[arg(long)]
     keep: bool,
 }
@@ -129,7 +129,7 @@ async fn one(options: &Options, scenario: &Scenario) -> Result<Report, Failure> 
     let outcome = tokio::time::timeout(PATIENCE, play(&mut world)).await;
     let outcome = outcome.unwrap_or_else(|_| Err("it does not end".into()));
     if outcome.as_ref().is_err() || outcome.as_ref().is_ok_and(|report| !report.is_kept()) {
-        world.tell_logs();
+        world.tell_failure();
     }
     outcome
 }

@@ -23,7 +23,8 @@ pub(crate) struct World {
     load: Option<Load>,
     /// Whether the replicas' files shall be the same at the end.
     compares_files: bool,
-    folder: Option<TempDir>,
+    folder: TempDir,
+    keep: bool,
 }
 
 /// What came of a scenario.
@@ -88,12 +89,7 @@ impl World {
     pub(crate) fn new(program: &Path, keep: bool) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("ottla-chaos-").tempdir()?;
         let cluster = Cluster::new(program, folder.path());
-        if keep {
-            let kept = folder.keep();
-            eprintln!("    data and logs are in {}", kept.display());
-            return Ok(Self { cluster, load: None, compares_files: true, folder: None });
-        }
-        Ok(Self { cluster, load: None, compares_files: true, folder: Some(folder) })
+        Ok(Self { cluster, load: None, compares_files: true, folder, keep })
     }
 
     /// Starts three nodes and the load.
@@ -253,6 +249,9 @@ impl World {
         starts: &BTreeMap<i32, i64>,
     ) -> Result<Report, Failure> {
         let figures = history.check(stored, starts);
+        if self.keep && !history.violations.is_empty() {
+            fs::write(self.cluster.folder.join("history.txt"), history.tell(stored))?;
+        }
         for id in self.cluster.ids() {
             self.cluster.stop(id).await?;
         }
@@ -294,8 +293,8 @@ impl World {
         Ok(())
     }
 
-    /// Shows the ends of the nodes' logs.
-    pub(crate) fn tell_logs(&self) {
+    /// Shows the ends of the nodes' logs; with `--keep`, where the rest of them is.
+    pub(crate) fn tell_failure(&mut self) {
         for id in self.cluster.ids() {
             let Ok(text) = fs::read_to_string(self.cluster.log_file(id)) else { continue };
             let lines: Vec<&str> = text.lines().collect();
@@ -303,8 +302,12 @@ impl World {
                 eprintln!("    node {id} | {line}");
             }
         }
-        if let Some(folder) = &self.folder {
-            eprintln!("    with --keep, {} would be kept", folder.path().display());
+        let folder = self.folder.path().display();
+        if self.keep {
+            eprintln!("    logs, data and what clients saw are in {folder}");
+            self.folder.disable_cleanup(true);
+        } else {
+            eprintln!("    with --keep, logs, data and what clients saw would be kept");
         }
     }
 }
