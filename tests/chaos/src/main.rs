@@ -9,15 +9,16 @@ mod history;
 mod load;
 mod network;
 mod scenarios;
+mod table;
 mod wire;
 mod world;
 
 use clap::Parser;
-use comfy_table::{Table, presets};
 use scenarios::{SCENARIOS, Scenario};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use table::Results;
 use world::{Report, World};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -42,6 +43,9 @@ struct Options {
     /// Keeps data, logs and history of a scenario that failed
     #[arg(long)]
     keep: bool,
+    /// Writes what came of them into the table of this file
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -70,40 +74,20 @@ fn main() -> ExitCode {
 async fn run(options: &Options) -> Result<bool, Failure> {
     let chosen = choose(&options.scenarios)?;
     let end = Instant::now() + Duration::from_secs(options.minutes * 60);
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header([
-        "",
-        "scenario",
-        "acknowledged",
-        "lost",
-        "twice",
-        "longest gap ms",
-        "outcome",
-    ]);
-    let (mut passed, mut failed, mut not_run) = (0, 0, 0);
+    let mut results = Results::default();
     loop {
         for scenario in &chosen {
-            let report = one(options, scenario).await;
-            let (cells, outcome) = match &report {
-                Ok(report) => (report.cells(), report.outcome()),
-                Err(error) => (Default::default(), format!("FAILED: {error}")),
-            };
-            match &report {
-                Ok(report) if report.was_run() && report.is_kept() => passed += 1,
-                Ok(report) if !report.was_run() => not_run += 1,
-                _ => failed += 1,
+            results.add(scenario, one(options, scenario).await);
+            if let Some(file) = &options.table {
+                results.write(file)?;
             }
-            eprintln!("{:>2} {}: {outcome}", scenario.number, scenario.name);
-            let [acknowledged, lost, twice, gap] = cells;
-            let number = scenario.number.to_string();
-            table.add_row([&number, scenario.name, &acknowledged, &lost, &twice, &gap, &outcome]);
         }
         if Instant::now() >= end {
             break;
         }
     }
-    println!("{table}");
+    println!("{}", results.show());
+    let [passed, failed, not_run] = results.count();
     println!("chaos: {passed} passed, {failed} failed, {not_run} not run");
     Ok(failed == 0)
 }

@@ -293,6 +293,16 @@ impl World {
         Ok(())
     }
 
+    /// A node's log must say that records may be lost; a scenario is out of the contract only then.
+    pub(crate) fn must_have_told(&self) -> Result<(), Failure> {
+        let says = |id: i32| {
+            let log = fs::read_to_string(self.cluster.log_file(id));
+            log.is_ok_and(|text| text.contains("may lack acknowledged records"))
+        };
+        let told = self.cluster.ids().into_iter().any(says);
+        if told { Ok(()) } else { Err("no node's log says that records may be lost".into()) }
+    }
+
     /// Shows the ends of the nodes' logs; with `--keep`, where the rest of them is.
     pub(crate) fn tell_failure(&mut self) {
         for id in self.cluster.ids() {

@@ -54,10 +54,11 @@ pub(crate) async fn power_loss_of_all(world: &mut World) -> Result<Report, Failu
     }
     world.cluster.start_all().await?;
     let mut report = world.finish().await?;
+    world.must_have_told()?;
     let lost = report.lost();
     report.excuse();
     let note = "out of the contract without flush.messages=1 (reference-broker/README.md)";
-    Ok(report.noting(format!("{lost} lost, {note}")))
+    Ok(report.noting(format!("{lost} lost and told, {note}")))
 }
 
 pub(crate) async fn back_within_session(world: &mut World) -> Result<Report, Failure> {

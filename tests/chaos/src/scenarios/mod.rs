@@ -20,6 +20,8 @@ pub(crate) type Playing<'a> = Pin<Box<dyn Future<Output = Result<Report, Failure
 pub(crate) struct Scenario {
     pub(crate) number: u8,
     pub(crate) name: &'static str,
+    /// Who tests it, or where it was found.
+    pub(crate) source: &'static str,
     pub(crate) what: &'static str,
     pub(crate) play: Play,
 }
@@ -32,10 +34,12 @@ pub(crate) enum Play {
 }
 
 macro_rules! scenarios {
-    ($($number:literal $name:literal $what:literal $play:expr;)*) => {
+    ($($number:literal $name:literal $source:literal $what:literal $play:expr;)*) => {
         /// All of them.
         pub(crate) const SCENARIOS: &[Scenario] =
-            &[$(Scenario { number: $number, name: $name, what: $what, play: $play }),*];
+            &[$(Scenario {
+                number: $number, name: $name, source: $source, what: $what, play: $play,
+            }),*];
     };
 }
 
@@ -48,72 +52,114 @@ macro_rules! run {
 use Play::Elsewhere;
 
 scenarios! {
-    1 "leader-killed" "a leader is killed in the middle of produce" run!(kills::leader);
-    2 "leaders-chased" "the leader of the moment is killed, five times" run!(kills::chase);
-    3 "follower-killed-while-pending" "an in-sync follower is killed with acknowledgements pending"
+    1 "leader-killed" "Apache Kafka, `replication_test`"
+        "a leader is killed in the middle of produce" run!(kills::leader);
+    2 "leaders-chased" "Apache Kafka, `replication_test` (hard bounce)"
+        "the leader of the moment is killed, five times" run!(kills::chase);
+    3 "follower-killed-while-pending" "KIP-497, Redpanda chaos"
+        "an in-sync follower is killed with acknowledgements pending"
         run!(kills::follower);
-    4 "all-killed" "all brokers are killed at once and come back in another order" run!(kills::all);
-    5 "power-loss-of-one" "one node loses unsynced bytes, then its peers are killed"
+    4 "all-killed" "Jepsen (kill all)"
+        "all brokers are killed at once and come back in another order" run!(kills::all);
+    5 "power-loss-of-one" "Redpanda, why fsync; KIP-966"
+        "one node loses unsynced bytes, then its peers are killed"
         run!(damage::power_loss_of_one);
-    6 "power-loss-of-all" "all nodes lose unsynced bytes; kept with flush.messages=1"
+    6 "power-loss-of-all" "Jepsen, NATS 2.12.1"
+        "all nodes lose unsynced bytes"
         run!(damage::power_loss_of_all);
-    7 "leader-paused" "a leader stops beyond its session and comes back as a zombie"
+    7 "leader-paused" "Trogdor `ProcessStop`, Redpanda chaos"
+        "a leader stops beyond its session and comes back as a zombie"
         run!(pauses::leader);
-    8 "follower-paused" "a follower stops and goes on, again and again" run!(pauses::follower);
-    9 "leader-isolated" "a leader reaches its clients and no other node"
+    8 "follower-paused" "Jepsen, Redpanda 21.10 (pause)"
+        "a follower stops and goes on, again and again" run!(pauses::follower);
+    9 "leader-isolated" "Redpanda chaos (isolate)"
+        "a leader reaches its clients and no other node"
         run!(cuts::leader_isolated);
-    10 "one-way" "a follower reaches the controller and not its leader; then one way only"
+    10 "one-way" "Jepsen (partition), Trogdor"
+        "a follower reaches the controller and not its leader; then one way only"
         run!(cuts::one_way);
-    11 "loss" "one in five packets between nodes is lost" run!(cuts::loss);
-    12 "controller-killed" "the controller is killed while topics are created"
+    11 "loss" "Trogdor `DegradedNetwork`, Redpanda netem"
+        "one in five packets between nodes is lost" run!(cuts::loss);
+    12 "controller-killed" "Redpanda chaos (controller)"
+        "the controller is killed while topics are created"
         run!(kills::controller);
-    13 "quorum-lost" "two of three nodes are gone for a while" run!(pauses::quorum);
-    14 "snapshot-restored" "a node comes back to a metadata log that begins with a snapshot"
+    13 "quorum-lost" "Jepsen, Redpanda (majority)"
+        "two of three nodes are gone for a while" run!(pauses::quorum);
+    14 "snapshot-restored" "openraft 1808"
+        "a node comes back to a metadata log that begins with a snapshot"
         run!(growth::snapshot);
-    15 "rolling-restart" "every node is stopped and started, one after the other"
+    15 "rolling-restart" "Apache Kafka, `replication_test` (clean bounce)"
+        "every node is stopped and started, one after the other"
         run!(kills::rolling_restart);
-    16 "elections-without-writes" "many elections in a row, then work" run!(pauses::elections);
-    17 "longer-unacknowledged-tail" "a leader comes back with records that nobody else has"
+    16 "elections-without-writes" "KAFKA-10706, KIP-101, KIP-279"
+        "many elections in a row, then work" run!(pauses::elections);
+    17 "longer-unacknowledged-tail" "KAFKA-14704"
+        "a leader comes back with records that nobody else has"
         run!(pauses::unacknowledged_tail);
-    18 "follower-behind-log-start" "a follower returns after records it lacks were deleted"
+    18 "follower-behind-log-start" "KAFKA-9491"
+        "a follower returns after records it lacks were deleted"
         run!(records::behind_log_start);
-    19 "torn-files" "a torn tail, cut and missing index and checkpoint files" run!(damage::torn);
-    20 "flipped-bit" "a flipped bit in a sealed segment of one replica" run!(damage::flipped_bit);
-    21 "disk-full" "a node's disk is full, and has room again" run!(damage::disk_full);
-    22 "fsync-stalls" "an fsync takes seconds"
+    19 "torn-files" "Apache Kafka, `log_dir_failure_test`"
+        "a torn tail, cut and missing index and checkpoint files" run!(damage::torn);
+    20 "flipped-bit" "Jepsen, NATS 2.12.1"
+        "a flipped bit in a sealed segment of one replica" run!(damage::flipped_bit);
+    21 "disk-full" "Redpanda iofaults, `log_dir_failure_test`"
+        "a node's disk is full, and has room again" run!(damage::disk_full);
+    22 "fsync-stalls" "Redpanda iofaults"
+        "an fsync takes seconds"
         Elsewhere("no file system here stalls on demand; the simulation's disks do");
-    23 "clock-jumps" "a node's clock is an hour ahead, then an hour behind" run!(pauses::clock);
-    24 "reassigned-under-fire" "replicas move while nodes are killed and cut"
+    23 "clock-jumps" "Jepsen (clock)"
+        "a node's clock is an hour ahead, then an hour behind" run!(pauses::clock);
+    24 "reassigned-under-fire" "Redpanda `reconfigure_313`, `reconfigure_kill_11`"
+        "replicas move while nodes are killed and cut"
         run!(growth::reassign);
-    25 "coordinator-killed" "the coordinator is killed between and in commits"
+    25 "coordinator-killed" "Redpanda 6018, Bufstream"
+        "the coordinator is killed between and in commits"
         run!(kills::coordinator);
-    26 "topic-made-anew" "a topic is deleted and made again while a replica is down"
+    26 "topic-made-anew" "KIP-516"
+        "a topic is deleted and made again while a replica is down"
         run!(records::topic_made_anew);
-    27 "back-within-session" "a leader is back within its session, without its tail"
+    27 "back-within-session" "KIP-966"
+        "a leader is back within its session, without its tail"
         run!(damage::back_within_session);
-    28 "leader-again" "a leader loses its place and gets it back with requests pending"
+    28 "leader-again" "Redpanda chaos (leader moves)"
+        "a leader loses its place and gets it back with requests pending"
         run!(pauses::leader_again);
-    29 "retry-unreplicated" "a batch is retried that only its dead leader had"
+    29 "retry-unreplicated" "KIP-98"
+        "a batch is retried that only its dead leader had"
         run!(pauses::retry_unreplicated);
-    30 "deleted-stay-deleted" "DeleteRecords, then failover and restart"
+    30 "deleted-stay-deleted" "KIP-107"
+        "DeleteRecords, then failover and restart"
         run!(records::deleted_stay_deleted);
-    31 "empty-disk" "a node comes back with nothing" run!(damage::empty_disk);
-    32 "all-roles-killed" "controller, leader and coordinator in one kill" run!(kills::all_roles);
-    33 "follower-alone-killed" "a node that leads nothing is killed" run!(kills::plain_follower);
-    34 "mixed-versions" "two releases in one cluster"
+    31 "empty-disk" "Apache Kafka, `RaftEventSimulationTest`"
+        "a node comes back with nothing" run!(damage::empty_disk);
+    32 "all-roles-killed" "Ottla"
+        "controller, leader and coordinator in one kill" run!(kills::all_roles);
+    33 "follower-alone-killed" "Ottla"
+        "a node that leads nothing is killed" run!(kills::plain_follower);
+    34 "mixed-versions" "KAFKA-20322"
+        "two releases in one cluster"
         Elsewhere("there is no earlier release yet");
-    35 "compacted" "compaction under load, restarts and retries"
+    35 "compacted" "KIP-534"
+        "compaction under load, restarts and retries"
         Elsewhere("reference-broker/tests/log/compaction.rs: crashes at every step, retries");
-    36 "slow-disk" "a leader's disk is slow and its heartbeats are good"
+    36 "slow-disk" "gray failures"
+        "a leader's disk is slow and its heartbeats are good"
         Elsewhere("no file system here is slow on demand; the simulation's disks are");
-    37 "reconnections" "2,000 clients connect at once, again and again"
+    37 "reconnections" "Redpanda (recycle storm)"
+        "2,000 clients connect at once, again and again"
         run!(records::reconnections);
-    38 "late-commit" "a member is paused and commits after the rebalance"
+    38 "late-commit" "KIP-345"
+        "a member is paused and commits after the rebalance"
         Elsewhere("reference-broker/tests/scripts: commits of fenced members and generations");
-    39 "hostile-replica-id" "a client fetches with a replica's id" run!(records::hostile_replica);
-    40 "dated-2100" "records of 1970 and 2100 under retention by time"
+    39 "hostile-replica-id" "Ottla"
+        "a client fetches with a replica's id" run!(records::hostile_replica);
+    40 "dated-2100" "Ottla"
+        "records of 1970 and 2100 under retention by time"
         Elsewhere("reference-broker/tests/log/retention.rs");
-    41 "poison" "batches with wrong counts, lengths and codecs"
+    41 "poison" "Ottla"
+        "batches with wrong counts, lengths and codecs"
         Elsewhere("the conformance suite: every defect is refused before it is stored");
-    42 "unclean-election" "the last resort: what is lost is told" run!(pauses::unclean);
+    42 "unclean-election" "KIP-320"
+        "the last resort: what is lost is told" run!(pauses::unclean);
 }

@@ -179,9 +179,10 @@ pub(crate) async fn unclean(world: &mut World) -> Result<Report, Failure> {
     world.cluster.start(1).await?;
     world.cluster.start(2).await?;
     let mut report = world.finish().await?;
+    world.must_have_told()?;
     let lost = report.lost();
     report.excuse();
-    Ok(report.noting(format!("no leader until one was asked for; {lost} lost then, as ordered")))
+    Ok(report.noting(format!("no leader until one was asked for; {lost} lost then, as told")))
 }
 
 fn heal(world: &World) -> Result<(), Failure> {
