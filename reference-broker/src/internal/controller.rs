@@ -4,6 +4,7 @@
 //! [`Controller`] decides and does nothing; this task gives it time, heartbeats and images, and
 //! proposes what it says.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +14,12 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::quorum::{Command, Controller, Heartbeat, HeartbeatAnswer, MetadataLog, RaftLog};
+use crate::runtime::TcpStream;
 
 /// The wait after a proposal that was not applied.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// A port that does not refuse by then is cut off.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The controller of one node.
 pub(crate) struct ControllerTask {
@@ -55,6 +59,22 @@ impl ControllerTask {
         let answer = self.lock().on_heartbeat(self.now(), heartbeat);
         self.heard.notify_one();
         HeartbeatReply { active: self.log.controller() == Some(self.node_id), answer }
+    }
+
+    /// A connection of another node has ended. If its port refuses another one, its process is gone,
+    /// and its session need not be waited for: a node that is paused or cut off does not refuse. To
+    /// fence one that is alive would cost it its leaderships, and nothing else.
+    pub(crate) async fn on_connection_ended(&self, node_id: i32) {
+        let image = self.log.image();
+        let active = image.brokers.get(&node_id).filter(|broker| !broker.fenced);
+        let Some(broker) = active.filter(|broker| broker.internal_port != 0) else { return };
+        let address = format!("{}:{}", broker.internal_host, broker.internal_port);
+        let connecting = TcpStream::connect(&address);
+        let connected = tokio::time::timeout(PROBE_PATIENCE, connecting).await;
+        if matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
+            self.lock().on_gone(self.now(), node_id, broker.epoch);
+            self.heard.notify_one();
+        }
     }
 
     /// Runs until it is dropped.

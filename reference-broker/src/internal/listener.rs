@@ -69,6 +69,9 @@ async fn run(services: &Services, mut stream: TcpStream, from: SocketAddr) -> Re
             };
             // A node that ends or is killed resets its connections: nothing to report.
             if !matches!(read, Ok(1..)) {
+                if let Some(sender) = &sender {
+                    services.connection_ended(sender.node_id).await;
+                }
                 return Ok(());
             }
             if sender.is_none() && decoder.claimed_len() > Some(HELLO_LEN_MAX) {

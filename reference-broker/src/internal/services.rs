@@ -51,6 +51,11 @@ impl Services {
         self.broker.get()?.upgrade()
     }
 
+    /// A node has ended a connection, or its end has.
+    pub(super) async fn connection_ended(&self, node_id: i32) {
+        self.controller.on_connection_ended(node_id).await;
+    }
+
     /// Answers the first request of a connection.
     pub(super) fn hello(&self, body: &[u8]) -> Result<(Hello, HelloAnswer), String> {
         let hello: Hello = read(body)?;

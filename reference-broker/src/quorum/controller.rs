@@ -76,11 +76,13 @@ struct Contact {
     heartbeat: Option<Heartbeat>,
     /// The metadata held its shutdown from this index on.
     handed_over: Option<u64>,
+    /// Its process has ended; `at` is when that was found.
+    gone: bool,
 }
 
 impl Contact {
     fn new(epoch: i64, at: u64) -> Self {
-        Self { epoch, at, heartbeat: None, handed_over: None }
+        Self { epoch, at, heartbeat: None, handed_over: None, gone: false }
     }
 
     fn wants_shutdown(&self) -> bool {
@@ -172,6 +174,7 @@ impl Controller {
         if contact.epoch == epoch {
             contact.at = contact.at.max(now);
             contact.heartbeat = Some(heartbeat);
+            contact.gone = false;
         }
         let registered = self.image.brokers.get(&id).filter(|broker| broker.epoch == epoch);
         HeartbeatAnswer {
@@ -183,11 +186,21 @@ impl Controller {
         }
     }
 
+    /// Nothing listens any more where this incarnation did: its session ends here.
+    pub fn on_gone(&mut self, now: u64, broker: i32, epoch: i64) {
+        self.now = self.now.max(now);
+        if let Some(contact) = self.contacts.get_mut(&broker).filter(|c| c.epoch == epoch) {
+            contact.at = self.now;
+            contact.gone = true;
+        }
+    }
+
     /// What is to be proposed now. To be asked again once the answer is applied and was told by
     /// [`Self::on_image`]; nothing comes twice when nothing has gone wrong.
     pub fn poll(&mut self, now: u64) -> Option<Command> {
         // A process that was stopped, or had no time for this, has not read the heartbeats.
-        let due = self.image.brokers.iter().filter_map(|(id, broker)| self.deadline(*id, broker));
+        let silent = self.image.brokers.iter().filter(|(id, _)| !self.is_gone(**id));
+        let due = silent.filter_map(|(id, broker)| self.deadline(*id, broker));
         if due.min().is_some_and(|due| now.saturating_sub(due) > self.session / 2) {
             self.now = self.now.max(now);
             self.begin_grace();
@@ -207,6 +220,10 @@ impl Controller {
         deadlines.chain(rebalance).filter(|at| *at > self.now).min()
     }
 
+    fn is_gone(&self, id: i32) -> bool {
+        self.contacts.get(&id).is_some_and(|contact| contact.gone)
+    }
+
     fn begin_grace(&mut self) {
         self.grace_until = self.now.saturating_add(self.session / 4);
     }
@@ -214,6 +231,9 @@ impl Controller {
     /// When a broker's session ends; none if it has none.
     fn deadline(&self, id: i32, broker: &BrokerImage) -> Option<u64> {
         let contact = self.contacts.get(&id).filter(|_| !broker.fenced)?;
+        if contact.gone && contact.epoch == broker.epoch {
+            return Some(contact.at);
+        }
         Some(contact.at.saturating_add(self.session).max(self.grace_until))
     }
 
@@ -245,6 +265,7 @@ impl Controller {
             && !broker.shutting_down
             && !heartbeat.wants_shutdown
             && !all_failed
+            && !contact.gone
             && heartbeat.applied >= epoch_as_index(broker_epoch)
             && self.now < contact.at.saturating_add(self.session);
         may_serve.then_some(Command::UnfenceBroker { node_id, broker_epoch })

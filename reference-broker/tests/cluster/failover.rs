@@ -40,6 +40,34 @@ fn three_processes_go_on_when_the_controller_is_killed() {
     dev.stop();
 }
 
+/// A process that is gone refuses connections, and its session need not be waited for: neither by
+/// the controller, nor, when that was it, by the next one.
+#[test]
+fn leaders_of_a_killed_process_move_long_before_its_session_ends() {
+    let cluster = Cluster::new(3, 4);
+    let long = ["broker.session.timeout.ms=3600000"];
+    let mut nodes: Vec<_> =
+        cluster.start_with(&[1, 2, 3, 4], &long).into_iter().map(Some).collect();
+    let mut client = Client::connect(cluster.address(1));
+    eventually("every broker is known", || brokers(&mut client) == [1, 2, 3, 4]);
+    assert_eq!(create_topic(&mut client, "t", 12, 3), 0);
+    let mut killed = Vec::new();
+    let controller = metadata(&mut client).controller_id;
+    let observer = 4;
+    for node in [observer, controller] {
+        drop(nodes[usize::try_from(node).unwrap() - 1].take().expect("it runs"));
+        killed.push(node);
+        let left = (1..=4).find(|id| !killed.contains(id)).unwrap();
+        let mut client = Client::connect(cluster.address(usize::try_from(left).unwrap()));
+        eventually("every partition has a leader that is alive", || {
+            let metadata = metadata(&mut client);
+            let parts = metadata.topics.iter().flat_map(|topic| &topic.partitions);
+            let mut leaders = parts.map(|part| part.leader_id);
+            leaders.all(|leader| leader != -1 && !killed.contains(&leader))
+        });
+    }
+}
+
 #[test]
 fn who_asks_the_wrong_leader_is_told_at_once() {
     let (_folder, data) = folder();

@@ -79,8 +79,14 @@ impl Cluster {
 
     /// Starts these nodes at once and waits until they serve.
     pub(crate) fn start(&self, ids: &[usize]) -> Vec<Process> {
+        self.start_with(ids, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(&self, ids: &[usize], settings: &[&str]) -> Vec<Process> {
         std::thread::scope(|scope| {
-            let start = |id| scope.spawn(move || Process::start_with(&mut self.command(id, &[])));
+            let start =
+                |id| scope.spawn(move || Process::start_with(&mut self.command(id, settings)));
             let started: Vec<_> = ids.iter().copied().map(start).collect();
             started.into_iter().map(|node| node.join().expect("the node starts")).collect()
         })

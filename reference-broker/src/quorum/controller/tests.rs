@@ -131,6 +131,35 @@ fn who_is_silent_for_a_session_is_fenced_and_serves_again_when_heard_of() {
 }
 
 #[test]
+fn who_is_gone_is_fenced_at_once_and_nobody_else() {
+    let mut node = Node::of([1, 2, 3]);
+    node.topic(&[1, 2]);
+    let former = node.image.brokers[&1].epoch - 1;
+    node.controller.on_gone(node.now, 1, former);
+    assert_eq!(node.poll(), None, "that was another incarnation");
+    node.now += SESSION / 4;
+    let epoch = node.image.brokers[&1].epoch;
+    node.controller.on_gone(node.now, 1, epoch);
+    assert_eq!(node.settle(), [node.fence(1)]);
+    assert_eq!(node.leader(), 2);
+    // It is heard of all the same: it was alive.
+    assert!(node.beat(1).fenced);
+    assert_eq!(node.settle(), [Command::UnfenceBroker { node_id: 1, broker_epoch: epoch }]);
+}
+
+#[test]
+fn a_new_controller_fences_at_once_who_was_gone_before() {
+    let mut node = Node::of([1, 2]);
+    let epoch = node.image.brokers[&2].epoch;
+    node.controller.on_gone(node.now, 2, epoch);
+    // Long enough for this process to have been stopped, but that is no matter here.
+    node.now += SESSION * 3 / 4;
+    node.beat(1);
+    node.run(Command::ControllerElected { node_id: 1 });
+    assert_eq!(node.settle(), [node.fence(2)]);
+}
+
+#[test]
 fn who_has_not_applied_its_registration_stays_fenced() {
     let mut node = Node::new();
     node.register(1);
