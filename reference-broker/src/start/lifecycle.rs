@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::member::metadata_has_stopped;
 use crate::internal::controller::{ControllerTask, HeartbeatReply};
 use crate::internal::{HEARTBEAT, Peers};
 use crate::partition::Partitions;
@@ -69,8 +70,7 @@ impl Lifecycle {
             self.check_incarnation();
             let status = self.log.raft().status();
             if let Some(reason) = status.stopped {
-                let reason = format!("the metadata log of this node has stopped: {reason}");
-                self.over.send_replace(Some(reason));
+                self.over.send_replace(Some(metadata_has_stopped(&reason)));
             }
             let heartbeat = self.heartbeat();
             for voter in status.voters {

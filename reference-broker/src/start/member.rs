@@ -93,8 +93,15 @@ impl Member {
         let mut tasks = JoinSet::new();
         tasks.spawn(internal::serve(listener, Arc::clone(&services)));
         tasks.spawn(Arc::clone(&controller).run());
-        form(&raft, &own, &hello, quorum).await?;
-        let broker_epoch = register(&log, registration).await?;
+        let joined = async {
+            form(&raft, &own, &hello, quorum).await?;
+            register(&log, registration).await
+        };
+        let broker_epoch = tokio::select! {
+            biased;
+            reason = stopped(&raft) => Err(StartError::Quorum(reason)),
+            epoch = joined => epoch,
+        }?;
         let lifecycle = Arc::new(Lifecycle {
             node_id,
             epoch: broker_epoch,
@@ -166,6 +173,19 @@ fn options(
         snapshot_every: SNAPSHOT_EVERY,
         seed,
     }
+}
+
+/// Resolves with the reason when this node takes no part in the quorum any more.
+async fn stopped(raft: &Raft) -> String {
+    let mut changes = raft.watch();
+    let stopped = changes.wait_for(|status| status.stopped.is_some()).await;
+    let reason = stopped.ok().and_then(|status| status.stopped.clone());
+    metadata_has_stopped(&reason.unwrap_or_default())
+}
+
+/// What is said of a node whose disk has refused its metadata.
+pub(super) fn metadata_has_stopped(reason: &str) -> String {
+    format!("the metadata log of this node has stopped: {reason}")
 }
 
 /// Registers this incarnation; tries until a controller has said yes or no.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Stdio;
 
 use crate::broker::{Client, Lines, PATIENCE, eventually, refused};
-use crate::support::{Cluster, brokers};
+use crate::support::{Cluster, brokers, metadata};
 
 /// The one line with which a node says why it does not start.
 fn reason(mut command: std::process::Command) -> String {
@@ -25,6 +25,28 @@ fn a_node_of_another_cluster_is_refused_by_those_that_it_finds() {
     assert!(error.contains("is of cluster test, not another"), "{error}");
     let mut client = Client::connect(cluster.address(1));
     assert_eq!(brokers(&mut client), [1, 2, 3]);
+}
+
+/// It could neither take part nor find out what the others decide: it ends and says why, instead of
+/// waiting for a quorum that it cannot hear.
+#[test]
+fn a_node_whose_disk_refuses_its_vote_ends_while_it_starts() {
+    let cluster = Cluster::new(3, 3);
+    let three = cluster.start(&[1, 2, 3]);
+    let mut client = Client::connect(cluster.address(1));
+    let led = usize::try_from(metadata(&mut client).controller_id).expect("somebody leads");
+    drop(three);
+    // Where the next vote would be written first.
+    let obstacle = cluster.data_dir(led).join("__cluster_metadata/vote.tmp");
+    std::fs::create_dir(&obstacle).expect("the folder is there");
+    // The two others elect, in a later term than any that the third has voted in.
+    let others: Vec<usize> = (1..=3).filter(|id| *id != led).collect();
+    let _two = cluster.start(&others);
+    let error = reason(cluster.command(led, &[]));
+    assert!(error.contains("the metadata log of this node has stopped"), "{error}");
+    assert!(error.contains("Vote"), "{error}");
+    std::fs::remove_dir(&obstacle).expect("it is ours");
+    let _third = cluster.start(&[led]);
 }
 
 #[test]
