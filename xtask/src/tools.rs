@@ -18,7 +18,7 @@ struct Program {
     why: &'static str,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         packages: &["python3", "python3-venv"],
         check: &["python3", "-c", "import venv, ensurepip"],
@@ -38,6 +38,11 @@ const PROGRAMS: [Program; 4] = [
         packages: &["maven"],
         check: &["mvn", "--version"],
         why: "Apache Kafka's jars are installed by it",
+    },
+    Program {
+        packages: &["iproute2", "nftables"],
+        check: &["sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; command -v nft && command -v ip"],
+        why: "brokers are cut off from each other",
     },
 ];
 

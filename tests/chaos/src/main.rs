@@ -37,6 +37,9 @@ struct Options {
     /// Lists the scenarios and what they show
     #[arg(long)]
     list: bool,
+    /// Says whether scenarios can be run here, and ends
+    #[arg(long)]
+    check: bool,
     /// Begins again until so many minutes have gone by
     #[arg(long, default_value_t = 0)]
     minutes: u64,
@@ -57,6 +60,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let outcome = network::enter().and_then(|()| {
+        if options.check {
+            // Nothing is missing, so this is no error of whoever asks.
+            let checked = network::check().inspect_err(|error| eprintln!("chaos: {error}"));
+            return Ok(checked.is_ok());
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run(&options))
     });

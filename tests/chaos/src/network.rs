@@ -19,19 +19,33 @@ pub(crate) fn enter() -> Result<(), Failure> {
     if std::env::var_os(INSIDE).is_some() {
         return Ok(());
     }
+    // Where Debian has them, and where users other than root do not look.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     for program in ["ip", "nft", "unshare"] {
-        if Command::new(program).arg("-V").stdout(Stdio::null()).status().is_err() {
-            let package = if program == "ip" { "iproute2" } else { "nftables and util-linux" };
-            return Err(format!("there is no program {program}: install {package}").into());
+        let mut asked = Command::new(program);
+        if asked.arg("-V").env("PATH", &path).stdout(Stdio::null()).status().is_err() {
+            return Err(format!(
+                "there is no program {program}: install Debian's iproute2, nftables and util-linux"
+            )
+            .into());
         }
     }
     let mut command = Command::new("unshare");
+    command.env("PATH", path);
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
     command.args(["--net", "--mount", "--", "sh", "-c", PREPARE]);
     command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE, "1");
     Err(format!("cannot enter namespaces: {}", command.exec()).into())
+}
+
+/// Makes a node's namespace and takes it away again.
+pub(crate) fn check() -> Result<(), Failure> {
+    add(1)?;
+    cut(1, 2)?;
+    remove(1);
+    Ok(())
 }
 
 /// Where a node is.
