@@ -68,7 +68,7 @@ scenarios! {
         "all nodes lose unsynced bytes"
         run!(damage::power_loss_of_all);
     7 "leader-paused" "Trogdor `ProcessStop`, Redpanda chaos"
-        "a leader stops beyond its session and comes back as a zombie"
+        "a leader, then a coordinator stops beyond its session and comes back as a zombie"
         run!(pauses::leader);
     8 "follower-paused" "Jepsen, Redpanda 21.10 (pause)"
         "a follower stops and goes on, again and again" run!(pauses::follower);

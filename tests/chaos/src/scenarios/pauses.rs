@@ -1,5 +1,6 @@
 //! Nodes that stop and go on, or are cut off for a while, and clocks that jump.
 
+use super::kills::coordinator_of;
 use crate::load::TOPIC;
 use crate::world::{Report, World};
 use crate::{Failure, network, wire};
@@ -9,12 +10,15 @@ use tokio::time::{Duration, sleep};
 
 pub(crate) async fn leader(world: &mut World) -> Result<Report, Failure> {
     world.begin().await?;
-    for partition in [0, 1] {
-        let leader = world.leader(partition).await?;
-        world.cluster.pause(leader)?;
+    for step in 0..3 {
+        let victim = match step {
+            2 => coordinator_of(world).await?,
+            partition => world.leader(partition).await?,
+        };
+        world.cluster.pause(victim)?;
         world.progress(2000).await?;
         // It still takes itself for the leader, and has requests to answer.
-        world.cluster.resume(leader)?;
+        world.cluster.resume(victim)?;
         world.progress(500).await?;
         world.whole(TOPIC).await?;
     }
