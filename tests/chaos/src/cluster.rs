@@ -158,10 +158,15 @@ impl Cluster {
         }
     }
 
-    fn signal(&self, id: i32, signal: Signal) -> Result<(), Failure> {
+    /// A node's process.
+    pub(crate) fn pid(&self, id: i32) -> Result<Pid, Failure> {
         let node = self.nodes.get(&id).and_then(|node| node.child.as_ref());
         let child = node.ok_or_else(|| format!("node {id} does not run"))?;
-        kill_process(Pid::from_child(child), signal)
+        Ok(Pid::from_child(child))
+    }
+
+    fn signal(&self, id: i32, signal: Signal) -> Result<(), Failure> {
+        kill_process(self.pid(id)?, signal)
             .map_err(|error| format!("node {id} cannot be signalled: {error}").into())
     }
 

@@ -9,6 +9,7 @@ mod growth;
 mod kills;
 mod pauses;
 mod records;
+mod slow;
 
 use crate::Failure;
 use crate::world::{Report, World};
@@ -106,8 +107,8 @@ scenarios! {
     21 "disk-full" "Redpanda iofaults, `log_dir_failure_test`"
         "a node's disk is full, and has room again" run!(damage::disk_full);
     22 "fsync-stalls" "Redpanda iofaults"
-        "an fsync takes seconds"
-        Elsewhere("no file system here stalls on demand; the simulation's disks do");
+        "with flush.messages=1 an fsync takes 2 s: of a leader, the controller, a coordinator"
+        run!(slow::fsync);
     23 "clock-jumps" "Jepsen (clock)"
         "a node's clock is an hour ahead, then an hour behind" run!(pauses::clock);
     24 "reassigned-under-fire" "Redpanda `reconfigure_313`, `reconfigure_kill_11`"
@@ -144,8 +145,8 @@ scenarios! {
         "compaction under load, restarts and retries"
         Elsewhere("reference-broker/tests/log/compaction.rs: crashes at every step, retries");
     36 "slow-disk" "gray failures"
-        "a leader's disk is slow and its heartbeats are good"
-        Elsewhere("no file system here is slow on demand; the simulation's disks are");
+        "a write takes 25 ms and heartbeats are good: leader, controller, coordinator"
+        run!(slow::writes);
     37 "reconnections" "Redpanda (recycle storm)"
         "2,000 clients connect at once, again and again"
         run!(records::reconnections);
