@@ -97,13 +97,14 @@ impl History {
 
     /// What a producer sent to a partition stands in the order of its sends.
     fn check_order(&mut self, stored: &Stored) {
-        let mut last: BTreeMap<(&str, i32), &str> = BTreeMap::new();
+        let mut last: BTreeMap<(&str, i32), (&str, i64)> = BTreeMap::new();
         for ((partition, offset), value) in stored {
             let Some((producer, sequence)) = value.rsplit_once('/') else { continue };
-            let former = last.insert((producer, *partition), sequence);
-            if former.is_some_and(|former| former > sequence) {
+            let former = last.insert((producer, *partition), (sequence, *offset));
+            if let Some((later, at)) = former.filter(|(former, _)| *former > sequence) {
                 let place = format!("partition {partition}, offset {offset}");
-                self.violations.push(format!("{place}: {value} stands behind a later record"));
+                let behind = format!("{producer}/{later} at offset {at}");
+                self.violations.push(format!("{place}: {value} stands behind {behind}"));
                 return;
             }
         }
