@@ -51,6 +51,8 @@ pub enum Invariant {
     AsAssigned,
     /// An acknowledged commit is found until a later one takes its place.
     CommitKept,
+    /// No commit of a generation is acknowledged that was sent when a later one had begun.
+    FencedCommit,
     /// A commit that was refused is not stored.
     RefusedCommit,
 }
@@ -73,6 +75,7 @@ impl Invariant {
             Self::OneOwner => "one-owner",
             Self::AsAssigned => "as-assigned",
             Self::CommitKept => "commit-kept",
+            Self::FencedCommit => "fenced-commit",
             Self::RefusedCommit => "refused-commit",
         }
     }
@@ -127,8 +130,6 @@ const TOLD_MAX: usize = 5;
 #[derive(Debug, Default)]
 struct Violations {
     told: Vec<Violation>,
-    /// How many more there were.
-    untold: usize,
 }
 
 impl Violations {
@@ -143,8 +144,6 @@ impl Violations {
         let same = self.told.iter().filter(|told| told.invariant == invariant);
         if same.count() < TOLD_MAX && !self.told.contains(&violation) {
             self.told.push(violation);
-        } else {
-            self.untold += 1;
         }
     }
 }

@@ -95,8 +95,9 @@ fn inside(arguments: &Arguments) -> ExitCode {
     use std::time::Duration;
 
     use ottla_broker::planted::Bug;
-    use ottla_sim::smoke::Smoke;
+
     use ottla_sim::trace::Tracer;
+    use ottla_sim::workload::Clients;
     use ottla_sim::world::{self, Settings, Wrong};
 
     let shown = arguments.log.as_ref().map(|level| level.parse().expect("a level"));
@@ -116,7 +117,7 @@ fn inside(arguments: &Arguments) -> ExitCode {
         bug: bug.map(|(_, bug)| *bug),
     };
     // A fresh thread: its hash maps take their order from the seed.
-    let run = std::thread::spawn(move || world::run(&settings, &Smoke::default()));
+    let run = std::thread::spawn(move || world::run(&settings, &Clients::default()));
     let Ok(report) = run.join() else {
         println!("seed {}: the simulation itself has failed", arguments.seed);
         return ExitCode::FAILURE;

@@ -155,6 +155,15 @@ impl Group {
     pub fn acknowledged(&mut self, at: Duration, id: CommitId) {
         self.acknowledged += 1;
         self.end(id, Outcome::Acknowledged(at));
+        let Some(commit) = self.commits.get(&id) else { return };
+        let later = self.owned.range(commit.generation.saturating_add(1)..);
+        let mut later = later
+            .flat_map(|(generation, owned)| owned.values().map(move |(by, _)| (generation, by)));
+        if let Some((generation, by)) = later.find(|(_, by)| by.at < commit.by.at) {
+            let events = vec![format!("{by}: is in generation {generation}"), commit.tell()];
+            let (partition, offset) = (commit.partition, commit.offset);
+            self.violations.push(Invariant::FencedCommit, partition, offset, events);
+        }
     }
 
     /// A commit was refused, by an answer that says that it is not stored.
@@ -170,6 +179,8 @@ impl Group {
 
     /// A member was told what is committed; it must not have committed in its generation before.
     ///
+    /// Its own generation's commits may be missing: they may be at another broker, which coordinates
+    /// since, or on their way.
     /// What was acknowledged in former generations has been stored by whoever could give the member
     /// this generation. Which of the commits it is may be open: those that nobody answered may be
     /// stored at any time in their generation, also late, as duplicates.
@@ -183,6 +194,7 @@ impl Group {
             .collect();
         let must: Vec<&&Commit> = known
             .iter()
+            .filter(|commit| commit.generation < generation)
             .filter(|commit| match commit.outcome {
                 Outcome::Acknowledged(at) => at <= fetch.asked,
                 Outcome::Unknown | Outcome::Refused(_) => false,

@@ -117,3 +117,16 @@ fn a_refused_or_unknown_commit_is_not_found() {
     group.fetched(&fetch(None, 5, Some((CommitId(7), 10))));
     assert_eq!(found(&group), [Invariant::RefusedCommit; 2]);
 }
+
+#[test]
+fn a_commit_of_a_generation_that_is_over_is_refused() {
+    let mut group = shared();
+    let late = group.commit(at(2), "a", 1, (0, 10));
+    group.proposes(2, [("b".to_owned(), set(&[0, 1, 2]))]);
+    group.owns(at(3), "b", 2, &set(&[0, 1, 2]));
+    group.acknowledged(at(4), late);
+    assert_eq!(found(&group), [], "it was sent before, its answer was slow");
+    let stale = group.commit(at(5), "a", 1, (0, 20));
+    group.acknowledged(at(6), stale);
+    assert_eq!(found(&group), [Invariant::FencedCommit]);
+}

@@ -209,6 +209,15 @@ impl Log {
         })
     }
 
+    /// Whether a group was given everything that was acknowledged.
+    pub fn is_delivered(&self, group: &str) -> bool {
+        let delivered = self.delivered.get(group);
+        self.values
+            .iter()
+            .filter(|(_, value)| self.is_acknowledged(value))
+            .all(|(place, _)| delivered.is_some_and(|delivered| delivered.contains(place)))
+    }
+
     fn is_acknowledged(&self, value: &Value) -> bool {
         let sent = self.sent.get(&value.value);
         sent.is_some_and(|sent| matches!(sent.outcome, Outcome::Acknowledged(..)))
