@@ -185,7 +185,12 @@ impl Consumer {
 
     pub(super) fn auto_commit(&mut self, now: Instant) {
         let Some(interval) = self.commits.auto_interval else { return };
-        if self.commits.next_auto.is_some_and(|at| at > now) || self.closing.is_some() {
+        if self.closing.is_some() {
+            // The last commit is under way; nothing is due any more.
+            self.commits.next_auto = None;
+            return;
+        }
+        if self.commits.next_auto.is_some_and(|at| at > now) {
             return;
         }
         let was_set = self.commits.next_auto.is_some();
