@@ -31,21 +31,48 @@ const NODES: [i32; 2] = [1, 2];
 
 /// What a broker remembers of a producer id on a partition: its epoch, and the last five batches'
 /// first sequence number, record count and offset.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct ProducerState {
     epoch: i16,
     batches: VecDeque<(i32, i32, i64)>,
 }
 
+/// A partition: its leader's log, and what a former leader has that does not know of the next.
 #[derive(Default)]
 struct Log {
     leader: i32,
     leader_epoch: i32,
+    replica: Replica,
+    /// Records that every replica has, which a change of leaders keeps.
+    committed: usize,
+    zombie: Option<(i32, Replica)>,
+}
+
+#[derive(Default, Clone)]
+struct Replica {
     records: Vec<u32>,
     producers: BTreeMap<i64, ProducerState>,
+    batches: Vec<(BatchHeader, Vec<u32>)>,
 }
 
 impl Log {
+    /// Another node leads, which may lack what is not committed; the former one may go on as if
+    /// nothing had happened.
+    fn lead(&mut self, node: i32, kept: usize, has_zombie: bool) {
+        let former = std::mem::take(&mut self.replica);
+        for (header, records) in &former.batches {
+            if self.replica.records.len() + records.len() > kept {
+                break;
+            }
+            self.replica.append(header, records).expect("it was accepted once");
+        }
+        self.zombie = (has_zombie && node != self.leader).then_some((self.leader, former));
+        self.leader = node;
+        self.leader_epoch += 1;
+    }
+}
+
+impl Replica {
     /// Checks and appends as `ProducerAppendInfo` does.
     fn append(&mut self, header: &BatchHeader, records: &[u32]) -> Result<i64, i16> {
         let (sequence, count) = (header.base_sequence, header.record_count);
@@ -70,6 +97,7 @@ impl Log {
             }
         }
         let offset = self.records.len() as i64;
+        self.batches.push((*header, records.to_vec()));
         self.records.extend_from_slice(records);
         let state = self.producers.entry(header.producer_id).or_default();
         if state.epoch != header.producer_epoch {
@@ -175,9 +203,12 @@ impl World {
             10 => {
                 let (partition, node) = (self.below(PARTITIONS as u64), self.below(2));
                 if self.below(4) == 0 {
+                    let (kept, has_zombie) = (self.below(40) as usize, self.below(2) == 0);
                     let log = &mut self.logs[partition as usize];
-                    log.leader = NODES[node as usize];
-                    log.leader_epoch += 1;
+                    let kept = log.committed.max(log.replica.records.len().saturating_sub(kept));
+                    log.lead(NODES[node as usize], kept, has_zombie);
+                } else if self.below(4) == 0 {
+                    self.logs[partition as usize].zombie = None;
                 }
                 if self.below(2) == 0 {
                     self.publish_metadata();
@@ -311,20 +342,29 @@ impl World {
                 .iter()
                 .map(|record| number(record.expect("a sound record").value.expect("a value")))
                 .collect();
-            let kind = self.below(5);
+            let kind = self.below(6);
             let log = &mut self.logs[data.index as usize];
-            let outcome = if log.leader != node {
-                Err(6)
-            } else {
-                match kind {
+            let outcome = match &mut log.zombie {
+                // It refuses by what it knows, and never learns that all have what it took.
+                Some((zombie, replica)) if *zombie == node => {
+                    let code = if kind == 0 { 7 } else { 6 };
+                    replica.append(batch.header(), &numbers).and(Err(code))
+                }
+                _ if log.leader != node => Err(6),
+                _ => match kind {
                     0 if with_error => Err(19),
                     1 if with_error => Err(10),
                     // Written, and the broker says that it does not know.
-                    2 if with_error => log.append(batch.header(), &numbers).and(Err(7)),
-                    3 if with_error => log.append(batch.header(), &numbers).and(Err(20)),
-                    _ => log.append(batch.header(), &numbers),
-                }
+                    2 if with_error => log.replica.append(batch.header(), &numbers).and(Err(7)),
+                    3 if with_error => log.replica.append(batch.header(), &numbers).and(Err(20)),
+                    // Its place was lost while it waited for the others.
+                    4 if with_error => log.replica.append(batch.header(), &numbers).and(Err(6)),
+                    _ => log.replica.append(batch.header(), &numbers),
+                },
             };
+            if let Ok(offset) = outcome {
+                log.committed = log.committed.max(offset as usize + numbers.len());
+            }
             answers.push(PartitionProduceResponse {
                 index: data.index,
                 error_code: outcome.err().unwrap_or(0),
@@ -348,6 +388,7 @@ impl World {
     /// No more faults: everything ends.
     fn settle(&mut self) {
         self.has_faults = false;
+        self.logs.iter_mut().for_each(|log| log.zombie = None);
         while !self.limbo.is_empty() {
             self.carry_out_late();
         }
@@ -369,7 +410,7 @@ impl World {
     fn check(&self) -> (usize, usize) {
         let (mut written, mut failed) = (0, 0);
         for (number, partition, delivery) in &self.deliveries {
-            let log = &self.logs[*partition].records;
+            let log = &self.logs[*partition].replica.records;
             let copies = log.iter().filter(|record| *record == number).count();
             match delivery.try_result().expect("settled") {
                 Ok(metadata) => {
@@ -388,7 +429,8 @@ impl World {
             }
         }
         for log in &self.logs {
-            assert!(log.records.is_sorted(), "order: {:?}", log.records);
+            let records = &log.replica.records;
+            assert!(records.is_sorted(), "order: {records:?}");
         }
         (written, failed)
     }
