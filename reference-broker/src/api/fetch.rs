@@ -4,7 +4,8 @@
 //! KIP-227). A long poll is woken by the high watermark, ends with its partition (M8), at
 //! `max_wait_ms`, or with the broker. A fetch with a
 //! replica id acknowledges what is below its offset, so it is taken between nodes only, of the
-//! present incarnation of its sender (M7). Consumers may read from followers (KIP-392).
+//! present incarnation of its sender (M7). Consumers may read from followers, and are sent
+//! to one in their own rack where `replica.selector.class` says so (KIP-392).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use super::RequestContext;
 use crate::broker::fetch_sessions::Turn;
 use crate::partition::{Partition, ReadLimit};
+use crate::quorum::Image;
 
 /// Topic ids instead of names from here on (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
@@ -50,7 +52,7 @@ pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) 
     };
     let sessions = context.broker.fetch_sessions();
     let by_id = context.api_version >= TOPIC_IDS_SINCE;
-    let turn = match context.api_version >= SESSIONS_SINCE && replica_id < 0 {
+    let turn = match context.api_version >= SESSIONS_SINCE {
         true => match sessions.begin(&mut request, by_id) {
             Ok(turn) => turn,
             Err(code) => return session_error(code),
@@ -90,6 +92,8 @@ struct Plan {
     replica: Option<Replica>,
     limit: ReadLimit,
     read_committed: bool,
+    /// The rack of a consumer that may be sent to another replica.
+    rack: Option<(Arc<Image>, String)>,
 }
 
 impl Plan {
@@ -131,7 +135,9 @@ impl Plan {
             None if read_committed => ReadLimit::LastStable,
             None => ReadLimit::HighWatermark,
         };
-        Self { wanted, replica, limit, read_committed }
+        let has_rack = from_followers && !request.rack_id.is_empty() && broker.selects_replicas();
+        let rack = has_rack.then(|| (Arc::clone(&image), request.rack_id.clone()));
+        Self { wanted, replica, limit, read_committed, rack }
     }
 
     /// Looks until there is enough, or no more time (FE-01).
@@ -195,7 +201,11 @@ impl Plan {
                     _ => failed(code),
                 }
             });
-            look.urgent |= answer.diverging_epoch != EpochEndOffset::default();
+            look.urgent |= answer.diverging_epoch != EpochEndOffset::default()
+                || answer.preferred_read_replica >= 0
+                // KIP-1166: this follower does not know what is committed.
+                || (self.replica.is_some()
+                    && answer.high_watermark > wanted.request.high_watermark);
             look.record_bytes += answer.records.as_ref().map_or(0, Bytes::len);
             look.answers
                 .push(PartitionData { partition_index: wanted.request.partition, ..answer });
@@ -231,6 +241,11 @@ impl Plan {
         if let Some(replica) = self.replica.filter(|_| counts) {
             let (offset, start) = (request.fetch_offset, request.log_start_offset);
             partition.on_follower_fetch(replica.id, replica.epoch, offset, start)?;
+        }
+        if let Some((image, rack)) = &self.rack
+            && let Some(near) = partition.preferred_replica(image, rack, request.fetch_offset)
+        {
+            return Ok(PartitionData { preferred_read_replica: near, ..marks(partition) });
         }
         let bytes_max = usize::try_from(request.partition_max_bytes).unwrap_or(0).min(left);
         let read = partition.read(request.fetch_offset, bytes_max, self.limit, first)?;
@@ -285,18 +300,20 @@ fn diverging(
     if end.epoch >= request.last_fetched_epoch && end.end_offset >= request.fetch_offset {
         return Ok(None);
     }
-    Ok(Some(PartitionData {
+    let (epoch, end_offset) = (end.epoch, end.end_offset);
+    let diverging_epoch = EpochEndOffset { epoch, end_offset, ..EpochEndOffset::default() };
+    Ok(Some(PartitionData { diverging_epoch, ..marks(partition) }))
+}
+
+/// Where a partition stands, without records.
+fn marks(partition: &Partition) -> PartitionData {
+    PartitionData {
         high_watermark: partition.high_watermark(),
         last_stable_offset: partition.last_stable_offset(),
         log_start_offset: partition.log_start_offset(),
-        diverging_epoch: EpochEndOffset {
-            epoch: end.epoch,
-            end_offset: end.end_offset,
-            ..EpochEndOffset::default()
-        },
         records: Some(Bytes::new()),
         ..PartitionData::default()
-    }))
+    }
 }
 
 /// FE-07: with an error nothing is known of the offsets. FE-21: records are empty, never null.

@@ -232,6 +232,9 @@ impl Session {
     /// Takes over what a request says: partitions that are new or have other values, and those
     /// that are forgotten.
     fn update(&mut self, request: &FetchRequest) {
+        if request.topics.is_empty() && request.forgotten_topics_data.is_empty() {
+            return;
+        }
         let mut given: HashMap<Key, Held> = HashMap::new();
         let mut order = Vec::new();
         for topic in &request.topics {
@@ -250,6 +253,10 @@ impl Session {
         self.partitions.retain_mut(|held| {
             let own = key(&held.topic, held.topic_id, held.request.partition);
             if let Some(given) = given.remove(&own) {
+                if given.request.current_leader_epoch != held.request.current_leader_epoch {
+                    // Another replica, which may have missed what the former one was told.
+                    held.high_watermark = -1;
+                }
                 held.request = given.request;
             }
             !forgotten.contains(&own)
@@ -277,6 +284,9 @@ impl Session {
 
     /// Who had records stands last the next time, so that all have their turn.
     fn last_who_had_records(&mut self, answers: &[PartitionData]) {
+        if !answers.iter().any(has_records) {
+            return;
+        }
         let held = std::mem::take(&mut self.partitions);
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for (held, answer) in held.into_iter().zip(answers) {
@@ -329,7 +339,10 @@ impl Held {
             self.high_watermark = -1;
             return true;
         }
-        is_other || has_records(answer) || answer.diverging_epoch != EpochEndOffset::default()
+        is_other
+            || has_records(answer)
+            || answer.preferred_read_replica >= 0
+            || answer.diverging_epoch != EpochEndOffset::default()
     }
 }
 

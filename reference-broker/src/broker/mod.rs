@@ -138,7 +138,12 @@ impl Broker {
         self.parts.metadata.image()
     }
 
-    /// The sessions of clients that fetch.
+    /// Whether consumers are sent to a replica in their own rack (KIP-392).
+    pub(crate) fn selects_replicas(&self) -> bool {
+        self.config().text("replica.selector.class").ends_with("RackAwareReplicaSelector")
+    }
+
+    /// The sessions of those that fetch.
     pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
         &self.fetch_sessions
     }

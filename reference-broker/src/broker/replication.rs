@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::messages::fetch::{FetchTopic, PartitionData, ReplicaState};
+use ottla_protocol::messages::fetch::{PartitionData, ReplicaState};
 use ottla_protocol::messages::{FetchRequest, FetchResponse, Request, Response};
 use ottla_protocol::{ErrorCode, Uuid};
 use tokio::sync::watch;
@@ -19,8 +19,13 @@ use crate::quorum::{Command, Outcome, PartitionId};
 use crate::replication::ProposalResult;
 use crate::runtime::spawn_blocking;
 
-/// The version that is spoken between nodes: topic ids and the replica's incarnation.
-const FETCH_VERSION: i16 = 17;
+mod session;
+
+use session::Session;
+
+/// The version that is spoken between nodes: topic ids, the replica's incarnation, and the high
+/// watermark that it knows.
+const FETCH_VERSION: i16 = 18;
 /// How often the ISRs are looked at, at least.
 const ISR_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -56,6 +61,7 @@ pub(crate) async fn run(broker: Arc<Broker>, peers: Arc<Peers>, mut stop: watch:
 async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
     let mut roles = broker.partitions().roles();
     let mut waiting = Waiting::new();
+    let mut session = Session::default();
     let wait_max = broker.config().duration_ms("replica.fetch.wait.max.ms");
     let backoff = broker.config().duration_ms("replica.fetch.backoff.ms");
     loop {
@@ -72,22 +78,33 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
         let peer = peers.to(leader, &node.internal_host, node.internal_port);
         // Who is left alone for a while does not wait for what others have nothing new of.
         let wait = wait_until_first(&waiting, Instant::now(), wait_max);
-        let request = Request::from(fetch_request(&broker, &asks, wait));
+        let named = asks.iter().map(|ask| (ask.partition.topic_id(), &ask.asked));
+        let request = Request::from(fetch_request(&broker, session.request(named), wait));
         let deadline = wait_max + broker.config().duration_ms("replica.lag.time.max.ms");
         let answer = tokio::select! {
             answer = peer.send(FETCH_VERSION, &request, deadline) => answer,
             // Another partition may be waiting for its first fetch, or this one has ended.
             changed = roles.changed() => match changed {
-                Ok(()) => continue,
+                Ok(()) => {
+                    session.begin_again();
+                    continue;
+                }
                 Err(_) => return,
             },
         };
         let trouble = match answer {
             Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
                 let until = Instant::now() + backoff;
-                let held = spawn_blocking(move || take(&asks, *answer)).await;
+                let is_incremental = session.is_incremental();
+                session.on_answer(&answer);
+                let held = spawn_blocking(move || take(&asks, *answer, is_incremental)).await;
                 let held = held.expect("taking an answer does not panic");
                 waiting.extend(held.into_iter().map(|of| (of, until)));
+                continue;
+            }
+            // The leader has forgotten the session.
+            Ok(Response::Fetch(_)) if session.is_incremental() => {
+                session.begin_again();
                 continue;
             }
             Ok(Response::Fetch(answer)) => format!("it answers {}", answer.error_code),
@@ -95,6 +112,7 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
             Err(error) => error.to_string(),
         };
         tracing::info!(leader, trouble, "cannot fetch");
+        session.begin_again();
         tokio::time::sleep(backoff).await;
     }
 }
@@ -114,9 +132,15 @@ fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetchin
         let of = (partition.topic_id().0, partition.index());
         partition.leader() == leader && !partition.is_leader() && !waiting.contains_key(&of)
     });
+    // Who serves consumers is told at once what is committed; otherwise that comes with the next
+    // records, or at the end of the long poll (KAFKA-9731).
+    let serves_consumers = broker.selects_replicas();
     let ask = |partition: Arc<_>| {
         let partition: Arc<crate::partition::Partition> = partition;
-        let asked = partition.fetch_request(bytes_max)?;
+        let mut asked = partition.fetch_request(bytes_max)?;
+        if serves_consumers {
+            asked.high_watermark = partition.high_watermark();
+        }
         Some(Fetching { partition, asked })
     };
     let mut asks: Vec<_> = follows.filter_map(ask).collect();
@@ -125,15 +149,7 @@ fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetchin
     asks
 }
 
-fn fetch_request(broker: &Broker, asks: &[Fetching], wait: Duration) -> FetchRequest {
-    let mut topics: Vec<FetchTopic> = Vec::new();
-    for Fetching { partition, asked } in asks {
-        let topic_id = partition.topic_id();
-        if topics.last().is_none_or(|topic| topic.topic_id != topic_id) {
-            topics.push(FetchTopic { topic_id, ..FetchTopic::default() });
-        }
-        topics.last_mut().expect("it was pushed").partitions.push(asked.clone());
-    }
+fn fetch_request(broker: &Broker, of_session: FetchRequest, wait: Duration) -> FetchRequest {
     let config = broker.config();
     FetchRequest {
         replica_state: ReplicaState {
@@ -144,14 +160,13 @@ fn fetch_request(broker: &Broker, asks: &[Fetching], wait: Duration) -> FetchReq
         max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
         min_bytes: config.int("replica.fetch.min.bytes"),
         max_bytes: config.int("replica.fetch.response.max.bytes"),
-        session_epoch: -1,
-        topics,
-        ..FetchRequest::default()
+        ..of_session
     }
 }
 
-/// Gives each replica its answer; answers those that are to be left alone for a while.
-fn take(asks: &[Fetching], answer: FetchResponse) -> Vec<([u8; 16], i32)> {
+/// Gives each replica its answer; answers those that are to be left alone for a while. An
+/// incremental answer leaves out where nothing is new.
+fn take(asks: &[Fetching], answer: FetchResponse, is_incremental: bool) -> Vec<([u8; 16], i32)> {
     let mut answers: BTreeMap<([u8; 16], i32), PartitionData> = BTreeMap::new();
     for topic in answer.responses {
         let Uuid(id) = topic.topic_id;
@@ -161,6 +176,7 @@ fn take(asks: &[Fetching], answer: FetchResponse) -> Vec<([u8; 16], i32)> {
     for Fetching { partition, asked } in asks {
         let of = (partition.topic_id().0, partition.index());
         let took = match answers.remove(&of) {
+            None if is_incremental => Took::Nothing,
             None => Took::Wait(ErrorCode::UnknownTopicOrPartition),
             Some(answer) => partition.take_answer(asked, &answer).unwrap_or_else(|error| {
                 tracing::error!(?partition, %error, "cannot take what was fetched");

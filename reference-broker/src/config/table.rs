@@ -21,6 +21,11 @@ const CLEANUP: Kind = Kind::List(&["delete", "compact"]);
 const TIMESTAMP_TYPE: Kind = Kind::Choice(&["CreateTime", "LogAppendTime"]);
 /// P7: another codec than the producer's would mean to decode and encode every batch again.
 const COMPRESSION: Kind = Kind::Choice(&["producer"]);
+/// Kafka's own two; unset is the first.
+const SELECTOR: Kind = Kind::Choice(&[
+    "org.apache.kafka.common.replica.LeaderSelector",
+    "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+]);
 /// A segment must hold at least one largest batch's header; Kafka's own minimum is 1 MiB, ours is
 /// for tests.
 const SEGMENT_BYTES: Kind = Kind::Int { min: 1024, max: I32_MAX };
@@ -463,7 +468,7 @@ pub static BROKER: &[Property] = &[
     ),
     Property::new(
         "replica.selector.class",
-        Kind::Text,
+        SELECTOR,
         "",
         "RackAwareReplicaSelector lets consumers fetch in their own rack (KIP-392).",
     ),

@@ -94,6 +94,22 @@ impl Partition {
         Ok(())
     }
 
+    /// Who shall serve a consumer in `rack` instead of this leader: the replica there that is in
+    /// sync and furthest (KIP-392). None where the leader is in that rack itself, or nobody is.
+    pub(crate) fn preferred_replica(&self, image: &Image, rack: &str, offset: i64) -> Option<i32> {
+        let is_near = |id: i32| {
+            let broker = image.brokers.get(&id);
+            broker.is_some_and(|broker| broker.rack.as_deref() == Some(rack))
+        };
+        if is_near(self.node_id) {
+            return None;
+        }
+        let state = self.lock();
+        let Role::Leader(leadership) = &state.role else { return None };
+        let near = leadership.readable_from(offset).filter(|(id, _)| is_near(*id));
+        near.max_by_key(|(_, end)| *end).map(|(id, _)| id)
+    }
+
     /// The next ISR to propose.
     pub(crate) fn poll_isr(&self) -> Option<(IsrProposal, IsrChange)> {
         let mut state = self.lock();

@@ -190,6 +190,19 @@ impl Leadership {
         fetched.map(|(id, follower)| (*id, follower.log_end))
     }
 
+    /// The followers in sync that are alive and have `offset`, with their logs' ends.
+    pub fn readable_from(&self, offset: i64) -> impl Iterator<Item = (i32, i64)> {
+        let Assignment { isr, active, .. } = &self.assignment;
+        let has = move |id: &i32, follower: &Follower| {
+            isr.contains(id)
+                && active.get(id) == Some(&follower.broker_epoch)
+                && (0..=offset).contains(&follower.log_start)
+                && offset <= follower.log_end
+        };
+        let readable = self.followers.iter().filter(move |(id, follower)| has(id, follower));
+        readable.map(|(id, follower)| (*id, follower.log_end))
+    }
+
     /// The log has grown; true if the high watermark has, too.
     pub fn on_append(&mut self, log_end: i64, now_ms: u64) -> bool {
         debug_assert!(log_end >= self.ends.log_end, "a leader's log only grows");

@@ -6,6 +6,7 @@ mod alone;
 mod broker;
 mod chaos;
 mod failover;
+mod followers;
 mod growth;
 mod operations;
 mod rebalance;
