@@ -23,7 +23,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max.poll.records", "records come in the producer's batches, see max.partition.fetch.bytes"),
     ("enable.auto.offset.store", "what was finished is committed, not what was handed over"),
     ("client.dns.lookup", "every address that a name resolves to is tried in turn"),
-    ("client.rack", "this version reads from leaders only"),
     ("group.protocol", "this version speaks the classic group protocol only"),
     ("group.remote.assignor", "this version speaks the classic group protocol only"),
     ("transactional.id", "this version has no transactions"),

@@ -377,6 +377,14 @@ pub const SETTINGS: &[Setting] = &[
         "Whether records of open and aborted transactions are seen.",
     ),
     // Consumer: fetching.
+    setting(
+        "client.rack",
+        Roles::CONSUMER,
+        Kind::Text,
+        None,
+        "Where this client is. Brokers that select replicas by rack have it read from one in the \
+         same rack (KIP-392).",
+    ),
     bytes(
         "fetch.min.bytes",
         Roles::CONSUMER,

@@ -28,6 +28,9 @@ impl Consumer {
             Ok(_) => return self.on_wrong_answer("Fetch"),
             Err(error) => {
                 let all: Vec<Asked> = fetch.partitions().cloned().collect();
+                for asked in &all {
+                    self.leave_preferred(asked, fetch.node);
+                }
                 let what = format!("fetch from node {}", fetch.node);
                 return self.on_call_error(now, id, &all, &error, &what);
             }
@@ -75,7 +78,13 @@ impl Consumer {
                     continue;
                 }
                 match ErrorCode::from_code(data.error_code) {
-                    Some(ErrorCode::None) => self.take_data(asked, data),
+                    Some(ErrorCode::None) => self.take_data(now, asked, fetch.node, data),
+                    // Only the leader decides what is out of range (KIP-392).
+                    code if self.leave_preferred(asked, fetch.node)
+                        && code == Some(ErrorCode::OffsetOutOfRange) =>
+                    {
+                        self.retry_later(now, &asked.partition);
+                    }
                     code => {
                         self.learn_leader(asked, &data.current_leader);
                         self.on_partition_error(now, asked, code, data.error_code);
@@ -92,11 +101,21 @@ impl Consumer {
         })
     }
 
-    fn take_data(&mut self, asked: &Asked, data: PartitionData) {
+    /// The replica that was preferred to the leader serves no more; false if `node` is not that.
+    fn leave_preferred(&mut self, asked: &Asked, node: i32) -> bool {
+        let Some(state) = self.partitions.get_mut(&asked.partition) else { return false };
+        state.preferred.take_if(|(preferred, _)| *preferred == node).is_some()
+    }
+
+    fn take_data(&mut self, now: Instant, asked: &Asked, node: i32, data: PartitionData) {
+        let preferred_until = now + self.config.common.metadata_max_age;
         let isolation = self.config.isolation_level;
         let Some(state) = self.partitions.get_mut(&asked.partition) else { return };
         state.failures = 0;
         state.reported = None;
+        if data.preferred_read_replica >= 0 && data.preferred_read_replica != node {
+            state.preferred = Some((data.preferred_read_replica, preferred_until));
+        }
         state.high_watermark = Some(data.high_watermark);
         state.last_stable_offset = Some(data.last_stable_offset).filter(|&offset| offset >= 0);
         state.log_start_offset = Some(data.log_start_offset).filter(|&offset| offset >= 0);

@@ -8,7 +8,7 @@ use ottla_protocol::Uuid;
 use ottla_protocol::messages::Request;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 
-use super::position::Phase;
+use super::position::{Partition, Phase};
 use super::{Consumer, ConsumerOutput};
 use crate::call::{CallError, CallId, Purpose, Target};
 use crate::config::OffsetReset;
@@ -166,14 +166,14 @@ impl Consumer {
         let mut wanted = Vec::new();
         let mut full_nodes = Vec::new();
         for (partition, state) in &self.partitions {
-            let Some((leader, _)) = state.leader else { continue };
+            let Some(node) = self.node_to_fetch_from(state, now) else { continue };
             if state.phase != Phase::Fetching || state.paused || state.revoking {
                 continue;
             }
             if state.ready_bytes >= room_up_to || state.drain_first {
-                full_nodes.push(leader);
-            } else if state.can_act(now) && !self.fetching.contains(&leader) {
-                wanted.push(partition.clone());
+                full_nodes.push(node);
+            } else if state.can_act(now) && !self.fetching.contains(&node) {
+                wanted.push((node, partition.clone()));
             }
         }
         if wanted.is_empty() {
@@ -184,14 +184,21 @@ impl Consumer {
         let first = self.fetch_rotation % wanted.len();
         wanted.rotate_left(first);
         let mut by_node: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
-        for partition in wanted {
-            if let Some((leader, _)) = self.partitions[&partition].leader {
-                by_node.entry(leader).or_default().push(partition);
-            }
+        for (node, partition) in wanted {
+            by_node.entry(node).or_default().push(partition);
         }
         for (node, partitions) in by_node {
             self.send_fetch(node, partitions, full_nodes.contains(&node));
         }
+    }
+
+    /// The replica that the leader has named, as long as that holds and the cluster has it; else the
+    /// leader, who is asked again for one when that time is over.
+    fn node_to_fetch_from(&self, state: &Partition, now: Instant) -> Option<i32> {
+        let (leader, _) = state.leader?;
+        let holds =
+            |(node, until): &(i32, Instant)| *until > now && self.metadata.broker(*node).is_some();
+        Some(state.preferred.filter(holds).map_or(leader, |(node, _)| node))
     }
 
     fn send_fetch(&mut self, node: i32, partitions: Vec<TopicPartition>, is_partial: bool) {
@@ -235,6 +242,7 @@ impl Consumer {
             min_bytes: self.config.fetch_min_bytes,
             max_bytes: self.config.fetch_max_bytes,
             isolation_level: self.config.isolation_level.code(),
+            rack_id: self.config.client_rack.clone(),
             topics: topics
                 .iter()
                 .map(|(topic, id, asked)| FetchTopic {

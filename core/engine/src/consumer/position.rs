@@ -68,6 +68,8 @@ pub(super) struct Partition {
     pub(super) committed: Option<i64>,
     /// The leader and its epoch under which `fetch_position` is valid.
     pub(super) leader: Option<(i32, i32)>,
+    /// The replica that the leader has named to read from, and until when (KIP-392).
+    pub(super) preferred: Option<(i32, Instant)>,
     pub(super) ready: VecDeque<Ready>,
     pub(super) ready_bytes: usize,
     /// The leader has nothing at `fetch_position`: hand out what is buffered, then ask again.
@@ -98,6 +100,7 @@ impl Partition {
             fetch_position: unknown,
             committed: None,
             leader: None,
+            preferred: None,
             ready: VecDeque::new(),
             ready_bytes: 0,
             drain_first: false,

@@ -34,6 +34,7 @@ impl Consumer {
             return;
         }
         state.leader = leader;
+        state.preferred = None;
         state.retry_at = None;
         let is_epoch_known = known.leader_epoch >= 0 && state.fetch_position.leader_epoch.is_some();
         if matches!(state.phase, Phase::Fetching | Phase::NeedsValidation) {

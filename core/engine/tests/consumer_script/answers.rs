@@ -217,7 +217,7 @@ fn epochs(args: &[&str]) -> Response {
 
 /// `t-0=0..4,5..9/t7,10/abort7 end=11 stable=11 aborted=7@5`: partitions with batches, then the
 /// offsets and aborted transactions of all of them; `t-0=!OFFSET_OUT_OF_RANGE`, with the leader
-/// that is named `t-0=!NOT_LEADER_OR_FOLLOWER:2@7`; `t-0=` is empty.
+/// that is named `t-0=!NOT_LEADER_OR_FOLLOWER:2@7`; `t-0=` is empty; `preferred=2` to read there.
 fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
     let words = words(args);
     let end = words.get("end").map_or(1000, |end| number(end));
@@ -252,6 +252,7 @@ fn fetch(metadata: &Metadata, args: &[&str]) -> Response {
                 log_start_offset: 0,
                 current_leader,
                 aborted_transactions: aborted.clone(),
+                preferred_read_replica: words.get("preferred").map_or(-1, |n| number(n) as i32),
                 records: Some(records),
                 ..Default::default()
             }],

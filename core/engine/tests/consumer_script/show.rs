@@ -92,7 +92,11 @@ fn fetch(body: &FetchRequest) -> String {
     let mut parts: Vec<String> = parts.collect();
     parts.sort();
     let (wait, isolation) = (body.max_wait_ms, body.isolation_level);
-    format!("{} wait={wait}ms isolation={isolation}", parts.join(", "))
+    let rack = match body.rack_id.as_str() {
+        "" => String::new(),
+        rack => format!(" rack={rack}"),
+    };
+    format!("{} wait={wait}ms isolation={isolation}{rack}", parts.join(", "))
 }
 
 fn join_group(body: &JoinGroupRequest) -> String {
