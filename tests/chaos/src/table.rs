@@ -10,8 +10,8 @@ use std::path::Path;
 
 const BEGIN: &str = "<!-- chaos: begin -->\n";
 const END: &str = "<!-- chaos: end -->\n";
-const HEADER: &str = "| | scenario | source | what was done | acknowledged | lost | longest gap ms | \
-    result |\n| ---: | --- | --- | --- | ---: | ---: | ---: | --- |\n";
+const HEADER: &str = "| | scenario | source | what was done | acknowledged | lost | longest gap ms \
+    | result |\n| ---: | --- | --- | --- | ---: | ---: | ---: | --- |\n";
 
 /// Outcomes in the order in which they came.
 #[derive(Default)]
