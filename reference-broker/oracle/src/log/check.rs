@@ -171,25 +171,14 @@ impl Log {
     }
 
     fn check_delivered(&mut self) {
-        let delivered = std::mem::take(&mut self.delivered);
-        for (group, delivered) in &delivered {
-            let missing: Vec<_> = self
-                .values
-                .iter()
-                .filter(|(place, value)| {
-                    let is_deleted = place.1 < self.start(place.0);
-                    self.is_acknowledged(value) && !is_deleted && !delivered.contains(place)
-                })
-                .map(|(place, value)| (*place, value.value.clone()))
-                .collect();
-            for ((partition, offset), value) in missing {
-                let events = vec![
-                    format!("{value} {}", self.sent[&value]),
-                    format!("group {group} never had it"),
-                ];
-                self.violations.push(Invariant::Delivered, partition, offset, events);
+        for (name, group) in &self.groups {
+            for (partition, offset) in &group.missing {
+                let value = &self.values[&(*partition, *offset)].value;
+                let is_deleted = *offset < self.start(*partition);
+                let Some(sent) = self.sent.get(value).filter(|_| !is_deleted) else { continue };
+                let events = vec![format!("{value} {sent}"), format!("group {name} never had it")];
+                self.violations.push(Invariant::Delivered, *partition, *offset, events);
             }
         }
-        self.delivered = delivered;
     }
 }

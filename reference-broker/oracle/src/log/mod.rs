@@ -58,6 +58,14 @@ struct Held {
     values: BTreeMap<(i32, i64), String>,
 }
 
+/// What a group was given.
+#[derive(Debug, Default)]
+struct Deliveries {
+    delivered: BTreeSet<(i32, i64)>,
+    /// Acknowledged, and not delivered yet.
+    missing: BTreeSet<(i32, i64)>,
+}
+
 /// An answer to ListOffsets for the latest offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latest {
@@ -83,8 +91,9 @@ pub struct Log {
     values: BTreeMap<(i32, i64), Value>,
     /// By partition and epoch: the answers with the highest offsets, the earliest first.
     latest: BTreeMap<(i32, i32), Vec<Latest>>,
-    /// What each group was delivered.
-    delivered: BTreeMap<String, BTreeSet<(i32, i64)>>,
+    /// By partition: the offset behind the last that was acknowledged.
+    ends: BTreeMap<i32, i64>,
+    groups: BTreeMap<String, Deliveries>,
     held: BTreeMap<String, Held>,
     /// Where partitions start because somebody asked to delete what is below.
     starts: BTreeMap<i32, i64>,
@@ -115,8 +124,14 @@ impl Log {
         let (by, partition) = (Seen::new(at, &sent.producer), sent.partition);
         sent.outcome = Outcome::Acknowledged(by.clone(), offset);
         self.acknowledged += 1;
-        if let Some(offset) = offset {
-            self.see(by, (partition, offset), None, value, false);
+        let Some(offset) = offset else { return };
+        self.see(by, (partition, offset), None, value, false);
+        let end = self.ends.entry(partition).or_default();
+        *end = (*end).max(offset + 1);
+        for group in self.groups.values_mut() {
+            if !group.delivered.contains(&(partition, offset)) {
+                group.missing.insert((partition, offset));
+            }
         }
     }
 
@@ -146,9 +161,20 @@ impl Log {
         self.see(Seen::new(at, reader), place, epoch, value, true);
     }
 
-    /// A group was given a record.
+    /// A group is there: what was acknowledged, and will be, is for it.
+    pub fn group(&mut self, name: &str) {
+        let acknowledged = self.values.iter().filter(|(_, value)| self.is_acknowledged(value));
+        let missing = acknowledged.map(|(place, _)| *place).collect();
+        let group = Deliveries { missing, ..Deliveries::default() };
+        self.groups.entry(name.to_owned()).or_insert(group);
+    }
+
+    /// A group that is there was given a record.
     pub fn delivered(&mut self, group: &str, place: (i32, i64)) {
-        self.delivered.entry(group.to_owned()).or_default().insert(place);
+        if let Some(group) = self.groups.get_mut(group) {
+            group.delivered.insert(place);
+            group.missing.remove(&place);
+        }
     }
 
     /// A leader said how far consumers may read. An offset that one epoch has given out, the same
@@ -203,19 +229,15 @@ impl Log {
 
     /// Whether everything that was acknowledged lies below these positions, by partition.
     pub fn is_covered(&self, positions: &[i64]) -> bool {
-        self.values.iter().filter(|(_, value)| self.is_acknowledged(value)).all(|(place, _)| {
-            let position = usize::try_from(place.0).ok().and_then(|at| positions.get(at));
-            position.is_some_and(|position| place.1 < *position)
+        self.ends.iter().all(|(partition, end)| {
+            let position = usize::try_from(*partition).ok().and_then(|at| positions.get(at));
+            position.is_some_and(|position| end <= position)
         })
     }
 
     /// Whether a group was given everything that was acknowledged.
     pub fn is_delivered(&self, group: &str) -> bool {
-        let delivered = self.delivered.get(group);
-        self.values
-            .iter()
-            .filter(|(_, value)| self.is_acknowledged(value))
-            .all(|(place, _)| delivered.is_some_and(|delivered| delivered.contains(place)))
+        self.groups.get(group).is_some_and(|group| group.missing.is_empty())
     }
 
     fn is_acknowledged(&self, value: &Value) -> bool {

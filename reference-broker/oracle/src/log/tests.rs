@@ -176,13 +176,20 @@ fn the_latest_offset_goes_forward_from_epoch_to_epoch() {
 
 #[test]
 fn what_a_group_never_had_is_caught() {
-    let mut log = produced(2, 2);
+    let mut log = produced(2, 1);
+    log.group("g");
+    assert!(!log.is_delivered("g"));
     log.delivered("g", (0, 0));
     log.delivered("g", (0, 1));
+    log.acknowledged(at(3), "p/1", Some(1));
+    assert!(log.is_delivered("g"));
     log.check();
     assert_eq!(found(&log), []);
-    let mut log = produced(2, 2);
+    let mut log = produced(2, 1);
+    log.group("g");
+    log.acknowledged(at(3), "p/1", Some(1));
     log.delivered("g", (0, 1));
+    assert!(!log.is_delivered("g"));
     log.check();
     assert_eq!(found(&log), [Invariant::Delivered]);
 }

@@ -23,6 +23,7 @@ const LEAVING: Duration = Duration::from_secs(10);
 /// Consumes until all is delivered.
 pub(super) async fn run(client: Client, shared: Rc<Shared>) {
     let mut random = StdRng::seed_from_u64(client.seed);
+    shared.log.borrow_mut().group(GROUP);
     create_topic().await;
     let is_over = || shared.is_produced() && shared.log.borrow().is_delivered(GROUP);
     while !is_over() {
