@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::peer;
 use crate::config::Config;
 use crate::quorum::{Command, Controller, Heartbeat, HeartbeatAnswer, MetadataLog, RaftLog};
 use crate::runtime::TcpStream;
@@ -61,14 +62,14 @@ impl ControllerTask {
         HeartbeatReply { active: self.log.controller() == Some(self.node_id), answer }
     }
 
-    /// A connection of another node has ended. If its port refuses another one, its process is gone,
-    /// and its session need not be waited for: a node that is paused or cut off does not refuse. To
-    /// fence one that is alive would cost it its leaderships, and nothing else.
+    /// A connection of another node has ended. If its port refuses another one, its process is
+    /// gone, and its session need not be waited for: a node that is paused or cut off does not
+    /// refuse. To fence one that is alive would cost it its leaderships, and nothing else.
     pub(crate) async fn on_connection_ended(&self, node_id: i32) {
         let image = self.log.image();
         let active = image.brokers.get(&node_id).filter(|broker| !broker.fenced);
         let Some(broker) = active.filter(|broker| broker.internal_port != 0) else { return };
-        let address = format!("{}:{}", broker.internal_host, broker.internal_port);
+        let address = peer::address(&broker.internal_host, broker.internal_port);
         let connecting = TcpStream::connect(&address);
         let connected = tokio::time::timeout(PROBE_PATIENCE, connecting).await;
         if matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {

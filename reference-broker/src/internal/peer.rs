@@ -100,15 +100,19 @@ impl fmt::Debug for Peer {
     }
 }
 
+/// Host and port as one; the host may be an address of IPv6.
+pub(super) fn address(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
 impl Peer {
     /// The node that listens at `host` and `port`; `own` is what this node says of itself, and of
     /// whom it expects there. Nothing is connected before the first call.
     pub fn new(own: Hello, host: &str, port: u16) -> Self {
-        let address = match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        };
-        Self { own: Some(own), ..Self::for_clients(address) }
+        Self { own: Some(own), ..Self::for_clients(address(host, port)) }
     }
 
     /// The listener for clients at this address, as host:port. Only [`send`](Self::send) is served
