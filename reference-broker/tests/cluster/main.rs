@@ -13,3 +13,4 @@ mod rebalance;
 mod refusals;
 mod replicas;
 mod support;
+mod zombies;
