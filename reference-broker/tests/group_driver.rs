@@ -339,3 +339,22 @@ async fn a_topic_made_again_under_its_name_has_no_offsets() {
     coordinator.partitions_deleted(&[("t".into(), 0)]);
     until(|| coordinator.committed("g", "t", TOPIC_ID, 0) == Ok(None)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_election_that_is_told_twice_loads_once() {
+    let coordinator = coordinator(&memory_log()).await;
+    let joined = join(&coordinator, "a").await;
+    assert_eq!(joined.error, ErrorCode::None);
+    // A second load would read a log that has nothing of the member yet.
+    for partition in 0..PARTITIONS {
+        coordinator.elect(partition, 0).await.expect("it is loaded already");
+    }
+    let beat = HeartbeatRequest {
+        group_id: "g".into(),
+        member_id: joined.member_id.clone(),
+        generation: joined.generation,
+        ..HeartbeatRequest::default()
+    };
+    assert_ne!(coordinator.heartbeat(beat).await, ErrorCode::UnknownMemberId);
+    assert_eq!(coordinator.sync(sync_request(&joined, &[])).await.error, ErrorCode::None);
+}

@@ -148,6 +148,18 @@ fn topics_that_cannot_be_created() {
 }
 
 #[test]
+fn of_names_that_collide_in_one_request_the_first_is_made() {
+    let (_data, _process, mut client) = broker(&[]);
+    let names = ["one.a", "one_a", "one", "one-a"];
+    let wanted = names.map(|name| creatable(name, 1, 1)).to_vec();
+    let made = create(&mut client, wanted, false);
+    let codes: Vec<i16> = made.iter().map(|topic| topic.error_code).collect();
+    assert_eq!(codes, [0, 17, 0, 0], "AD-01");
+    let in_order: Vec<&str> = made.iter().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(in_order, names);
+}
+
+#[test]
 fn creation_can_be_tried_and_reports_what_is_in_force() {
     let (_folder, _broker, mut client) = broker(&["num.partitions=3"]);
     let tried = create(&mut client, vec![creatable("t", -1, -1)], true);

@@ -84,7 +84,7 @@ async fn grow(
     }
     let factor = topic.partitions.first().map_or(1, |partition| partition.replicas.len());
     let replicas = match &wanted.assignments {
-        None => topics::assign(&image, added, factor)?,
+        None => topics::assign(&image, 0, added, factor)?,
         Some(assignments) => {
             if assignments.len() != added {
                 let message = format!(

@@ -14,7 +14,9 @@ use ottla_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use super::describe_configs::topic_entries;
 use super::{ApiError, RequestContext};
 use crate::broker::Broker;
+use crate::broker::together;
 use crate::broker::topics::{self, NewTopic};
+use crate::quorum::Image;
 
 /// Kafka's limit of what one request may make.
 const PARTITIONS_MAX: usize = 10_000;
@@ -30,39 +32,62 @@ pub(crate) async fn handle(
             twice.insert(topic.name.clone());
         }
     }
-    let mut results = Vec::with_capacity(request.topics.len());
+    let (broker, image) = (&context.broker, context.broker.image());
     let mut answered = BTreeSet::new();
+    // Topics of one request are spread as if each was made before the next is placed.
+    let mut ahead = 0;
+    let mut made = BTreeMap::new();
+    let mut works = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         // AD-03: a name that stands twice is refused, once.
         if !answered.insert(topic.name.clone()) {
             continue;
         }
-        let outcome = if twice.contains(&topic.name) {
+        let prepared = if twice.contains(&topic.name) {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
         } else {
-            create(&context.broker, topic, request.validate_only).await
+            prepare(broker, &image, topic, ahead).and_then(|prepared| {
+                // Those of one request are proposed together, and the first has the name.
+                match made.insert(topic.name.replace('.', "_"), topic.name.as_str()) {
+                    None => Ok(prepared),
+                    Some(other) => Err(topics::collision(&topic.name, other)),
+                }
+            })
         };
-        results.push(outcome.unwrap_or_else(|error| CreatableTopicResult {
-            name: topic.name.clone(),
-            error_code: error.code.code(),
-            error_message: Some(error.message),
-            ..CreatableTopicResult::default()
-        }));
+        ahead += prepared.as_ref().map_or(0, |(new, _)| new.replicas.len());
+        works.push(async move {
+            let outcome = match prepared {
+                // AD-04: validate_only has reported an existing topic by now, and creates nothing.
+                Ok((_, result)) if request.validate_only => Ok(result),
+                Ok((new, result)) => topics::create(broker, new)
+                    .await
+                    .map(|made| CreatableTopicResult { topic_id: made.id, ..result }),
+                Err(error) => Err(error),
+            };
+            outcome.unwrap_or_else(|error| CreatableTopicResult {
+                name: topic.name.clone(),
+                error_code: error.code.code(),
+                error_message: Some(error.message),
+                ..CreatableTopicResult::default()
+            })
+        });
     }
-    CreateTopicsResponse { topics: results, ..CreateTopicsResponse::default() }
+    let topics = together(works).await;
+    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 
-async fn create(
+/// What is to be made, and the answer when it is.
+fn prepare(
     broker: &Broker,
+    image: &Image,
     topic: &CreatableTopic,
-    validate_only: bool,
-) -> Result<CreatableTopicResult, ApiError> {
-    let image = broker.image();
+    ahead: usize,
+) -> Result<(NewTopic, CreatableTopicResult), ApiError> {
     topics::check_name(&topic.name)?;
     let new =
         NewTopic { name: topic.name.clone(), configs: own_configs(topic)?, replicas: Vec::new() };
-    topics::check(&image, &new)?;
-    let replicas = replicas_of(broker, topic)?;
+    topics::check(image, &new)?;
+    let replicas = replicas_of(broker, image, topic, ahead)?;
     if replicas.len() > PARTITIONS_MAX {
         let message = format!(
             "Excessively large number of partitions per request, at most {PARTITIONS_MAX} are \
@@ -71,18 +96,14 @@ async fn create(
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
     let replication_factor = replicas.first().map_or(0, Vec::len);
-    let mut result = CreatableTopicResult {
+    let result = CreatableTopicResult {
         name: topic.name.clone(),
         num_partitions: i32::try_from(replicas.len()).expect("checked against the limit"),
         replication_factor: i16::try_from(replication_factor).unwrap_or(i16::MAX),
         configs: Some(described(broker, &new.configs)),
         ..CreatableTopicResult::default()
     };
-    // AD-04: validate_only has reported an existing topic by now, and creates nothing.
-    if !validate_only {
-        result.topic_id = topics::create(broker, NewTopic { replicas, ..new }).await?.id;
-    }
-    Ok(result)
+    Ok((NewTopic { replicas, ..new }, result))
 }
 
 /// The topic's own settings; one that is null is refused, one without effect here is kept for the
@@ -100,11 +121,15 @@ fn own_configs(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, ApiEr
 }
 
 /// AD-02, AD-03: counts (-1 is the broker's default), or an assignment and no counts.
-fn replicas_of(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, ApiError> {
-    let image = broker.image();
+fn replicas_of(
+    broker: &Broker,
+    image: &Image,
+    topic: &CreatableTopic,
+    ahead: usize,
+) -> Result<Vec<Vec<i32>>, ApiError> {
     let config = broker.config();
     if !topic.assignments.is_empty() {
-        return assigned_replicas(broker, topic);
+        return assigned_replicas(image, topic);
     }
     let partitions = match topic.num_partitions {
         -1 => config.int("num.partitions"),
@@ -130,11 +155,10 @@ fn replicas_of(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>,
         );
         return Err(ApiError::new(ErrorCode::PolicyViolation, message));
     }
-    topics::assign(&image, partitions, factor)
+    topics::assign(image, ahead, partitions, factor)
 }
 
-fn assigned_replicas(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, ApiError> {
-    let image = broker.image();
+fn assigned_replicas(image: &Image, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, ApiError> {
     let bad = |message: String| ApiError::new(ErrorCode::InvalidReplicaAssignment, message);
     if topic.replication_factor != -1 {
         let message = "A manual partition assignment was specified, but replication factor \
@@ -148,7 +172,7 @@ fn assigned_replicas(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<
     }
     let mut by_index = BTreeMap::new();
     for assignment in &topic.assignments {
-        check_replicas(&image, &assignment.broker_ids)?;
+        check_replicas(image, &assignment.broker_ids)?;
         let ids = assignment.broker_ids.clone();
         if by_index.insert(assignment.partition_index, ids).is_some() {
             let index = assignment.partition_index;
@@ -166,7 +190,7 @@ fn assigned_replicas(broker: &Broker, topic: &CreatableTopic) -> Result<Vec<Vec<
 }
 
 /// What holds for one partition's replicas: there are some, each once, each a registered broker.
-pub(crate) fn check_replicas(image: &crate::quorum::Image, ids: &[i32]) -> Result<(), ApiError> {
+pub(crate) fn check_replicas(image: &Image, ids: &[i32]) -> Result<(), ApiError> {
     let bad = |message: String| Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
     if ids.is_empty() {
         return bad("The manual partition assignment includes an empty replica list.".into());

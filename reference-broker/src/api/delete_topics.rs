@@ -8,7 +8,7 @@ use ottla_protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicS
 use ottla_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
 use super::{ApiError, RequestContext};
-use crate::broker::Broker;
+use crate::broker::{Broker, together};
 use crate::quorum::Command;
 
 pub(crate) async fn handle(
@@ -23,27 +23,27 @@ pub(crate) async fn handle(
     };
     let twice = twice(&context.broker, &wanted);
     let mut answered = BTreeSet::new();
-    let mut responses = Vec::with_capacity(wanted.len());
+    let mut works = Vec::with_capacity(wanted.len());
     for (topic, is_twice) in wanted.into_iter().zip(twice) {
         if !answered.insert((topic.name.clone(), topic.topic_id)) {
             continue;
         }
-        let outcome = if is_twice {
-            Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name or id."))
-        } else {
-            delete(&context.broker, &topic).await
-        };
-        responses.push(match outcome {
-            Ok(deleted) => deleted,
-            Err(error) => DeletableTopicResult {
+        works.push(async move {
+            let outcome = if is_twice {
+                Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name or id."))
+            } else {
+                delete(&context.broker, &topic).await
+            };
+            outcome.unwrap_or_else(|error| DeletableTopicResult {
                 name: topic.name,
                 topic_id: topic.topic_id,
                 error_code: error.code.code(),
                 error_message: Some(error.message),
                 ..DeletableTopicResult::default()
-            },
+            })
         });
     }
+    let responses = together(works).await;
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
 }
 

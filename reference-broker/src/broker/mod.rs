@@ -28,6 +28,9 @@ pub(crate) mod replication;
 pub(crate) mod topics;
 
 use fetch_sessions::FetchSessions;
+
+/// How much of one request is proposed at once.
+const TOGETHER_MAX: usize = 64;
 use producer_ids::ProducerIds;
 
 /// Beyond this many bytes of unread answers, fetches are answered with little.
@@ -264,9 +267,8 @@ impl Broker {
             let alone = partition.replica_count() == 1;
             let mut election = Box::pin(async move {
                 let (index, epoch) = (partition.index(), partition.leader_epoch());
-                if let Err(code) = coordinator.elect(index, epoch).await {
-                    tracing::error!(?partition, code = code.name(), "cannot coordinate its groups");
-                }
+                // What it cannot do, it tells itself.
+                let _ = coordinator.elect(index, epoch).await;
             });
             if alone {
                 election.await;
@@ -322,6 +324,31 @@ impl TopicResolver for Broker {
         let image = self.image();
         let count = image.topics.get(name).map_or(0, |topic| topic.partitions.len());
         usize::try_from(partition).is_ok_and(|partition| partition < count)
+    }
+}
+
+/// Does all of these, up to [`TOGETHER_MAX`] at once: what they propose goes into the metadata log
+/// together. Answers are in order.
+pub(crate) async fn together<T>(works: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut works = works.into_iter();
+    let mut done = Vec::new();
+    loop {
+        let mut running: Vec<_> =
+            works.by_ref().take(TOGETHER_MAX).map(|work| (Box::pin(work), None)).collect();
+        if running.is_empty() {
+            return done;
+        }
+        poll_fn(|cx| {
+            for (work, result) in running.iter_mut().filter(|(_, result)| result.is_none()) {
+                if let Poll::Ready(ready) = work.as_mut().poll(cx) {
+                    *result = Some(ready);
+                }
+            }
+            let all_done = running.iter().all(|(_, result)| result.is_some());
+            if all_done { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        done.extend(running.into_iter().filter_map(|(_, result)| result));
     }
 }
 

@@ -32,8 +32,32 @@ const ISR_INTERVAL: Duration = Duration::from_millis(100);
 /// How often replicas are looked at that cannot be served.
 const MEND_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Replicas that are left alone for a while, and until when.
-type Waiting = BTreeMap<([u8; 16], i32), Instant>;
+/// How long a replica is left alone that failed for the first time. Its leader may only not know
+/// yet what it leads; the wait doubles up to `replica.fetch.backoff.ms`.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+
+/// Replicas that are left alone for a while.
+type Waiting = BTreeMap<([u8; 16], i32), Held>;
+
+/// Until when a replica is left alone.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Held {
+    /// After one more failure, `before` being the last one's.
+    fn again(before: Option<&Self>, now: Instant, max: Duration) -> Self {
+        let wait = before.map_or(FIRST_BACKOFF, |before| before.wait * 2).min(max);
+        Self { until: now + wait, wait }
+    }
+
+    /// It is known that long after its end, so that the next failure is one more.
+    fn is_known(&self, now: Instant, max: Duration) -> bool {
+        now < self.until + max
+    }
+}
 
 /// Runs until `stop` turns true.
 pub(crate) async fn run(broker: Arc<Broker>, peers: Arc<Peers>, mut stop: watch::Receiver<bool>) {
@@ -66,12 +90,15 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
     let backoff = broker.config().duration_ms("replica.fetch.backoff.ms");
     loop {
         roles.borrow_and_update();
-        let asks = questions(&broker, leader, &mut waiting);
+        let now = Instant::now();
+        waiting.retain(|_, held| held.is_known(now, backoff));
+        let asks = questions(&broker, leader, &waiting);
         let image = broker.image();
         let Some(node) = image.brokers.get(&leader).filter(|_| !asks.is_empty()) else {
+            let wait = wait_until_first(&waiting, now, backoff);
             tokio::select! {
                 changed = roles.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(backoff), if !waiting.is_empty() || !asks.is_empty() => {}
+                () = tokio::time::sleep(wait), if !waiting.is_empty() || !asks.is_empty() => {}
             }
             continue;
         };
@@ -94,12 +121,14 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
         };
         let trouble = match answer {
             Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
-                let until = Instant::now() + backoff;
                 let is_incremental = session.is_incremental();
                 session.on_answer(&answer);
                 let held = spawn_blocking(move || take(&asks, *answer, is_incremental)).await;
                 let held = held.expect("taking an answer does not panic");
-                waiting.extend(held.into_iter().map(|of| (of, until)));
+                for of in held {
+                    let held = Held::again(waiting.get(&of), Instant::now(), backoff);
+                    waiting.insert(of, held);
+                }
                 continue;
             }
             // The leader has forgotten the session.
@@ -119,18 +148,18 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
 
 /// How long a fetch may wait for data: until the first replica that is left alone is due again.
 fn wait_until_first(waiting: &Waiting, now: Instant, max: Duration) -> Duration {
-    let first = waiting.values().min();
+    let first = waiting.values().map(|held| held.until).filter(|until| *until > now).min();
     first.map_or(max, |until| until.saturating_duration_since(now).min(max))
 }
 
 /// What to ask of a leader now.
-fn questions(broker: &Broker, leader: i32, waiting: &mut Waiting) -> Vec<Fetching> {
+fn questions(broker: &Broker, leader: i32, waiting: &Waiting) -> Vec<Fetching> {
     let now = Instant::now();
-    waiting.retain(|_, until| *until > now);
     let bytes_max = broker.config().int("replica.fetch.max.bytes");
     let follows = broker.partitions().all().into_iter().filter(|partition| {
         let of = (partition.topic_id().0, partition.index());
-        partition.leader() == leader && !partition.is_leader() && !waiting.contains_key(&of)
+        let is_held = waiting.get(&of).is_some_and(|held| held.until > now);
+        partition.leader() == leader && !partition.is_leader() && !is_held
     });
     // Who serves consumers is told at once what is committed; otherwise that comes with the next
     // records, or at the end of the long poll (KAFKA-9731).

@@ -68,8 +68,7 @@ pub(crate) fn check(image: &Image, topic: &NewTopic) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::TopicAlreadyExists, message));
     }
     if let Some(other) = image.colliding_topic(&topic.name) {
-        let message = format!("Topic '{}' collides with existing topic: {other}", topic.name);
-        return Err(ApiError::new(ErrorCode::InvalidTopicException, message));
+        return Err(collision(&topic.name, other));
     }
     for (name, value) in &topic.configs {
         check_topic_config(name, value)
@@ -78,14 +77,22 @@ pub(crate) fn check(image: &Image, topic: &NewTopic) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// AD-02: spreads new partitions over the brokers, going on where the last topic's ended.
+/// AD-01: two names that differ in '.' and '_' alone.
+pub(crate) fn collision(name: &str, other: &str) -> ApiError {
+    let message = format!("Topic '{name}' collides with existing topic: {other}");
+    ApiError::new(ErrorCode::InvalidTopicException, message)
+}
+
+/// AD-02: spreads new partitions over the brokers, going on where the last topic's ended; `ahead`
+/// partitions were placed before these, and are not in `image` yet.
 pub(crate) fn assign(
     image: &Image,
+    ahead: usize,
     partitions: usize,
     replication_factor: usize,
 ) -> Result<Vec<Vec<i32>>, ApiError> {
-    let placed = image.topics.values().map(|topic| topic.partitions.len()).sum();
-    place(&image.brokers, placed, partitions, replication_factor)
+    let placed: usize = image.topics.values().map(|topic| topic.partitions.len()).sum();
+    place(&image.brokers, placed + ahead, partitions, replication_factor)
         .map_err(|error| ApiError::new(ErrorCode::InvalidReplicationFactor, error.to_string()))
 }
 
@@ -127,7 +134,7 @@ pub(crate) async fn auto_create(broker: &Broker, name: &str) -> Result<Arc<Topic
     } else {
         (count("num.partitions"), count("default.replication.factor"), BTreeMap::new())
     };
-    let replicas = assign(&image, partitions, factor)?;
+    let replicas = assign(&image, 0, partitions, factor)?;
     let topic = NewTopic { name: name.to_owned(), replicas, configs };
     check(&image, &topic).or_else(|error| match error.code {
         ErrorCode::TopicAlreadyExists => Ok(()),

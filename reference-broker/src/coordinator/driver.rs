@@ -83,18 +83,31 @@ impl GroupCoordinator {
     }
 
     /// This broker leads `partition` from `leader_epoch` on: its groups are loaded, and served
-    /// when the future ends. Until then requests get 14.
+    /// when the future ends. Until then requests get 14. Told twice of one epoch, it loads once: a
+    /// second load would put old offsets over what was committed since.
     ///
     /// # Errors
     ///
     /// When the log cannot be read; the partition's groups then get 16.
     pub async fn elect(&self, partition: i32, leader_epoch: i32) -> Result<(), ErrorCode> {
         let slot = self.inner.slot(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        slot.lock().leader_epoch = leader_epoch;
+        {
+            let mut state = slot.lock();
+            if state.leader_epoch == leader_epoch && !state.shard.is_resigned() {
+                return Ok(());
+            }
+            state.leader_epoch = leader_epoch;
+        }
         self.inner.drive(slot, |shard, now| shard.begin_load(now, leader_epoch));
         let loaded = self.inner.load(slot, leader_epoch).await;
         if let Err(error) = loaded {
-            tracing::error!(partition, leader_epoch, error = error.name(), "cannot load groups");
+            let error_name = error.name();
+            if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
+                // Its next election loads them again, here or elsewhere.
+                tracing::info!(partition, leader_epoch, "no longer leads groups that it loads");
+            } else {
+                tracing::error!(partition, leader_epoch, error_name, "cannot load groups");
+            }
             self.resign(partition, leader_epoch);
         }
         loaded

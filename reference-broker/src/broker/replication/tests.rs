@@ -7,12 +7,34 @@ use crate::broker::fetch_sessions::{FetchSessions, Turn};
 fn a_fetch_ends_when_a_replica_that_was_left_alone_is_due() {
     let (now, ms) = (Instant::now(), Duration::from_millis);
     let mut waiting = Waiting::new();
+    let hold = |waiting: &mut Waiting, index, wait| {
+        waiting.insert(([0; 16], index), Held { until: now + wait, wait });
+    };
     assert_eq!(wait_until_first(&waiting, now, ms(500)), ms(500));
-    waiting.insert(([0; 16], 0), now + ms(900));
+    hold(&mut waiting, 0, ms(900));
     assert_eq!(wait_until_first(&waiting, now, ms(500)), ms(500));
-    waiting.insert(([0; 16], 1), now + ms(50));
+    hold(&mut waiting, 1, ms(50));
     assert_eq!(wait_until_first(&waiting, now, ms(500)), ms(50));
-    assert_eq!(wait_until_first(&waiting, now + ms(60), ms(500)), ms(0));
+    // Who is due is asked for now, and holds nobody up.
+    assert_eq!(wait_until_first(&waiting, now + ms(500), ms(500)), ms(400));
+}
+
+#[test]
+fn a_replica_whose_leader_does_not_know_it_yet_is_asked_for_again_soon() {
+    let (mut now, ms) = (Instant::now(), Duration::from_millis);
+    let mut waits = Vec::new();
+    let mut held = None;
+    for _ in 0..8 {
+        let next = Held::again(held.as_ref(), now, ms(1000));
+        waits.push(next.wait.as_millis());
+        now = next.until;
+        assert!(next.is_known(now, ms(1000)), "forgotten before it failed again");
+        held = Some(next);
+    }
+    assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1000, 1000]);
+    let long_after = now + ms(1000);
+    assert!(!held.is_some_and(|held| held.is_known(long_after, ms(1000))));
+    assert_eq!(Held::again(None, now, ms(5)).wait, ms(5), "no more than the setting");
 }
 
 /// What a follower asks of a partition, by topic and index: offset and leader epoch.

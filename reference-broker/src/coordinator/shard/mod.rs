@@ -192,6 +192,11 @@ impl Shard {
         self.offsets.clear();
     }
 
+    /// Another broker leads the partition, or none.
+    pub(crate) fn is_resigned(&self) -> bool {
+        self.phase == Phase::Resigned
+    }
+
     /// 14 while loading, 16 without leadership (M16).
     fn check_active(&self) -> Result<(), ErrorCode> {
         match self.phase {
