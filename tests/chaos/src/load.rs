@@ -46,7 +46,7 @@ impl Shared {
 }
 
 impl Drop for Load {
-    /// A scenario that has failed leaves nobody who writes to the next one's cluster.
+    /// What a producer has taken it sends all the same, until the scenario's runtime ends.
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }

@@ -25,6 +25,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A scenario that takes longer is hung.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// What a scenario's clients may take to end.
+const ENDING: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 #[command(name = "ottla-chaos", about = "Faults on real brokers under load")]
@@ -65,8 +67,7 @@ fn main() -> ExitCode {
             let checked = network::check().inspect_err(|error| eprintln!("chaos: {error}"));
             return Ok(checked.is_ok());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run(&options))
+        run(&options)
     });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -79,13 +80,17 @@ fn main() -> ExitCode {
 }
 
 /// True if every scenario kept what it promises.
-async fn run(options: &Options) -> Result<bool, Failure> {
+fn run(options: &Options) -> Result<bool, Failure> {
     let chosen = choose(&options.scenarios)?;
     let end = Instant::now() + Duration::from_secs(options.minutes * 60);
     let mut results = Results::default();
     loop {
         for scenario in &chosen {
-            results.add(scenario, one(options, scenario).await);
+            // One that failed leaves producers that still try to send: they would reach the next
+            // one's cluster, which has the same addresses.
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            results.add(scenario, runtime.block_on(one(options, scenario)));
+            runtime.shutdown_timeout(ENDING);
             if let Some(file) = &options.table {
                 results.write(file)?;
             }
