@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ottla_broker::Broker;
 use ottla_protocol::messages::alter_partition_reassignments::{
     ReassignablePartition, ReassignableTopic,
 };
@@ -32,8 +33,10 @@ pub(super) async fn run(client: Client, nodes: Vec<Rc<Node>>) {
         ask(&client, random.gen_range(1..=NODES), request).await;
     }
     loop {
-        let topics = incomplete(&nodes);
-        if topics.is_empty() {
+        let brokers: Vec<_> = nodes.iter().filter_map(|node| node.broker()).collect();
+        let mut found = brokers.iter().map(|broker| incomplete(broker));
+        let topics = found.find(|topics| !topics.is_empty()).unwrap_or_default();
+        if topics.is_empty() && brokers.len() == NODES {
             return;
         }
         let request = AlterPartitionReassignmentsRequest { topics, ..Default::default() };
@@ -48,13 +51,15 @@ async fn ask(client: &Client, node: usize, request: Request) {
     trace::note(&format!("operator asks {name}: {answer:?}"));
 }
 
-/// Partitions without a replica on each node, with what they shall have.
-fn incomplete(nodes: &[Rc<Node>]) -> Vec<ReassignableTopic> {
-    let image = nodes.iter().find_map(|node| node.broker()).map(|broker| broker.image());
-    let topics = image.iter().flat_map(|image| image.topics.values());
-    let topics = topics.map(|topic| {
+/// Partitions that have no replica on each node, or will have none when their reassignment is
+/// over; with what they shall have.
+fn incomplete(broker: &Broker) -> Vec<ReassignableTopic> {
+    let image = broker.image();
+    let topics = image.topics.values().map(|topic| {
         let partitions = (0..).zip(&topic.partitions);
-        let partitions = partitions.filter(|(_, partition)| partition.replicas.len() < NODES);
+        let partitions = partitions.filter(|(_, partition)| {
+            partition.replicas.len() < NODES || !partition.removing.is_empty()
+        });
         let partitions = partitions.map(|(partition_index, _)| ReassignablePartition {
             partition_index,
             replicas: Some(vec![1, 2, 3]),
