@@ -329,7 +329,9 @@ impl TopicResolver for Broker {
 
 /// Does all of these, up to [`TOGETHER_MAX`] at once: what they propose goes into the metadata log
 /// together. Answers are in order.
-pub(crate) async fn together<T>(works: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(crate) async fn together<T>(
+    works: impl IntoIterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
     let mut works = works.into_iter();
     let mut done = Vec::new();
     loop {
