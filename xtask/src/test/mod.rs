@@ -22,6 +22,11 @@ use sum::{Runner, SKIP_MARK, Sum};
 /// The parts that a run can be narrowed to.
 const PARTS: [&str; 4] = ["rust", "python", "node", "swift"];
 
+/// The seeds that every run simulates, and how many of them make a step.
+const SEED_FIRST: usize = 101;
+const SEEDS: usize = 20;
+const SEEDS_A_STEP: usize = 10;
+
 /// What a run is about.
 struct Run {
     /// One of [`PARTS`], or all.
@@ -107,6 +112,7 @@ impl Run {
         command.env("OTTLA_BROKER_BIN", program("debug", "ottla-broker"));
         command.envs(tools::environment());
         self.suite("Rust tests", Runner::Libtest, &mut command);
+        self.simulation();
         self.definitions();
     }
 
@@ -121,6 +127,23 @@ impl Run {
             if let Some(told) = self.step(&what, why, || crate::protocol::check(version)) {
                 println!("    {told}");
                 self.sum.passed += 1;
+            }
+        }
+    }
+
+    /// Seeds of the simulation; a test each.
+    fn simulation(&mut self) {
+        if !self.filter.is_empty() || !cfg!(target_os = "linux") {
+            return;
+        }
+        let why = "brokers, clients and faults, in a build with optimisation";
+        for first in (SEED_FIRST..SEED_FIRST + SEEDS).step_by(SEEDS_A_STEP) {
+            let what = format!("simulation, {SEEDS_A_STEP} seeds from {first}");
+            let (first, count) = (first.to_string(), SEEDS_A_STEP.to_string());
+            let arguments = ["--seed", &first, "--seeds", &count, "--minutes", "0.3", "--once"];
+            let arguments = arguments.map(str::to_owned);
+            if self.step(&what, why, || crate::sim::run(&arguments)).is_some() {
+                self.sum.passed += SEEDS_A_STEP;
             }
         }
     }
