@@ -5,8 +5,9 @@
 //! rest at the end. Both know nothing of sockets and clocks: they serve the simulation as well as
 //! real processes. Times are durations since the run began, by one clock for all clients.
 //!
-//! What is *not* promised is not judged: a broker that leads no more, and does not know it, may give
-//! out an older high watermark and older records; a commit that nobody answered may be stored later.
+//! What is *not* promised is not judged: a broker that leads no more, and does not know it, may
+//! give out an older high watermark and older records; a commit that nobody answered may be stored
+//! later.
 
 #![warn(missing_docs)]
 

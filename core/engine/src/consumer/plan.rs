@@ -192,8 +192,8 @@ impl Consumer {
         }
     }
 
-    /// The replica that the leader has named, as long as that holds and the cluster has it; else the
-    /// leader, who is asked again for one when that time is over.
+    /// The replica that the leader has named, as long as that holds and the cluster has it; else
+    /// the leader, who is asked again for one when that time is over.
     fn node_to_fetch_from(&self, state: &Partition, now: Instant) -> Option<i32> {
         let (leader, _) = state.leader?;
         let holds =

@@ -179,8 +179,8 @@ impl Group {
 
     /// A member was told what is committed; it must not have committed in its generation before.
     ///
-    /// Its own generation's commits may be missing: they may be at another broker, which coordinates
-    /// since, or on their way.
+    /// Its own generation's commits may be missing: they may be at another broker, which
+    /// coordinates since, or on their way.
     /// What was acknowledged in former generations has been stored by whoever could give the member
     /// this generation. Which of the commits it is may be open: those that nobody answered may be
     /// stored at any time in their generation, also late, as duplicates.

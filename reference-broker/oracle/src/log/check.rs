@@ -31,8 +31,8 @@ impl fmt::Display for Sent {
 type Places<'a> = BTreeMap<&'a str, Vec<(i32, i64)>>;
 
 impl Log {
-    /// Judges what the replicas hold. Nothing must be going on any more, and every replica must have
-    /// been read from its start until all that was acknowledged was there or cannot come.
+    /// Judges what the replicas hold. Nothing must be going on any more, and every replica must
+    /// have been read from its start until all that was acknowledged was there or cannot come.
     pub fn check(&mut self) {
         let held = std::mem::take(&mut self.held);
         let mut all: BTreeMap<(i32, i64), &str> = BTreeMap::new();
