@@ -152,9 +152,9 @@ pub(crate) fn topic_entries<'a>(
         if let Some(value) = own.get(property.name) {
             synonyms.push((property.name.to_owned(), value.clone(), SOURCE_TOPIC));
         }
-        let fallback = property.broker_name.expect("every topic property has a fallback");
-        let fallback = table::broker(fallback).expect("the tables agree");
-        synonyms.extend(broker_synonyms(broker, fallback));
+        if let Some(fallback) = property.broker_name.and_then(table::broker) {
+            synonyms.extend(broker_synonyms(broker, fallback));
+        }
         if synonyms.is_empty() {
             let value = crate::config::broker_value(property, broker.config());
             synonyms.push((property.name.to_owned(), value, SOURCE_DEFAULT));
@@ -230,9 +230,11 @@ fn scale_first(name: &str, synonyms: &mut [(String, String, i8)]) {
     }
 }
 
-/// Whether a broker's property can be changed while it runs: those that stand behind a topic's, and
-/// the limits of connections.
+/// Whether a broker's property can be changed while it runs: those that stand behind a topic's, the
+/// limits of connections, and the rates of replication.
 pub(crate) fn is_dynamic(name: &str) -> bool {
     let is_limit = matches!(name, "max.connections" | "max.connections.per.ip");
-    is_limit || table::TOPIC.iter().any(|property| property.broker_name == Some(name))
+    is_limit
+        || name.ends_with(".replication.throttled.rate")
+        || table::TOPIC.iter().any(|property| property.broker_name == Some(name))
 }

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use super::RequestContext;
 use crate::broker::fetch_sessions::Turn;
+use crate::broker::throttle::Side;
 use crate::partition::{Partition, ReadLimit};
 use crate::quorum::Image;
 
@@ -35,6 +36,8 @@ struct Wanted {
     topic: usize,
     request: FetchPartition,
     found: Result<Arc<Partition>, ErrorCode>,
+    /// It is copied at a rate (KIP-73).
+    throttled: bool,
 }
 
 /// What one look at all partitions gave.
@@ -43,6 +46,8 @@ struct Look {
     record_bytes: usize,
     /// Something that the client has to know at once.
     urgent: bool,
+    /// How long throttled replicas are sent nothing.
+    held: Option<Duration>,
 }
 
 pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) -> FetchResponse {
@@ -63,6 +68,7 @@ pub(crate) async fn handle(context: &RequestContext, mut request: FetchRequest) 
         .then_some(Replica { id: replica_id, epoch: request.replica_state.replica_epoch });
     let plan = Plan::new(context, &request, replica);
     let answers = plan.poll(context, &request).await;
+    plan.count_throttled(context, &answers);
     let (session_id, news) = match turn {
         Turn::Alone => (0, None),
         Turn::Opens => (sessions.open(&request.topics, &answers, by_id), None),
@@ -126,7 +132,11 @@ impl Plan {
         for (index, topic) in request.topics.iter().enumerate() {
             for partition in &topic.partitions {
                 let found = find(topic, partition.partition);
-                wanted.push(Wanted { topic: index, request: partition.clone(), found });
+                let throttled = replica.is_some_and(|to| {
+                    let of = partition.partition;
+                    broker.is_throttled(Side::Leader, &image, topic.topic_id, of, to.id)
+                });
+                wanted.push(Wanted { topic: index, request: partition.clone(), found, throttled });
             }
         }
         let read_committed = request.isolation_level == 1;
@@ -149,7 +159,7 @@ impl Plan {
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let known: Vec<&Arc<Partition>> =
             self.wanted.iter().filter_map(|wanted| wanted.found.as_ref().ok()).collect();
-        let look = self.look(bytes_max(), true);
+        let look = self.look(context, bytes_max(), true);
         // FE-10: unknown partitions alone are answered at once, beside a known idle one they wait
         // with it.
         if look.record_bytes >= bytes_min || look.urgent || wait.is_zero() || known.is_empty() {
@@ -164,13 +174,18 @@ impl Plan {
             }
             // Looked at after registering: what was appended in between has rung nobody's bell but
             // may be enough.
-            let look = self.look(bytes_max(), false);
+            let look = self.look(context, bytes_max(), false);
             if look.record_bytes >= bytes_min || look.urgent {
                 return look.answers;
             }
+            let until = look
+                .held
+                .map_or(deadline, |pause| deadline.min(tokio::time::Instant::now() + pause));
             tokio::select! {
                 () = bell.notified() => {}
-                () = tokio::time::sleep_until(deadline) => return look.answers,
+                () = tokio::time::sleep_until(until) => if until == deadline {
+                    return look.answers;
+                },
                 _ = stop.wait_for(|stop| *stop) => return look.answers,
             }
         }
@@ -179,14 +194,18 @@ impl Plan {
     /// One look at every partition, in request order (FE-04). The first batch comes whole even if
     /// it is larger than every limit (FE-03, KIP-74).
     /// A follower's fetch counts with the first look.
-    fn look(&self, bytes_max: usize, counts: bool) -> Look {
-        let mut look =
-            Look { answers: Vec::with_capacity(self.wanted.len()), record_bytes: 0, urgent: false };
+    fn look(&self, context: &RequestContext, bytes_max: usize, counts: bool) -> Look {
+        let answers = Vec::with_capacity(self.wanted.len());
+        let throttles = self.wanted.iter().any(|wanted| wanted.throttled);
+        let held = throttles.then(|| context.broker.throttle_pause(Side::Leader)).flatten();
+        let mut look = Look { answers, record_bytes: 0, urgent: false, held };
         for wanted in &self.wanted {
             let answer = match &wanted.found {
                 Ok(partition) => {
+                    let is_held = wanted.throttled && held.is_some();
                     let left = bytes_max.saturating_sub(look.record_bytes);
-                    let first = look.record_bytes == 0;
+                    let left = if is_held { 0 } else { left };
+                    let first = look.record_bytes == 0 && !is_held;
                     self.read(partition, &wanted.request, left, first, counts)
                 }
                 Err(code) => Err(*code),
@@ -211,6 +230,14 @@ impl Plan {
                 .push(PartitionData { partition_index: wanted.request.partition, ..answer });
         }
         look
+    }
+
+    /// Counts what is sent to throttled replicas.
+    fn count_throttled(&self, context: &RequestContext, answers: &[PartitionData]) {
+        let throttled = self.wanted.iter().zip(answers).filter(|(wanted, _)| wanted.throttled);
+        let len = |answer: &PartitionData| answer.records.as_ref().map_or(0, Bytes::len);
+        let bytes = throttled.map(|(_, answer)| len(answer)).sum();
+        context.broker.throttle_spend(Side::Leader, bytes);
     }
 
     /// Whether an error is told at once, though it stands beside partitions that have nothing new:

@@ -15,7 +15,7 @@ use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterC
 use super::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC, check_broker_name, is_dynamic};
 use super::{ApiError, RequestContext};
 use crate::broker::Broker;
-use crate::config::{Kind, Property, check_topic_config, split_list, table};
+use crate::config::{Property, check_topic_config, split_list, table};
 use crate::quorum::{Command, ConfigResource};
 
 /// How often a change is tried again when somebody else changed the same resource meanwhile (M1).
@@ -146,9 +146,10 @@ fn current(
         ConfigResource::DefaultBroker => image.default_broker_configs.clone(),
     };
     let config = broker.effective_config();
-    let fallback = move |property: &Property| match property.broker_name {
-        Some(_) => crate::config::broker_value(property, &config),
-        None => config.text(property.name).to_owned(),
+    let is_topic = matches!(target, ConfigResource::Topic(_));
+    let fallback = move |property: &Property| match is_topic {
+        true => crate::config::broker_value(property, &config),
+        false => config.text(property.name).to_owned(),
     };
     Ok((own, fallback))
 }
@@ -184,7 +185,7 @@ fn apply_change(
         (None, Some(property)) => fallback(property),
         (None, None) => String::new(),
     };
-    let is_list = property.is_some_and(|property| matches!(property.kind, Kind::List(_)));
+    let is_list = property.is_some_and(|property| property.kind.is_list());
     let value = match change.config_operation {
         0 => value.trim().to_owned(),
         2 | 3 if !is_list => {

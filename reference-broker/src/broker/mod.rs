@@ -25,14 +25,15 @@ pub(crate) mod fetch_sessions;
 pub(crate) mod offsets_log;
 pub(crate) mod producer_ids;
 pub(crate) mod replication;
+pub(crate) mod throttle;
 pub(crate) mod topics;
 
 use fetch_sessions::FetchSessions;
 
-/// How much of one request is proposed at once.
-const TOGETHER_MAX: usize = 64;
 use producer_ids::ProducerIds;
 
+/// How much of one request is proposed at once.
+const TOGETHER_MAX: usize = 64;
 /// Beyond this many bytes of unread answers, fetches are answered with little.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
 /// What little is.
@@ -44,6 +45,7 @@ pub struct Broker {
     pub(crate) parts: Parts,
     producer_ids: ProducerIds,
     fetch_sessions: FetchSessions,
+    throttles: throttle::Throttles,
     /// Bytes of answers that clients have not taken yet.
     unread_bytes: AtomicUsize,
     metrics: Metrics,
@@ -95,6 +97,7 @@ impl Broker {
             parts,
             producer_ids: ProducerIds::default(),
             fetch_sessions: FetchSessions::new(usize::try_from(slots).unwrap_or(0)),
+            throttles: throttle::Throttles::default(),
             unread_bytes: AtomicUsize::new(0),
             metrics: Metrics::default(),
             faults: testing::Installed::default(),

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Broker;
+use super::throttle::Side;
 use crate::internal::Peers;
 use crate::partition::{Fetching, Took, wait_for};
 use crate::quorum::{Command, Outcome, PartitionId};
@@ -92,18 +93,21 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
         roles.borrow_and_update();
         let now = Instant::now();
         waiting.retain(|_, held| held.is_known(now, backoff));
-        let asks = questions(&broker, leader, &waiting);
+        let pause = broker.throttle_pause(Side::Follower);
+        let asks = questions(&broker, leader, &waiting, pause.is_some());
         let image = broker.image();
         let Some(node) = image.brokers.get(&leader).filter(|_| !asks.is_empty()) else {
-            let wait = wait_until_first(&waiting, now, backoff);
+            let wait = wait_until_first(&waiting, now, pause.unwrap_or(backoff).min(backoff));
+            let ends = !waiting.is_empty() || !asks.is_empty() || pause.is_some();
             tokio::select! {
                 changed = roles.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(wait), if !waiting.is_empty() || !asks.is_empty() => {}
+                () = tokio::time::sleep(wait), if ends => {}
             }
             continue;
         };
         let peer = peers.to(leader, &node.internal_host, node.internal_port);
         // Who is left alone for a while does not wait for what others have nothing new of.
+        let wait_max = pause.map_or(wait_max, |pause| pause.min(wait_max));
         let wait = wait_until_first(&waiting, Instant::now(), wait_max);
         let named = asks.iter().map(|ask| (ask.partition.topic_id(), &ask.asked));
         let request = Request::from(fetch_request(&broker, session.request(named), wait));
@@ -123,6 +127,7 @@ async fn fetch_from(leader: i32, broker: Arc<Broker>, peers: Arc<Peers>) {
             Ok(Response::Fetch(answer)) if answer.error_code == 0 => {
                 let is_incremental = session.is_incremental();
                 session.on_answer(&answer);
+                count_throttled(&broker, &answer);
                 let held = spawn_blocking(move || take(&asks, *answer, is_incremental)).await;
                 let held = held.expect("taking an answer does not panic");
                 for of in held {
@@ -153,12 +158,16 @@ fn wait_until_first(waiting: &Waiting, now: Instant, max: Duration) -> Duration 
 }
 
 /// What to ask of a leader now.
-fn questions(broker: &Broker, leader: i32, waiting: &Waiting) -> Vec<Fetching> {
+fn questions(broker: &Broker, leader: i32, waiting: &Waiting, pauses: bool) -> Vec<Fetching> {
     let now = Instant::now();
+    let (image, own_id) = (broker.image(), broker.node_id());
     let bytes_max = broker.config().int("replica.fetch.max.bytes");
     let follows = broker.partitions().all().into_iter().filter(|partition| {
         let of = (partition.topic_id().0, partition.index());
+        let throttled =
+            |(id, index)| broker.is_throttled(Side::Follower, &image, Uuid(id), index, own_id);
         let is_held = waiting.get(&of).is_some_and(|held| held.until > now);
+        let is_held = is_held || (pauses && throttled(of));
         partition.leader() == leader && !partition.is_leader() && !is_held
     });
     // Who serves consumers is told at once what is committed; otherwise that comes with the next
@@ -191,6 +200,21 @@ fn fetch_request(broker: &Broker, of_session: FetchRequest, wait: Duration) -> F
         max_bytes: config.int("replica.fetch.response.max.bytes"),
         ..of_session
     }
+}
+
+/// Counts what was fetched by throttled replicas (KIP-73).
+fn count_throttled(broker: &Broker, answer: &FetchResponse) {
+    let (image, own_id) = (broker.image(), broker.node_id());
+    let mut bytes = 0;
+    for topic in &answer.responses {
+        for partition in &topic.partitions {
+            let (id, index) = (topic.topic_id, partition.partition_index);
+            if broker.is_throttled(Side::Follower, &image, id, index, own_id) {
+                bytes += partition.records.as_ref().map_or(0, |records| records.len());
+            }
+        }
+    }
+    broker.throttle_spend(Side::Follower, bytes);
 }
 
 /// Gives each replica its answer; answers those that are to be left alone for a while. An

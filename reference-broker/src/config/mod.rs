@@ -16,7 +16,7 @@ mod topic;
 
 pub use listener::Listener;
 pub use property::{ConfigError, Kind, Property};
-pub(crate) use property::{nearest, split_list};
+pub(crate) use property::{has_replica, nearest, split_list};
 pub use quorum::QuorumConfig;
 pub(crate) use topic::broker_value;
 pub use topic::{TopicConfig, check_topic_config, retention_ms, roll_ms};

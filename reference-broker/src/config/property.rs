@@ -20,8 +20,17 @@ pub enum Kind {
     Text,
     /// Texts separated by commas, each of them one of these (any, where the list is empty).
     List(&'static [&'static str]),
+    /// Replicas as `partition:broker`, separated by commas, or `*` for all.
+    Replicas,
     /// One of these words.
     Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Whether a value can be appended to, and taken from.
+    pub fn is_list(self) -> bool {
+        matches!(self, Self::List(_) | Self::Replicas)
+    }
 }
 
 /// A row of a configuration table.
@@ -89,6 +98,11 @@ impl Property {
                     None => Ok(()),
                 }
             }
+            Kind::Replicas if value == "*" => Ok(()),
+            Kind::Replicas => match split_list(value).find(|word| replica(word).is_none()) {
+                Some(word) => fail(format!("'{word}' is not [partition]:[broker]; or give '*'")),
+                None => Ok(()),
+            },
             Kind::Choice(words) if words.contains(&value) => Ok(()),
             Kind::Choice(words) => fail(format!("must be one of {}", words.join(", "))),
         }
@@ -103,7 +117,7 @@ impl Property {
             Kind::Short { .. } => 4,
             Kind::Long { .. } => 5,
             Kind::Double { .. } => 6,
-            Kind::List(_) => 7,
+            Kind::List(_) | Kind::Replicas => 7,
         }
     }
 }
@@ -111,6 +125,18 @@ impl Property {
 /// The words of a list property.
 pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// `partition:broker`
+fn replica(word: &str) -> Option<(i32, i32)> {
+    let (partition, broker) = word.split_once(':')?;
+    let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
+    Some((number(partition)?, number(broker)?))
+}
+
+/// Whether a list of [`Kind::Replicas`] has this replica.
+pub(crate) fn has_replica(list: &str, partition: i32, broker: i32) -> bool {
+    list == "*" || split_list(list).any(|word| replica(word) == Some((partition, broker)))
 }
 
 /// A configuration that cannot be used; the text says which name or value and what to do.

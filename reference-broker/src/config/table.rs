@@ -29,6 +29,8 @@ const SELECTOR: Kind = Kind::Choice(&[
 /// A segment must hold at least one largest batch's header; Kafka's own minimum is 1 MiB, ours is
 /// for tests.
 const SEGMENT_BYTES: Kind = Kind::Int { min: 1024, max: I32_MAX };
+/// As `partition:broker`, or `*`.
+const REPLICAS: Kind = Kind::Replicas;
 const FOREVER: &str = "9223372036854775807";
 
 /// The broker's properties, sorted by name.
@@ -138,6 +140,12 @@ pub static BROKER: &[Property] = &[
         "The most record bytes that one fetch response holds.",
     ),
     Property::new(
+        "follower.replication.throttled.rate",
+        LONG_FROM_0,
+        FOREVER,
+        "Bytes a second that throttled replicas of this broker fetch at most.",
+    ),
+    Property::new(
         "group.initial.rebalance.delay.ms",
         INT_FROM_0,
         "3000",
@@ -167,6 +175,12 @@ pub static BROKER: &[Property] = &[
         LONG_FROM_1,
         "300",
         "How often to look for partitions that their preferred leader does not lead.",
+    ),
+    Property::new(
+        "leader.replication.throttled.rate",
+        LONG_FROM_0,
+        FOREVER,
+        "Bytes a second that this broker sends to throttled replicas at most.",
     ),
     Property::new(
         "listeners",
@@ -515,8 +529,8 @@ mod tests {
 
     #[test]
     fn every_topic_property_falls_back_to_one_of_the_broker() {
-        for property in TOPIC {
-            let name = property.broker_name.unwrap();
+        let names = TOPIC.iter().filter_map(|property| Some((property, property.broker_name?)));
+        for (property, name) in names {
             let fallback = broker(name).unwrap_or_else(|| panic!("{name} is not in the table"));
             assert!(fallback.default.is_empty() || fallback.default == property.default, "{name}");
         }

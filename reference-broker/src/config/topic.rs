@@ -145,10 +145,7 @@ pub(crate) fn broker_value(property: &Property, broker: &Config) -> String {
     match property.name {
         "retention.ms" => retention_ms(broker).to_string(),
         "segment.ms" => roll_ms(broker).to_string(),
-        _ => {
-            let name = property.broker_name.expect("every topic property has a fallback");
-            broker.text(name).to_owned()
-        }
+        _ => property.broker_name.map_or(property.default, |name| broker.text(name)).to_owned(),
     }
 }
 

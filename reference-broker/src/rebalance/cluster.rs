@@ -29,6 +29,8 @@ const TIMEOUT_MS: i32 = 10_000;
 /// Kinds of a resource with settings.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// The name of what holds for every broker. A broker's own settings only that one changes.
+const ALL_BROKERS: &str = "";
 /// What is done to a setting.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -255,23 +257,17 @@ impl Cluster {
                 )
             })
             .collect();
-        resources.extend(layout.brokers.keys().map(|id| {
-            let set = |name: &str| setting(name, Some(rate.to_string()));
-            resource(
-                BROKER,
-                id.to_string(),
-                vec![
-                    set("leader.replication.throttled.rate"),
-                    set("follower.replication.throttled.rate"),
-                ],
-            )
-        }));
+        let set = |name: &str| setting(name, Some(rate.to_string()));
+        let rates = vec![
+            set("leader.replication.throttled.rate"),
+            set("follower.replication.throttled.rate"),
+        ];
+        resources.push(resource(BROKER, ALL_BROKERS.to_owned(), rates));
         self.alter_configs(resources, &[]).await
     }
 
     /// Takes the limits away; that there are none is no error.
     pub(crate) async fn unthrottle(&self, wanted: &Assignment) -> Result<(), String> {
-        let brokers = self.layout().await?.brokers;
         let topics: BTreeSet<&String> = wanted.keys().map(|(topic, _)| topic).collect();
         let none = |of: &str| {
             ["leader", "follower"]
@@ -279,8 +275,7 @@ impl Cluster {
         };
         let topics =
             topics.into_iter().map(|topic| resource(TOPIC, topic.clone(), none("replicas").into()));
-        let brokers =
-            brokers.keys().map(|id| resource(BROKER, id.to_string(), none("rate").into()));
+        let brokers = [resource(BROKER, ALL_BROKERS.to_owned(), none("rate").into())];
         let fine = [
             ErrorCode::InvalidConfig,
             ErrorCode::InvalidRequest,

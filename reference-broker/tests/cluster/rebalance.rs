@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use ottla_protocol::messages::describe_configs::{
+    DescribeConfigsResource, DescribeConfigsResourceResult,
+};
 use ottla_protocol::messages::{
-    ListPartitionReassignmentsRequest, RemoveRaftVoterRequest, Response, UnregisterBrokerRequest,
+    DescribeConfigsRequest, ListPartitionReassignmentsRequest, RemoveRaftVoterRequest, Response,
+    UnregisterBrokerRequest,
 };
 
 use crate::broker::{BINARY, Client, batch, eventually};
@@ -188,4 +193,49 @@ fn what_is_no_plan_is_refused_before_anything_is_moved() {
     assert!(refusal(&plan(&of("[1,1]"))).contains("t-0 has replicas [1, 1]: name one or more"));
     let twice = format!("{},{}", of("[1]"), of("[2]"));
     assert!(refusal(&plan(&twice)).contains("partition t-0 is there twice"));
+}
+
+/// KIP-73: no broker copies more in a second, replicas in sync apart.
+#[test]
+fn what_is_moved_keeps_the_throttle_which_goes_at_the_end() {
+    const RATE: usize = 300_000;
+    const VALUE: usize = 90_000;
+    let cluster = Cluster::new(3, 4);
+    // What one fetch brings is not held up by itself.
+    let small = ["replica.fetch.response.max.bytes=100000"];
+    let mut nodes = cluster.start_with(&[1, 2, 3], &small);
+    let mut client = Client::connect(cluster.address(1));
+    eventually("every broker is known", || brokers(&mut client) == [1, 2, 3]);
+    assert_eq!(create_topic(&mut client, "t", PARTITIONS, 3), 0);
+    eventually("there are leaders", || layout(&mut client).values().all(|(at, _)| *at != -1));
+    for _ in 0..3 {
+        produce(&cluster, &mut client, &vec![b'x'; VALUE]);
+    }
+    nodes.extend(cluster.start_with(&[4], &small));
+    eventually("every broker is known", || brokers(&mut client) == [1, 2, 3, 4]);
+    let file = cluster.data_dir(0).with_extension("json");
+    done(rebalance(&cluster, &["--plan"], &file));
+    let began = Instant::now();
+    let rate = RATE.to_string();
+    done(rebalance(&cluster, &["--throttle", &rate, "--execute"], &file));
+    // All but what the first fetches bring, one of each leader.
+    let bytes = replicas(&mut client, 4) * 3 * VALUE - 3 * 100_000;
+    let least = Duration::from_secs_f64(bytes as f64 / RATE as f64);
+    assert!(began.elapsed() >= least, "{bytes} bytes in {:?}", began.elapsed());
+
+    for (resource_type, name) in [(2, "t"), (4, "1")] {
+        let resource_name = name.to_owned();
+        let wanted = DescribeConfigsResource {
+            resource_type,
+            resource_name,
+            configuration_keys: None,
+            ..Default::default()
+        };
+        let request = DescribeConfigsRequest { resources: vec![wanted], ..Default::default() };
+        let Response::DescribeConfigs(answer) = client.call(4, request) else { panic!() };
+        let configs = answer.results.iter().flat_map(|result| &result.configs);
+        let throttles = configs.filter(|config| config.name.contains(".replication.throttled."));
+        let default = |config: &&DescribeConfigsResourceResult| config.config_source == 5;
+        assert_eq!(throttles.filter(default).count(), 2, "{name} has what holds without settings");
+    }
 }

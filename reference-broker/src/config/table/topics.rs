@@ -2,7 +2,7 @@
 
 use super::{
     BOOL, CLEANUP, COMPRESSION, FOREVER, I32_MAX, INT_FROM_0, INT_FROM_1, LONG_FROM_0, LONG_FROM_1,
-    LONG_OR_UNLIMITED, RATIO, SEGMENT_BYTES, TIMESTAMP_TYPE,
+    LONG_OR_UNLIMITED, RATIO, REPLICAS, SEGMENT_BYTES, TIMESTAMP_TYPE,
 };
 use crate::config::property::{Kind, Property};
 
@@ -43,12 +43,24 @@ pub static TOPIC: &[Property] = &[
         "log.flush.interval.ms",
         "How long records may stay unsynced.",
     ),
+    Property::new(
+        "follower.replication.throttled.replicas",
+        REPLICAS,
+        "",
+        "Replicas that fetch at follower.replication.throttled.rate while they are not in sync.",
+    ),
     Property::topic(
         "index.interval.bytes",
         INT_FROM_1,
         "4096",
         "log.index.interval.bytes",
         "Bytes of records between two entries of the offset index.",
+    ),
+    Property::new(
+        "leader.replication.throttled.replicas",
+        REPLICAS,
+        "",
+        "Replicas that send at leader.replication.throttled.rate to those that are not in sync.",
     ),
     Property::topic(
         "max.compaction.lag.ms",
