@@ -62,8 +62,10 @@ fn outside(arguments: &Arguments) -> ExitCode {
             failed.push(seed.to_string());
         }
     }
-    if arguments.seeds > 1 {
-        println!("{} seeds, failed: {}", arguments.seeds, failed.join(" "));
+    match failed.len() {
+        _ if arguments.seeds == 1 => {}
+        0 => println!("{} seeds, none failed", arguments.seeds),
+        count => println!("{} seeds, {count} failed: {}", arguments.seeds, failed.join(" ")),
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -172,6 +172,9 @@ class ConsumerSettings(TypedDict, total=False):
     """The time between commits in the background. Default: ``5000``."""
     isolation_level: Literal["read_uncommitted", "read_committed"] | None
     """Whether records of open and aborted transactions are seen. Default: ``read_uncommitted``."""
+    client_rack: str | None
+    """Where this client is. Brokers that select replicas by rack have it read from one in the
+    same rack (KIP-392)."""
     fetch_min_bytes: int | None
     """A broker waits until it has this much, up to `fetch.max.wait.ms`. Default: ``1``."""
     fetch_max_bytes: int | None
