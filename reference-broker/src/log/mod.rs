@@ -5,7 +5,7 @@
 //! [`producer_snapshot`], [`checkpoint`], [`log_dir`] (what the partitions of a folder share),
 //! `recovery`, `partition_log` (the [`Log`]), `follower`, `truncate`, `read`, `flush`, `lookup` (by
 //! timestamp), `retention`, `compaction` with `cleaner`, `scrub` with `segment_sum`, [`manager`]
-//! (all logs of all folders). [`faulty`] is a file system for tests that loses things.
+//! (all logs of all folders).
 //!
 //! Everything here is synchronous and knows no socket and no request. Only compaction
 //! re-encodes a batch.
@@ -16,7 +16,6 @@ mod compaction;
 mod config;
 pub mod epoch_cache;
 mod error;
-pub mod faulty;
 mod flush;
 mod follower;
 mod index;

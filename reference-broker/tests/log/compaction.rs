@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
-use ottla_broker::log::faulty::{Fault, FaultyStorage, Operation};
 use ottla_broker::log::{CompactionReport, Log, LogConfig, LogError, Startup};
+use ottla_faulty_storage::{Fault, FaultyStorage, Operation};
 use ottla_protocol::records::{
     BatchBuilder, BatchFields, BatchIter, Compression, Compressor, Decompressor, Header, Record,
 };

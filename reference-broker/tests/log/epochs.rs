@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::log::{EpochEntry, LeaderEpochCache, Startup, Storage};
+use ottla_faulty_storage::FaultyStorage;
 
 use crate::support::{NOW_MS, batch, file, fresh, open, small};
 

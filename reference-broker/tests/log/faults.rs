@@ -1,7 +1,7 @@
 use std::io;
 
-use ottla_broker::log::faulty::{Fault, Operation};
 use ottla_broker::log::{LogConfig, LogError, Startup};
+use ottla_faulty_storage::{Fault, Operation};
 
 use crate::support::{append, batch, contents, fresh, open, segment, small};
 

@@ -1,8 +1,8 @@
 use std::io;
 
 use bytes::Bytes;
-use ottla_broker::log::faulty::{Fault, FaultyStorage, Operation};
 use ottla_broker::log::{EpochEntry, Log, LogError, Startup};
+use ottla_faulty_storage::{Fault, FaultyStorage, Operation};
 
 use crate::support::{
     append, batch, batch_by, contents, file, fresh, header, names, open, partition, root, small,

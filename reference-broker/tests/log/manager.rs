@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_broker::log::faulty::{Fault, FaultyStorage, Operation};
 use ottla_broker::log::manager::Belongs;
 use ottla_broker::log::{Log, LogError, LogManager, RealStorage, Startup, Storage, TopicPartition};
+use ottla_faulty_storage::{Fault, FaultyStorage, Operation};
 use ottla_protocol::Uuid;
 
 use crate::support::{NOW_MS, append, batch, contents, names, root, small};

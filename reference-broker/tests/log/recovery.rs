@@ -1,5 +1,5 @@
-use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::log::{Check, Log, LogConfig, LogError, Startup};
+use ottla_faulty_storage::FaultyStorage;
 
 use crate::support::{
     append, batch, batch_by, contents, file, fresh, header, names, open, root, segment, small,

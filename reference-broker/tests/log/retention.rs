@@ -1,5 +1,5 @@
-use ottla_broker::log::faulty::{Fault, Operation};
 use ottla_broker::log::{LogConfig, Startup};
+use ottla_faulty_storage::{Fault, Operation};
 use ottla_protocol::records::BatchFields;
 
 use crate::support::{
@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 3_600_000;
 fn dated(
     timestamps: &[i64],
     config: &LogConfig,
-) -> (ottla_broker::log::faulty::FaultyStorage, ottla_broker::log::Log) {
+) -> (ottla_faulty_storage::FaultyStorage, ottla_broker::log::Log) {
     let one = batch_at(&[0], &BatchFields::default()).len() as u32;
     let config = LogConfig { segment_bytes: one, ..config.clone() };
     let (storage, mut log) = fresh(&config);

@@ -1,8 +1,8 @@
 use std::io;
 
 use bytes::Bytes;
-use ottla_broker::log::faulty::{Fault, FaultyStorage, Operation};
 use ottla_broker::log::{Damage, Log, LogConfig, LogError, Scrubbed, Startup, Storage};
+use ottla_faulty_storage::{Fault, FaultyStorage, Operation};
 
 use crate::support::{
     append, batch, contents, file, fresh, names, open, root, segment, small, try_open,

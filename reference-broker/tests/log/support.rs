@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::log::{Log, LogConfig, LogDir, RecoveryReport, Startup, TopicPartition};
+use ottla_faulty_storage::FaultyStorage;
 use ottla_protocol::records::{
     BatchBuilder, BatchFields, BatchHeader, BatchIter, Compressor, Decompressor,
 };

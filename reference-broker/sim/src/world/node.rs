@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ottla_broker::log::faulty::FaultyStorage;
 use ottla_broker::{Broker, Config};
+use ottla_faulty_storage::FaultyStorage;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::{Notify, watch};

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::storage::{DirEntry, LockGuard, OpenMode, Storage, StorageFile};
+use ottla_raft::storage::{DirEntry, LockGuard, OpenMode, Storage, StorageFile};
 
 /// What a power failure keeps or loses as one.
 const SECTOR: usize = 512;
