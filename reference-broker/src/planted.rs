@@ -27,11 +27,25 @@ pub enum Bug {
     EarlyDuplicate,
     /// A leader that is none any more acknowledges what waits (M8).
     FencedLeaderAcks,
+    /// What waits is acknowledged by a later epoch of the same leader (M8).
+    LaterEpochAcks,
+    /// A follower of a new leader cuts its log at its high watermark, not where the two part (M6).
+    TruncationToHighWatermark,
+    /// A follower takes the high watermark of an answer that tells it to cut (M6).
+    HighWatermarkBeforeTruncation,
+    /// Producers are kept as they were when their batches are cut.
+    ProducersKept,
+    /// A snapshot of the metadata forgets which producer ids were given out (M10).
+    ProducerIdsReused,
+    /// A commit of offsets is answered when the leader has it (M16).
+    EarlyCommit,
+    /// Members get their shares before the leader has given them, as they were before.
+    TwoOwners,
 }
 
 impl Bug {
     /// All, by the names of the command line.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("ack-before-isr", Self::AckBeforeIsr),
         ("high-watermark-of-leader", Self::HighWatermarkOfLeader),
         ("no-truncation", Self::NoTruncation),
@@ -43,6 +57,13 @@ impl Bug {
         ("producers-forgotten", Self::ProducersForgotten),
         ("early-duplicate", Self::EarlyDuplicate),
         ("fenced-leader-acks", Self::FencedLeaderAcks),
+        ("later-epoch-acks", Self::LaterEpochAcks),
+        ("truncation-to-high-watermark", Self::TruncationToHighWatermark),
+        ("high-watermark-before-truncation", Self::HighWatermarkBeforeTruncation),
+        ("producers-kept", Self::ProducersKept),
+        ("producer-ids-reused", Self::ProducerIdsReused),
+        ("early-commit", Self::EarlyCommit),
+        ("two-owners", Self::TwoOwners),
     ];
 }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 mod simulated;
 
 #[cfg(feature = "simulation")]
-pub use simulated::{TcpListener, TcpStream};
+pub use simulated::{TcpListener, TcpStream, set_blocking_latency};
 #[cfg(not(feature = "simulation"))]
 pub use tokio::net::{TcpListener, TcpStream};
 
@@ -25,10 +25,11 @@ pub(crate) fn is_simulated() -> bool {
 pub(crate) fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
-    match is_simulated() {
-        true => tokio::spawn(async move { work() }),
-        false => tokio::task::spawn_blocking(work),
+    #[cfg(feature = "simulation")]
+    if is_simulated() {
+        return simulated::spawn_late(work);
     }
+    tokio::task::spawn_blocking(work)
 }
 
 /// Runs `work` on so many threads, the caller's among them, and waits for all.

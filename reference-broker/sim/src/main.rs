@@ -1,5 +1,8 @@
 //! `ottla-sim --seed N --minutes M [--seeds K]`: each seed in a process of its own, twice, because
-//! the two must do the same.
+//! the two must do the same. `ottla-sim --bugs`: each planted bug, with seeds until one finds it.
+
+#[cfg(target_os = "linux")]
+mod bugs;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -12,9 +15,12 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds, one after the other.
+    /// How many seeds; of each planted bug, at most so many.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// How many at a time.
     #[arg(long, default_value_t = 1)]
-    seeds: u64,
+    jobs: usize,
     /// Simulated minutes of faults for each seed.
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
@@ -24,6 +30,10 @@ struct Arguments {
     /// A rule is broken on purpose: every seed that notices is a success.
     #[arg(long)]
     bug: Option<String>,
+    /// Plants one bug after the other: for each the first seed that notices. A bug that none does
+    /// is a failure.
+    #[arg(long, conflicts_with_all = ["bug", "calm", "log"])]
+    bugs: bool,
     /// Each seed is run once, not twice to compare.
     #[arg(long)]
     once: bool,
@@ -38,7 +48,11 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     #[cfg(target_os = "linux")]
-    return if arguments.inside { inside(&arguments) } else { outside(&arguments) };
+    return match (arguments.inside, arguments.bugs) {
+        (true, _) => inside(&arguments),
+        (false, true) => bugs::find(&arguments),
+        (false, false) => outside(&arguments),
+    };
     #[cfg(not(target_os = "linux"))]
     {
         let _ = arguments;
@@ -47,32 +61,85 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the seeds in processes.
+/// Runs the seeds in processes, and prints them in their order.
 #[cfg(target_os = "linux")]
 fn outside(arguments: &Arguments) -> ExitCode {
+    let seeds = arguments.seeds.unwrap_or(1);
+    let all = (arguments.seed..).take(usize::try_from(seeds).expect("seeds can be counted"));
     let mut failed = Vec::new();
-    for seed in arguments.seed..arguments.seed + arguments.seeds {
-        let first = run(arguments, seed);
-        let again = if arguments.once { first.clone() } else { run(arguments, seed) };
-        println!("{}", first.1);
-        if first != again {
-            println!("{}\nseed {seed}: the second run was another", again.1);
-        }
-        if !first.0 || first != again {
-            failed.push(seed.to_string());
-        }
-    }
+    side_by_side(
+        arguments.jobs,
+        all,
+        |seed| seed_outside(arguments, *seed),
+        |seed, (well, text)| {
+            println!("{text}");
+            if !well {
+                failed.push(seed.to_string());
+            }
+        },
+    );
     match failed.len() {
-        _ if arguments.seeds == 1 => {}
-        0 => println!("{} seeds, none failed", arguments.seeds),
-        count => println!("{} seeds, {count} failed: {}", arguments.seeds, failed.join(" ")),
+        _ if seeds == 1 => {}
+        0 => println!("{seeds} seeds, none failed"),
+        count => println!("{seeds} seeds, {count} failed: {}", failed.join(" ")),
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Whether a seed is kept, both times and in the same way; and what it printed.
+#[cfg(target_os = "linux")]
+fn seed_outside(arguments: &Arguments, seed: u64) -> (bool, String) {
+    let first = run(arguments, seed, arguments.bug.as_deref());
+    if arguments.once {
+        return first;
+    }
+    let again = run(arguments, seed, arguments.bug.as_deref());
+    if first == again {
+        return first;
+    }
+    let other = format!("{}\n{}\nseed {seed}: the second run was another", first.1, again.1);
+    (false, other)
+}
+
+/// Does the work for each item on so many threads, and gives the results in the items' order, each
+/// as soon as it and those before it are there.
+#[cfg(target_os = "linux")]
+fn side_by_side<I: Send + Sync, R: Send>(
+    jobs: usize,
+    items: impl Iterator<Item = I> + Send,
+    work: impl Fn(&I) -> R + Sync,
+    mut each: impl FnMut(&I, R),
+) {
+    let items = std::sync::Mutex::new(items.enumerate());
+    let (sender, results) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            let (sender, items, work) = (sender.clone(), &items, &work);
+            scope.spawn(move || {
+                loop {
+                    let next = items.lock().expect("no thread panics with it").next();
+                    let Some((at, item)) = next else { return };
+                    let result = work(&item);
+                    sender.send((at, item, result)).expect("results are taken");
+                }
+            });
+        }
+        drop(sender);
+        let mut early = std::collections::BTreeMap::new();
+        let mut next = 0;
+        for (at, item, result) in results {
+            early.insert(at, (item, result));
+            while let Some((item, result)) = early.remove(&next) {
+                each(&item, result);
+                next += 1;
+            }
+        }
+    });
+}
+
 /// Whether all was well, and what it printed.
 #[cfg(target_os = "linux")]
-fn run(arguments: &Arguments, seed: u64) -> (bool, String) {
+fn run(arguments: &Arguments, seed: u64, bug: Option<&str>) -> (bool, String) {
     let program = std::env::current_exe().expect("the program has a path");
     let mut command = Command::new(program);
     command.args(["--inside", "--seed", &seed.to_string()]);
@@ -80,7 +147,7 @@ fn run(arguments: &Arguments, seed: u64) -> (bool, String) {
     if arguments.calm {
         command.arg("--calm");
     }
-    if let Some(bug) = &arguments.bug {
+    if let Some(bug) = bug {
         command.args(["--bug", bug]);
     }
     if let Some(level) = &arguments.log {

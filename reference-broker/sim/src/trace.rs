@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use ottla_broker::runtime::set_blocking_latency;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -23,6 +25,7 @@ struct Trace {
     hosts: BTreeMap<u64, String>,
     host: String,
     skews: BTreeMap<String, i64>,
+    disk_latencies: BTreeMap<String, Duration>,
 }
 
 thread_local! {
@@ -55,6 +58,11 @@ pub fn hash() -> (u64, u64) {
 /// Sets how far a host's wall clock is ahead.
 pub fn set_skew_ms(host: &str, skew_ms: i64) {
     TRACE.with_borrow_mut(|trace| trace.skews.insert(host.to_owned(), skew_ms));
+}
+
+/// Sets how long a host's disk takes for what its broker leaves to other threads.
+pub fn set_disk_latency(host: &str, latency: Duration) {
+    TRACE.with_borrow_mut(|trace| trace.disk_latencies.insert(host.to_owned(), latency));
 }
 
 /// Takes what everything below tells through `tracing` into the trace.
@@ -144,6 +152,7 @@ impl Subscriber for Tracer {
             if let Some(host) = trace.hosts.get(&span.into_u64()) {
                 trace.host.clone_from(host);
                 system::set_skew_ms(trace.skews.get(host).copied().unwrap_or(0));
+                set_blocking_latency(trace.disk_latencies.get(host).copied().unwrap_or_default());
             }
         });
     }

@@ -114,6 +114,11 @@ impl Broker {
         self.parts.node_id
     }
 
+    /// Under which this incarnation is registered (M2).
+    pub fn broker_epoch(&self) -> i64 {
+        self.parts.broker_epoch
+    }
+
     /// The cluster's id.
     pub fn cluster_id(&self) -> &str {
         &self.parts.cluster_id

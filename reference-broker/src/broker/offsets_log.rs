@@ -15,6 +15,7 @@ use crate::coordinator::log::{BoxFuture, LogChunk};
 use crate::coordinator::record::Record;
 use crate::coordinator::{OFFSETS_TOPIC, OffsetsLog};
 use crate::partition::{Appended, Partition, Partitions, ReadLimit};
+use crate::planted::{self, Bug};
 use crate::quorum::MetadataLog;
 
 /// How much of a partition is read at once while it is loaded.
@@ -97,7 +98,9 @@ impl OffsetsLog for OffsetsTopic {
         let appended = self.append_now(partition, leader_epoch, timestamp_ms, &records);
         Box::pin(async move {
             let (partition, appended) = appended?;
-            partition.committed(appended.last_offset, COMMIT_PATIENCE).await?;
+            if !planted::has(Bug::EarlyCommit) {
+                partition.committed(appended.last_offset, COMMIT_PATIENCE).await?;
+            }
             Ok(appended.base_offset)
         })
     }

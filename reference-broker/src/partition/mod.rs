@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::config::TopicConfig;
 use crate::log::{Deleted, FoundOffset, Log, LogDir, LogError};
+use crate::planted::{self, Bug};
 use crate::quorum::{Image, TopicImage};
 use crate::replication::{Assignment, CommitRule, Following, Leadership, LogEnds};
 
@@ -159,7 +160,10 @@ impl Partition {
             state.role = Role::Leader(leadership);
         } else {
             if state.log.damage().is_none() {
-                let end = state.log.log_end_offset();
+                let end = match planted::has(Bug::TruncationToHighWatermark) {
+                    true => high_watermark,
+                    false => state.log.log_end_offset(),
+                };
                 state.log.truncate_to(end)?;
             }
             let end = state.log.log_end_offset();

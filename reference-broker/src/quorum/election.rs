@@ -175,7 +175,8 @@ impl<'a> Rules<'a> {
     /// The next leader, and whether it may lack what was acknowledged.
     fn candidate(&self, partition: &PartitionImage) -> Option<(i32, bool)> {
         let live = || partition.replicas.iter().copied().filter(|id| self.may_lead(partition, *id));
-        let among = |ids: &[i32]| live().find(|id| ids.contains(id));
+        let any = planted::has(Bug::UncleanElection);
+        let among = |ids: &[i32]| live().find(|id| any || ids.contains(id));
         if let Some(id) = among(&partition.isr).or_else(|| among(&partition.elr)) {
             return Some((id, false));
         }
@@ -185,9 +186,7 @@ impl<'a> Rules<'a> {
         {
             return Some((id, true));
         }
-        let unclean = self.force_unclean
-            || self.unclean_setting() == Some(true)
-            || planted::has(Bug::UncleanElection);
+        let unclean = self.force_unclean || self.unclean_setting() == Some(true);
         live().find(|_| unclean).map(|id| (id, true))
     }
 }

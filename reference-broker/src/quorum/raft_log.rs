@@ -22,6 +22,7 @@ use super::command::{Command, Outcome};
 use super::image::{Image, uuid_text};
 use super::{MetadataError, MetadataLog, Proposal};
 use crate::internal::{PROPOSE, Peers, QUORUM, QuorumAnswer, QuorumRequest};
+use crate::planted::{self, Bug};
 use crate::start::random_id;
 
 /// How many commands back a request id is known. It must outlast the retries of a proposal.
@@ -140,6 +141,9 @@ impl StateMachine for Machine {
             serde_json::from_slice(snapshot).map_err(|error| format!("unreadable: {error}"))?;
         snapshot.image.reindex();
         snapshot.image.applied = index;
+        if planted::has(Bug::ProducerIdsReused) {
+            snapshot.image.next_producer_id = 0;
+        }
         snapshot.requests.reindex();
         self.image = Arc::new(snapshot.image);
         self.requests = snapshot.requests;

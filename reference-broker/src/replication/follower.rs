@@ -71,9 +71,9 @@ impl Following {
             partition: index,
             current_leader_epoch: self.epoch,
             fetch_offset: log.end(),
-            last_fetched_epoch: match planted::has(Bug::NoTruncation) {
-                true => -1,
-                false => log.last_epoch(),
+            last_fetched_epoch: match is_by_epoch() {
+                true => log.last_epoch(),
+                false => -1,
             },
             log_start_offset: log.start(),
             partition_max_bytes: bytes_max,
@@ -109,7 +109,9 @@ impl Following {
             Some(code) => return Step::Wait(code),
             None => return Step::Wait(ErrorCode::UnknownServerError),
         }
-        if answer.diverging_epoch != EpochEndOffset::default() {
+        let unknown = answer.high_watermark.min(log.end()) > self.high_watermark;
+        let is_early = planted::has(Bug::HighWatermarkBeforeTruncation) && unknown;
+        if answer.diverging_epoch != EpochEndOffset::default() && !is_early {
             return Step::TruncateTo(truncation_offset(&answer.diverging_epoch, log));
         }
         Step::Append { high_watermark: answer.high_watermark, log_start: answer.log_start_offset }
@@ -146,4 +148,9 @@ fn truncation_offset(diverging: &EpochEndOffset, log: &impl FollowerLog) -> i64 
         None => log.end(),
     };
     own_end.min(leader_end).max(0)
+}
+
+/// Whether logs are compared by their epochs.
+fn is_by_epoch() -> bool {
+    !planted::has(Bug::NoTruncation) && !planted::has(Bug::TruncationToHighWatermark)
 }

@@ -1,11 +1,36 @@
 //! Sockets that are the real ones, or those of the simulation that the caller is in.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
+
+thread_local! {
+    static BLOCKING_LATENCY: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Sets how long what blocks takes, for the host that runs now.
+pub fn set_blocking_latency(latency: Duration) {
+    BLOCKING_LATENCY.set(latency);
+}
+
+/// What blocks, as a task.
+pub(super) fn spawn_late<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let latency = BLOCKING_LATENCY.get();
+    tokio::spawn(async move {
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        work()
+    })
+}
 
 /// Listens for connections.
 pub enum TcpListener {

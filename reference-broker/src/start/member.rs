@@ -17,10 +17,12 @@ use crate::internal::controller::ControllerTask;
 use crate::internal::{self, Hello, Links, Peers, Services};
 use crate::log::Storage;
 use crate::quorum::{Command, Machine, MetadataLog, Outcome, RaftLog};
-use crate::runtime::TcpListener;
+use crate::runtime::{TcpListener, is_simulated};
 
 /// Commands between two snapshots of the metadata.
 const SNAPSHOT_EVERY: u64 = 10_000;
+/// The same in a simulation, which is short.
+const SNAPSHOT_EVERY_SIMULATED: u64 = 30;
 
 /// A node in its quorum, registered and still fenced. Dropping it ends what it serves.
 pub(super) struct Member {
@@ -170,7 +172,10 @@ fn options(
         heartbeat: election_min / 3,
         election_min,
         election_max: election_min * 2,
-        snapshot_every: SNAPSHOT_EVERY,
+        snapshot_every: match is_simulated() {
+            true => SNAPSHOT_EVERY_SIMULATED,
+            false => SNAPSHOT_EVERY,
+        },
         seed,
     }
 }

@@ -8,6 +8,7 @@ mod chaos;
 mod failover;
 mod followers;
 mod growth;
+mod log_dirs;
 mod operations;
 mod rebalance;
 mod refusals;

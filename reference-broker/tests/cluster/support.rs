@@ -5,11 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use ottla_protocol::messages::create_topics::CreatableTopic;
+use ottla_protocol::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use ottla_protocol::messages::describe_quorum::{
     DescribeQuorumRequestPartitionData, DescribeQuorumRequestTopicData,
     DescribeQuorumResponsePartitionData,
 };
+use ottla_protocol::messages::metadata::MetadataResponsePartition;
 use ottla_protocol::messages::{
     CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse, Response,
 };
@@ -197,4 +200,50 @@ pub(crate) fn create_topic(client: &mut Client, name: &str, partitions: i32, rep
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
     let Response::CreateTopics(response) = client.call(7, request) else { panic!() };
     response.topics[0].error_code
+}
+
+/// Makes a topic whose partitions have these replicas, the first of each the preferred leader.
+pub(crate) fn create_on(
+    client: &mut Client,
+    name: &str,
+    replicas: &[&[i32]],
+    configs: &[(&str, &str)],
+) {
+    let on = |(index, ids): (i32, &&[i32])| CreatableReplicaAssignment {
+        partition_index: index,
+        broker_ids: ids.to_vec(),
+        ..Default::default()
+    };
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
+        ..Default::default()
+    };
+    let topic = CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: (0..).zip(replicas).map(on).collect(),
+        configs: configs.iter().map(config).collect(),
+        ..Default::default()
+    };
+    let request =
+        CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+    let Response::CreateTopics(response) = client.call(7, request) else { panic!() };
+    assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+}
+
+/// What a broker knows of the partitions of a topic, in their order.
+pub(crate) fn partitions(client: &mut Client, topic: &str) -> Vec<MetadataResponsePartition> {
+    let topics = metadata(client).topics;
+    let found = topics.into_iter().find(|found| found.name.as_deref() == Some(topic));
+    let mut parts = found.map(|topic| topic.partitions).unwrap_or_default();
+    parts.sort_by_key(|part| part.partition_index);
+    parts
+}
+
+/// Who leads a partition, of whom this broker knows.
+pub(crate) fn leader_of(client: &mut Client, topic: &str, partition: usize) -> Option<usize> {
+    let parts = partitions(client, topic);
+    parts.get(partition).and_then(|part| usize::try_from(part.leader_id).ok())
 }

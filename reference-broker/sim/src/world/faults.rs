@@ -10,24 +10,33 @@ use rand::{Rng, SeedableRng};
 use super::{NODES, World, Wrong};
 use crate::trace;
 
+mod patterns;
+
+use patterns::Next;
+
 /// The first fault strikes after the cluster could form.
 const FIRST: Duration = Duration::from_secs(3);
 
-/// What undoes a fault.
-#[derive(Debug, Clone, Copy)]
-enum Undo {
+/// What is to come: most steps undo a fault.
+#[derive(Debug, Clone)]
+enum Step {
     Start(usize),
     Heal(usize, usize),
     Release(usize),
     Quick,
     Space(usize),
+    QuickDisk(usize),
+    /// A node is killed, and started after a while.
+    Kill(usize, Duration),
+    /// The next leader of a partition is killed.
+    KillNext(Next),
 }
 
 /// See the module's text.
 pub(super) struct Faults {
     random: StdRng,
     next: Option<Duration>,
-    pending: Vec<(Duration, Undo)>,
+    pending: Vec<(Duration, Step)>,
     counts: BTreeMap<&'static str, u32>,
 }
 
@@ -45,11 +54,11 @@ impl Faults {
     pub(super) fn strike(&mut self, world: &mut World<'_>) {
         let now = world.sim.elapsed();
         while let Some(at) = self.pending.iter().position(|(at, _)| *at <= now) {
-            let (_, undo) = self.pending.remove(at);
-            self.undo(world, undo);
+            let (_, step) = self.pending.remove(at);
+            self.take(world, step);
         }
         if self.next.is_some_and(|next| next <= now) {
-            self.next = Some(now + Duration::from_millis(self.random.gen_range(200..6000)));
+            self.next = Some(now + Duration::from_millis(self.random.gen_range(200..4000)));
             self.fault(world, now);
         }
     }
@@ -57,8 +66,10 @@ impl Faults {
     /// Ends everything that is still wrong.
     pub(super) fn heal(&mut self, world: &mut World<'_>) {
         self.next = None;
-        for (_, undo) in std::mem::take(&mut self.pending) {
-            self.undo(world, undo);
+        for (_, step) in std::mem::take(&mut self.pending) {
+            if !matches!(step, Step::Kill(..) | Step::KillNext(_)) {
+                self.take(world, step);
+            }
         }
         for node in &world.nodes {
             node.set_skew_ms(0);
@@ -81,7 +92,7 @@ impl Faults {
     }
 
     fn is_down(&self, node: usize) -> bool {
-        self.pending.iter().any(|(_, undo)| matches!(undo, Undo::Start(down) if *down == node))
+        self.pending.iter().any(|(_, step)| matches!(step, Step::Start(down) if *down == node))
     }
 
     /// Whether what is acknowledged survives it that a broker loses what is not on its disk: always
@@ -111,47 +122,48 @@ impl Faults {
             |random: &mut StdRng, most: u64| now + Duration::from_millis(random.gen_range(1..most));
         let (name, other_name) = (world.nodes[node].name(), world.nodes[other].name());
         let detail = format!("{name} {other_name}");
-        match self.random.gen_range(0..100) {
+        match self.random.gen_range(0..140) {
+            100.. => self.pattern(world, now),
             0..25 if !self.is_down(node) => {
                 self.crash(world, node, false);
                 let until = for_ms(&mut self.random, 8000);
-                self.pending.push((until, Undo::Start(node)));
+                self.pending.push((until, Step::Start(node)));
             }
             25..35 if !self.is_down(node) && self.may_lose_power(world) => {
                 self.crash(world, node, true);
                 let until = for_ms(&mut self.random, 8000);
-                self.pending.push((until, Undo::Start(node)));
+                self.pending.push((until, Step::Start(node)));
             }
             35..45 if !self.is_down(node) => {
                 self.count("restarts", &name);
                 world.nodes[node].restart.notify_one();
             }
-            45..48 => {
+            45..47 => {
                 // Long enough to lose what is sent just now.
                 self.count("losses", &detail);
                 world.sim.partition(name, other_name);
-                self.pending.push((for_ms(&mut self.random, 5), Undo::Heal(node, other)));
+                self.pending.push((for_ms(&mut self.random, 5), Step::Heal(node, other)));
             }
-            48..50 => {
+            47..50 => {
                 self.count("kills of all", "");
                 for node in 0..NODES {
                     if !self.is_down(node) {
                         let power = self.may_lose_power(world);
                         self.crash(world, node, power);
                         let until = for_ms(&mut self.random, 3000);
-                        self.pending.push((until, Undo::Start(node)));
+                        self.pending.push((until, Step::Start(node)));
                     }
                 }
             }
             50..60 => {
                 self.count("partitions", &detail);
                 world.sim.partition(name, other_name);
-                self.pending.push((for_ms(&mut self.random, 5000), Undo::Heal(node, other)));
+                self.pending.push((for_ms(&mut self.random, 5000), Step::Heal(node, other)));
             }
             60..70 => {
                 self.count("one-way partitions", &detail);
                 world.sim.partition_oneway(name, other_name);
-                self.pending.push((for_ms(&mut self.random, 5000), Undo::Heal(node, other)));
+                self.pending.push((for_ms(&mut self.random, 5000), Step::Heal(node, other)));
             }
             chosen => self.fault_of_surroundings(world, now, node, chosen),
         }
@@ -172,16 +184,15 @@ impl Faults {
             70..80 => {
                 self.count("isolations", &name);
                 for peer in (0..NODES).filter(|peer| *peer != node) {
-                    world.sim.partition(name.clone(), world.nodes[peer].name());
                     let until = for_ms(&mut self.random, 5000);
-                    self.pending.push((until, Undo::Heal(node, peer)));
+                    self.cut(world, node, peer, until);
                 }
             }
             80..85 => {
                 self.count("slow networks", "");
                 let most = Duration::from_millis(self.random.gen_range(5..200));
                 world.sim.set_max_message_latency(most);
-                self.pending.push((for_ms(&mut self.random, 4000), Undo::Quick));
+                self.pending.push((for_ms(&mut self.random, 4000), Step::Quick));
             }
             85..88 if !self.is_down(node) => {
                 self.count("stalls", &name);
@@ -195,14 +206,18 @@ impl Faults {
                 self.count("full disks", &name);
                 let disk = &world.nodes[node].disk;
                 disk.set_capacity(Some(disk.used() + self.random.gen_range(0..20_000)));
-                self.pending.push((for_ms(&mut self.random, 5000), Undo::Space(node)));
+                self.pending.push((for_ms(&mut self.random, 5000), Step::Space(node)));
+            }
+            96..98 => {
+                self.count("slow disks", &name);
+                let latency = Duration::from_millis(self.random.gen_range(1..500));
+                world.nodes[node].set_disk_latency(latency);
+                self.pending.push((for_ms(&mut self.random, 5000), Step::QuickDisk(node)));
             }
             _ => {
                 self.count("pauses", &name);
-                for peer in (0..NODES).filter(|peer| *peer != node) {
-                    world.sim.hold(name.clone(), world.nodes[peer].name());
-                }
-                self.pending.push((for_ms(&mut self.random, 4000), Undo::Release(node)));
+                self.hold(world, node);
+                self.pending.push((for_ms(&mut self.random, 4000), Step::Release(node)));
             }
         }
     }
@@ -216,21 +231,50 @@ impl Faults {
         }
     }
 
-    fn undo(&mut self, world: &mut World<'_>, undo: Undo) {
-        trace::note(&format!("undo {undo:?}"));
-        tracing::info!(target: "ottla_sim", ?undo, "undo");
-        match undo {
-            Undo::Start(node) => world.sim.bounce(world.nodes[node].name()),
-            Undo::Heal(a, b) => {
+    fn later(&mut self, at: Duration, step: Step) {
+        self.pending.push((at, step));
+    }
+
+    /// Two nodes do not hear of each other.
+    fn cut(&mut self, world: &World<'_>, a: usize, b: usize, until: Duration) {
+        world.sim.partition(world.nodes[a].name(), world.nodes[b].name());
+        self.later(until, Step::Heal(a, b));
+    }
+
+    /// Messages between a node and its peers wait.
+    fn hold(&self, world: &World<'_>, node: usize) {
+        for peer in (0..NODES).filter(|peer| *peer != node) {
+            world.sim.hold(world.nodes[node].name(), world.nodes[peer].name());
+        }
+    }
+
+    fn take(&mut self, world: &mut World<'_>, step: Step) {
+        // Looked at every millisecond: nothing has been done yet.
+        if let Step::KillNext(next) = step {
+            return self.on_next(world, next);
+        }
+        trace::note(&format!("step {step:?}"));
+        tracing::info!(target: "ottla_sim", ?step, "step");
+        match step {
+            Step::Start(node) => world.sim.bounce(world.nodes[node].name()),
+            Step::Heal(a, b) => {
                 world.sim.repair(world.nodes[a].name(), world.nodes[b].name());
             }
-            Undo::Release(node) => {
+            Step::Release(node) => {
                 for peer in (0..NODES).filter(|peer| *peer != node) {
                     world.sim.release(world.nodes[node].name(), world.nodes[peer].name());
                 }
             }
-            Undo::Quick => world.sim.set_max_message_latency(Duration::from_millis(2)),
-            Undo::Space(node) => world.nodes[node].disk.set_capacity(None),
+            Step::Quick => world.sim.set_max_message_latency(Duration::from_millis(2)),
+            Step::Space(node) => world.nodes[node].disk.set_capacity(None),
+            Step::QuickDisk(node) => world.nodes[node].set_disk_latency(Duration::ZERO),
+            Step::Kill(node, down) => {
+                if !self.is_down(node) {
+                    self.crash(world, node, false);
+                    self.later(world.sim.elapsed() + down, Step::Start(node));
+                }
+            }
+            Step::KillNext(_) => {}
         }
     }
 }

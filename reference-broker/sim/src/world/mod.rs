@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use ottla_broker::planted::{self, Bug};
+use ottla_broker::quorum::Image;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -19,10 +20,12 @@ use turmoil::Sim;
 use crate::{system, trace};
 
 mod faults;
+mod insides;
 mod node;
 mod operator;
 
 use faults::Faults;
+use insides::Insides;
 pub use node::{Node, Rules, Wrong};
 
 /// How many brokers there are; all are voters.
@@ -149,6 +152,12 @@ impl World<'_> {
         });
     }
 
+    /// The latest metadata that a broker here has.
+    fn newest_image(&self) -> Option<Arc<Image>> {
+        let images = self.nodes.iter().filter_map(|node| node.broker()).map(|one| one.image());
+        images.max_by_key(|image| image.applied)
+    }
+
     fn step(&mut self) {
         if let Err(error) = self.sim.step() {
             panicked(&format!("a host has failed: {error}"));
@@ -187,15 +196,16 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
         let nodes = world.nodes.clone();
         world.client("operator", |client| operator::run(client, nodes));
     }
-    let mut violations = Vec::new();
-    while world.sim.elapsed() < settings.time && panics().is_empty() {
+    let (mut violations, mut insides) = (Vec::new(), Insides::default());
+    while world.sim.elapsed() < settings.time && panics().is_empty() && violations.is_empty() {
         faults.strike(&mut world);
         world.step();
+        violations.extend(insides.look(&world));
     }
     faults.heal(&mut world);
     world.phase.send_replace(Phase::Quiet);
     let deadline = world.sim.elapsed() + PATIENCE;
-    while !workload.is_finished() && panics().is_empty() {
+    while !workload.is_finished() && panics().is_empty() && violations.is_empty() {
         if world.sim.elapsed() >= deadline {
             let done = world.clients.borrow().join(", ");
             violations.push(format!(
@@ -205,6 +215,7 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
             break;
         }
         world.step();
+        violations.extend(insides.look(&world));
     }
     violations.extend(panics().iter().map(|panic| format!("panic: {panic}")));
     let verdict = match workload.verdict() {

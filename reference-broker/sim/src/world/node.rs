@@ -9,6 +9,7 @@ use ottla_broker::{Broker, Config};
 use ottla_faulty_storage::FaultyStorage;
 use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use tokio::sync::{Notify, watch};
 
 use super::NODES;
@@ -16,6 +17,8 @@ use crate::{system, trace};
 
 /// A broker that does not start tries again after this long, as an operator would.
 const RETRY: Duration = Duration::from_secs(1);
+/// Kafka's default, and shorter ones, with which replicas leave the ISR that are alive.
+const LAGS_MAX_MS: [u64; 4] = [300, 1000, 3000, 30_000];
 
 /// What a run's brokers are configured to, beyond what all have.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Rules {
     /// Nothing is acknowledged before it is on the disk: any number of brokers may lose power.
     /// Otherwise one at a time may.
     pub flush_before_ack: bool,
+    /// A replica that has not caught up for so long is out of sync: `replica.lag.time.max.ms`.
+    pub lag_max_ms: u64,
     /// What is wrong on purpose.
     pub wrong: Option<Wrong>,
 }
@@ -50,7 +55,8 @@ impl Wrong {
 impl Rules {
     pub(super) fn from_chance(random: &mut StdRng, wrong: Option<Wrong>) -> Self {
         let flush_before_ack = random.gen_bool(0.5) && wrong != Some(Wrong::UnflushedPowerLoss);
-        Self { flush_before_ack, wrong }
+        let lag_max_ms = *LAGS_MAX_MS.choose(random).expect("there are some");
+        Self { flush_before_ack, lag_max_ms, wrong }
     }
 }
 
@@ -98,6 +104,11 @@ impl Node {
         trace::set_skew_ms(&self.name(), skew_ms);
     }
 
+    /// Sets how long its disk takes for what the broker leaves to other threads.
+    pub(super) fn set_disk_latency(&self, latency: Duration) {
+        trace::set_disk_latency(&self.name(), latency);
+    }
+
     pub(super) fn set_time(&self, elapsed: Duration) {
         let now = i64::try_from((system::EPOCH + elapsed).as_millis()).unwrap_or(0);
         self.disk.set_now_ms(now + self.skew_ms.get());
@@ -120,6 +131,7 @@ impl Node {
             ("offsets.topic.num.partitions", "2".to_owned()),
             ("log.segment.bytes", (64 << 10).to_string()),
             ("log.index.size.max.bytes", (16 << 10).to_string()),
+            ("replica.lag.time.max.ms", self.rules.lag_max_ms.to_string()),
         ];
         let unclean = self.rules.wrong == Some(Wrong::UncleanElection);
         let settings = settings

@@ -12,6 +12,7 @@ use super::super::timer::Timer;
 use super::super::types::{AppendId, Reply, RequestId, SyncReply, SyncRequest};
 use super::append::Purpose;
 use super::{Cx, Shard};
+use crate::planted::{self, Bug};
 
 impl Shard {
     /// A SyncGroup request; [`Reply::Sync`] follows, a follower's when the leader's assignment is
@@ -78,6 +79,10 @@ impl Group {
         let member_id = &request.member_id;
         self.await_sync(cx, now, member_id, id);
         self.note_synced(cx, member_id);
+        if planted::has(Bug::TwoOwners) && !self.is_leader(member_id) {
+            let reply = self.sync_reply(member_id);
+            return self.answer_sync(cx, now, member_id, reply);
+        }
         // A leader that asks again gets what its first assignment becomes.
         if !self.is_leader(member_id) || self.assignment_append.is_some() {
             return;
