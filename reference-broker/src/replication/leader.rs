@@ -271,6 +271,13 @@ impl Leadership {
         if self.proposed.as_ref().is_some_and(decided) {
             self.proposed = None;
         }
+        // Who was taken out of the ISR joins it by what it fetches from now on: its log may be cut
+        // since its last fetch, or its log dir have failed.
+        for id in self.assignment.isr.iter().filter(|id| !assignment.isr.contains(id)) {
+            if let Some(follower) = self.followers.get_mut(id) {
+                (follower.log_end, follower.caught_up_ms, follower.last_fetch) = (-1, None, None);
+            }
+        }
         self.assignment = assignment;
         self.follow_replicas(now_ms);
         self.advance(now_ms)

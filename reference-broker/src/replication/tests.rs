@@ -357,3 +357,19 @@ fn a_steady_follower_that_is_never_quite_at_the_end_is_in_sync() {
         assert_eq!(leader.poll(now), None, "at {now}");
     }
 }
+
+/// M19: its log dir has failed, or its log was cut, since it fetched last.
+#[test]
+fn who_was_taken_out_joins_and_counts_only_by_a_new_fetch() {
+    let mut leader = leader(&[1, 2, 3], RULE);
+    leader.on_fetch(2, 12, 10, 1);
+    leader.on_fetch(3, 13, 10, 1);
+    assert!(!leader.on_append(20, 2));
+    leader.on_fetch(3, 13, 20, 2);
+    assert_eq!(leader.high_watermark(), 10);
+    assert!(leader.on_assignment(assignment(1, &[1, 3]), 3));
+    assert_eq!(leader.high_watermark(), 20, "it does not hold the others back");
+    assert_eq!(leader.poll(3), None, "it does not join by what it had");
+    leader.on_fetch(2, 12, 20, 4);
+    assert_eq!(leader.poll(4).unwrap().isr, vec![(1, 11), (3, 13), (2, 12)]);
+}
