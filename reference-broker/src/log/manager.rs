@@ -58,6 +58,8 @@ pub enum Belongs {
 struct OpenDir {
     log_dir: Arc<LogDir>,
     startup: Startup,
+    /// No broker has ever had it open.
+    is_new: bool,
     /// Logs that were put here.
     logs: AtomicUsize,
     _lock: Box<dyn LockGuard>,
@@ -109,10 +111,17 @@ impl LogManager {
         }
     }
 
-    /// Whether every log ends where it did when the broker did (M11): no power failure since, and
-    /// no dir is missing.
+    /// Whether every log ends where it did when the broker did (M11): no power failure since.
     pub fn tail_intact(&self) -> bool {
-        self.failed.is_empty() && self.startup() != Startup::AfterPowerLoss
+        self.startup() != Startup::AfterPowerLoss
+    }
+
+    /// Whether logs may be missing (M15): a dir could not be opened, or was never used while others
+    /// were. A dir that is new in the configuration cannot be told from one that was emptied.
+    pub fn has_lost_a_dir(&self) -> bool {
+        let is_new = |dir: &OpenDir| dir.is_new;
+        let some_new = self.dirs.iter().any(is_new);
+        !self.failed.is_empty() || (some_new && !self.dirs.iter().all(is_new))
     }
 
     /// The first log dir.
@@ -326,10 +335,10 @@ impl OpenDir {
             .try_lock(&dir.join(LOCK))
             .map_err(|error| not_writable_or_io(dir, error))?
             .ok_or_else(|| LogError::Locked { dir: dir.to_path_buf() })?;
-        let startup = take_startup(&**storage, dir)?;
+        let (startup, is_new) = take_startup(&**storage, dir)?;
         let log_dir = LogDir::open(dir, Arc::clone(storage))?;
         storage.read_dir(dir).map_err(LogError::io("list", dir))?;
-        Ok(Self { log_dir, startup, logs: AtomicUsize::new(0), _lock: lock })
+        Ok(Self { log_dir, startup, is_new, logs: AtomicUsize::new(0), _lock: lock })
     }
 
     fn write_boot_id(&self) -> Result<()> {
@@ -380,8 +389,9 @@ impl OpenDir {
     }
 }
 
-/// Finds out how the dir was left, and takes the clean-shutdown marker away.
-fn take_startup(storage: &dyn Storage, dir: &Path) -> Result<Startup> {
+/// Finds out how the dir was left, and whether it was ever used; takes the clean-shutdown marker
+/// away.
+fn take_startup(storage: &dyn Storage, dir: &Path) -> Result<(Startup, bool)> {
     let marker = dir.join(CLEAN_SHUTDOWN);
     let clean = storage.exists(&marker);
     let boot_path = dir.join(BOOT_ID);
@@ -392,9 +402,10 @@ fn take_startup(storage: &dyn Storage, dir: &Path) -> Result<Startup> {
         storage.remove_file(&marker).map_err(|error| not_writable_or_io(dir, error))?;
         storage.sync_dir(dir).map_err(LogError::io("flush", dir))?;
     }
-    Ok(match (clean, same_boot || last.is_none()) {
+    let startup = match (clean, same_boot || last.is_none()) {
         (true, _) => Startup::Clean,
         (false, true) => Startup::AfterCrash,
         (false, false) => Startup::AfterPowerLoss,
-    })
+    };
+    Ok((startup, last.is_none() && !clean))
 }

@@ -113,6 +113,7 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         directory,
         log_dirs,
         tail_intact,
+        log_dir_lost,
         flushes_before_ack,
         min_in_sync,
     } = command
@@ -134,7 +135,11 @@ fn register_broker(image: &mut Image, index: u64, command: &Command) -> Outcome 
         shutting_down: false,
         min_in_sync: *min_in_sync,
     };
-    let tail = Tail { intact: *tail_intact, flushes_before_ack: *flushes_before_ack };
+    let tail = Tail {
+        intact: *tail_intact,
+        log_dir_lost: *log_dir_lost,
+        flushes_before_ack: *flushes_before_ack,
+    };
     registration::register(image, *node_id, cluster_id, tail, broker)
 }
 

@@ -48,6 +48,9 @@ pub enum Command {
         /// has not been started since (M11).
         #[serde(default)]
         tail_intact: bool,
+        /// Not all of its log dirs are those that it had: one does not work, or is new and empty.
+        #[serde(default)]
+        log_dir_lost: bool,
         /// `log.flush.interval.messages` is 1 in its file: what it acknowledged was on disk (M12),
         /// in topics that do not say otherwise.
         #[serde(default)]

@@ -12,6 +12,8 @@ use crate::planted::{self, Bug};
 pub(super) struct Tail {
     /// They are as they were.
     pub(super) intact: bool,
+    /// Some may be empty, whatever was acknowledged.
+    pub(super) log_dir_lost: bool,
     /// Nothing was acknowledged before it was on disk, unless a setting of the metadata says so.
     pub(super) flushes_before_ack: bool,
 }
@@ -58,7 +60,7 @@ pub(super) fn register(
             // M11, M15.
             let flushes = || rules.flushes_before_ack(node_id).unwrap_or(tail.flushes_before_ack);
             let reused = planted::has(Bug::LostTailReused);
-            let intact = same_folder && (tail.intact || flushes() || reused);
+            let intact = same_folder && !tail.log_dir_lost && (tail.intact || flushes() || reused);
             rules.change(partition, (!intact).then_some(node_id), |partition| {
                 partition.isr.retain(|id| *id != node_id);
                 partition.offline.retain(|id| *id != node_id);

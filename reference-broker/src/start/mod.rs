@@ -410,6 +410,7 @@ fn registration(
         directory: identity.directory_id,
         log_dirs: identity.log_dirs.iter().map(|(_, id)| *id).collect(),
         tail_intact: manager.tail_intact(),
+        log_dir_lost: manager.has_lost_a_dir(),
         flushes_before_ack: config.long("log.flush.interval.messages") == 1,
         min_in_sync: usize::try_from(config.int("min.insync.replicas")).unwrap_or(0),
     }

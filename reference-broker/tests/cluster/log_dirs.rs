@@ -24,8 +24,9 @@ struct Folders {
 const FAILS: usize = 3;
 
 impl Folders {
-    fn start() -> Self {
-        let cluster = Cluster::new(3, 3);
+    /// With so many voters, and a topic with these replicas.
+    fn start(voters: usize, replicas: &[&[i32]]) -> Self {
+        let cluster = Cluster::new(voters, 3);
         let started: Vec<_> = std::thread::scope(|scope| {
             let cluster = &cluster;
             let start = |id| scope.spawn(move || (id, start(cluster, id)));
@@ -36,7 +37,7 @@ impl Folders {
         let mut folders = Self { cluster, nodes, acknowledged: BTreeMap::new(), count: 0 };
         let mut client = folders.connect(1);
         eventually("every broker is known", || brokers(&mut client) == [1, 2, 3]);
-        create_on(&mut client, "t", &REPLICAS, &CONFIGS);
+        create_on(&mut client, "t", replicas, &CONFIGS);
         folders.acknowledge(2);
         folders
     }
@@ -148,7 +149,7 @@ fn start(cluster: &Cluster, id: usize) -> Process {
 
 #[test]
 fn a_folder_that_fails_takes_its_replicas_out_of_the_isrs_and_no_others() {
-    let mut folders = Folders::start();
+    let mut folders = Folders::start(3, &REPLICAS);
     folders.wait_for_isrs(&[]);
     let concerned = folders.concerned();
     assert_eq!(concerned.len(), REPLICAS.len() / 2, "{concerned:?}");
@@ -187,4 +188,24 @@ fn a_folder_that_fails_takes_its_replicas_out_of_the_isrs_and_no_others() {
     folders.wait_for_isrs(&[]);
     folders.acknowledge(1);
     folders.check_all();
+}
+
+/// M15 with several folders: both replicas end, and the first one to be back has lost the folder
+/// that the partition was in.
+#[test]
+fn a_replica_whose_folder_was_lost_is_not_elected() {
+    let on_two: [&[i32]; 6] = [&[2, 3], &[3, 2], &[2, 3], &[3, 2], &[2, 3], &[3, 2]];
+    let mut folders = Folders::start(1, &on_two);
+    let concerned = folders.concerned();
+    assert_eq!(concerned.len(), on_two.len() / 2, "{concerned:?}");
+    folders.kill(2);
+    folders.kill(FAILS);
+    std::fs::remove_dir_all(folders.second(FAILS)).unwrap();
+    folders.restart(FAILS);
+    let mut client = folders.connect(1);
+    eventually("the node is back", || brokers(&mut client) == [1, 3]);
+    folders.restart(2);
+    for partition in 0..on_two.len() {
+        folders.check(partition, &[2, FAILS]);
+    }
 }

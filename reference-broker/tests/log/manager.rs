@@ -296,13 +296,29 @@ fn a_dir_that_is_missing_at_start_holds_its_place() {
         written: 0,
     });
     let again = open_two(&storage);
-    assert!(!again.tail_intact());
+    assert!(again.has_lost_a_dir());
     assert_eq!(again.failed_dirs()[0].0, two()[1]);
     let loaded = again.load(2, ours).unwrap();
     assert_eq!(loaded.len(), 1);
     let error = again.create(partition(1), ID, small()).unwrap_err();
     assert!(matches!(&error, LogError::DirFailed { dir, .. } if *dir == two()[1]), "{error}");
     assert!(!storage.exists(&two()[0].join("t-1")));
+}
+
+#[test]
+fn a_dir_that_is_empty_while_another_was_used_is_lost() {
+    let storage = FaultyStorage::new(NOW_MS);
+    for _ in 0..2 {
+        let dirs = open_two(&storage);
+        assert!(!dirs.has_lost_a_dir());
+        dirs.load(2, ours).unwrap();
+    }
+    storage.remove_dir_all(&two()[1]).unwrap();
+    let emptied = open_two(&storage);
+    assert!(emptied.has_lost_a_dir());
+    emptied.load(2, ours).unwrap();
+    drop(emptied);
+    assert!(!open_two(&storage).has_lost_a_dir(), "from now on it has what it fetches");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn image() -> Image {
             directory: Uuid([9; 16]),
             log_dirs: vec![Uuid([9; 16])],
             tail_intact: true,
+            log_dir_lost: false,
             flushes_before_ack: false,
             min_in_sync: 0,
         };

@@ -25,6 +25,7 @@ fn registration(node_id: i32, incarnation: u8, directory: u8, tail_intact: bool)
         directory: Uuid([directory; 16]),
         log_dirs: vec![Uuid([directory; 16])],
         tail_intact,
+        log_dir_lost: false,
         flushes_before_ack: false,
         min_in_sync: 0,
     }

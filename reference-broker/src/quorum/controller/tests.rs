@@ -54,6 +54,7 @@ impl Node {
             directory,
             log_dirs: vec![directory],
             tail_intact: true,
+            log_dir_lost: false,
             flushes_before_ack: false,
             min_in_sync: 0,
         });

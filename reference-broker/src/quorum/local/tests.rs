@@ -17,6 +17,7 @@ fn register(tag: u8) -> Command {
         directory: Uuid([7; 16]),
         log_dirs: vec![Uuid([7; 16])],
         tail_intact: true,
+        log_dir_lost: false,
         flushes_before_ack: false,
         min_in_sync: 0,
     }

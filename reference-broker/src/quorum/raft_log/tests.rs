@@ -25,6 +25,7 @@ fn machine() -> Machine {
         directory: Uuid([1; 16]),
         log_dirs: vec![Uuid([1; 16])],
         tail_intact: true,
+        log_dir_lost: false,
         flushes_before_ack: false,
         min_in_sync: 0,
     };

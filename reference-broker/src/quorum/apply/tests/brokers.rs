@@ -191,6 +191,23 @@ fn an_empty_folder_is_never_elected_by_itself() {
         assert_eq!(cluster.elect(Election::Unclean), ErrorCode::None);
         assert!(cluster.partition().recovering);
     }
+    // Nor is one of several that may be empty, where another one has it all.
+    for flushes in ["1", "10"] {
+        let mut cluster = Cluster::of([1, 2]);
+        cluster.topic(&[1, 2], &[("flush.messages", flushes), ("min.insync.replicas", "2")]);
+        cluster.fence(2);
+        cluster.fence(1);
+        let mut again = registration(1, 77, 1, true);
+        if let Command::RegisterBroker { log_dir_lost, .. } = &mut again {
+            *log_dir_lost = true;
+        }
+        cluster.run(again);
+        cluster.unfence(1);
+        assert_eq!(cluster.partition().leader, -1);
+        cluster.start(2);
+        assert_eq!(cluster.partition().leader, 2);
+        assert!(!cluster.partition().recovering);
+    }
     // Nor is one of which nobody knows whether it is empty.
     let mut cluster = Cluster::of([1]);
     cluster.topic(&[1], &[]);
@@ -269,6 +286,12 @@ fn a_damaged_replica_is_not_elected_before_it_was_repaired() {
     // The next start finds out whether it is still damaged.
     cluster.start(1);
     assert_eq!((cluster.partition().leader, cluster.partition().recovering), (1, true));
+    // A follower, which the leader may still take for one that has everything.
+    cluster.start(2);
+    let before = cluster.partition().leader_epoch;
+    let command = resign(&cluster, 2);
+    cluster.ok(command);
+    assert_eq!((cluster.partition().leader, cluster.partition().leader_epoch), (1, before + 1));
     let mut foreign = resign(&cluster, 1);
     if let Command::ResignLeadership { node_id, broker_epoch, .. } = &mut foreign {
         cluster.start(3);
