@@ -222,9 +222,10 @@ impl Plan {
             });
             look.urgent |= answer.diverging_epoch != EpochEndOffset::default()
                 || answer.preferred_read_replica >= 0
-                // KIP-1166: this follower does not know what is committed.
+                // KIP-1166: this follower does not know what is committed; M17: or deleted.
                 || (self.replica.is_some()
-                    && answer.high_watermark > wanted.request.high_watermark);
+                    && (answer.high_watermark > wanted.request.high_watermark
+                        || answer.log_start_offset > wanted.request.log_start_offset));
             look.record_bytes += answer.records.as_ref().map_or(0, Bytes::len);
             look.answers
                 .push(PartitionData { partition_index: wanted.request.partition, ..answer });

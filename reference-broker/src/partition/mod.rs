@@ -352,7 +352,8 @@ impl Partition {
         }
         state.log.advance_log_start(offset).map_err(|error| log_code(&error))?;
         let start = state.log.log_start_offset();
-        self.publish(state, false);
+        // Followers are told.
+        self.publish(state, true);
         Ok(start)
     }
 

@@ -85,9 +85,9 @@ impl Partition {
         if !leadership.is_replica(from) {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
-        let mut started_later = false;
+        let (mut started_later, own_start) = (false, state.log.log_start_offset());
         let advanced = state.advance(|leadership, now| {
-            started_later = leadership.on_log_start(from, log_start);
+            started_later = leadership.on_log_start(from, log_start, own_start);
             leadership.on_fetch(from, broker_epoch, offset, now)
         });
         self.publish(state, advanced || started_later);

@@ -92,6 +92,8 @@ pub struct Leadership {
     assignment: Assignment,
     /// The log's end at the election: where this epoch starts.
     epoch_start: i64,
+    /// Where the leader's own log started at the last fetch.
+    log_start: i64,
     ends: LogEnds,
     rule: CommitRule,
     /// The replicas but the leader.
@@ -137,6 +139,7 @@ impl Leadership {
         let mut leadership = Self {
             node_id,
             epoch_start: log_end,
+            log_start: -1,
             ends: LogEnds {
                 high_watermark: high_watermark.min(log_end),
                 log_end,
@@ -246,8 +249,10 @@ impl Leadership {
         self.advance(now_ms)
     }
 
-    /// Where the log of a follower starts, which has just fetched; true if that is news.
-    pub fn on_log_start(&mut self, from: i32, log_start: i64) -> bool {
+    /// Where the log of a follower starts, which has just fetched, and the leader's `own`; true if
+    /// the follower's is news.
+    pub fn on_log_start(&mut self, from: i32, log_start: i64, own: i64) -> bool {
+        self.log_start = own;
         let Some(follower) = self.followers.get_mut(&from) else { return false };
         std::mem::replace(&mut follower.log_start, log_start) != log_start
     }
@@ -358,6 +363,8 @@ impl Leadership {
         self.followers.get(&id).is_some_and(|follower| {
             follower.log_end >= self.ends.high_watermark
                 && follower.log_end >= self.epoch_start
+                // M17: nor has it what was deleted.
+                && follower.log_start >= self.log_start
                 && self.assignment.active.get(&id) == Some(&follower.broker_epoch)
         })
     }

@@ -229,9 +229,9 @@ fn the_high_watermark_is_what_all_in_sync_have() {
 fn the_low_watermark_is_where_the_last_replica_that_is_alive_starts() {
     let mut leader = leader(&[1, 2, 3], RULE);
     assert_eq!(leader.low_watermark(4), -1, "nobody has fetched yet");
-    assert!(leader.on_log_start(2, 4) && leader.on_log_start(3, 2));
-    assert!(!leader.on_log_start(3, 2), "no news");
-    assert!(!leader.on_log_start(9, 2), "no replica");
+    assert!(leader.on_log_start(2, 4, 4) && leader.on_log_start(3, 2, 4));
+    assert!(!leader.on_log_start(3, 2, 4), "no news");
+    assert!(!leader.on_log_start(9, 2, 4), "no replica");
     assert_eq!(leader.low_watermark(4), 2);
     assert_eq!(leader.low_watermark(1), 1);
     let mut without = assignment(1, &[1, 2]);
@@ -334,6 +334,10 @@ fn who_joins_has_what_this_epoch_found_and_is_alive() {
     assert_eq!(leader.poll(1), None, "below the epoch's start, above the high watermark");
     leader.on_fetch(2, 10, 10, 1);
     assert_eq!(leader.poll(1), None, "a former incarnation");
+    leader.on_log_start(2, 3, 4);
+    leader.on_fetch(2, 12, 10, 1);
+    assert_eq!(leader.poll(1), None, "it has what was deleted");
+    leader.on_log_start(2, 4, 4);
     let fenced =
         Assignment { active: BTreeMap::from([(1, 11), (3, 13)]), ..assignment(0, &[1, 3]) };
     leader.on_assignment(fenced, 1);

@@ -5,6 +5,7 @@ mod alone;
 #[path = "../support/mod.rs"]
 mod broker;
 mod chaos;
+mod deleted;
 mod failover;
 mod followers;
 mod growth;
