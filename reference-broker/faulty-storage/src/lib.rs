@@ -132,6 +132,13 @@ impl FaultyStorage {
         lock(&self.disk).faults.push(fault);
     }
 
+    /// The files in a folder, and in the folders in it.
+    pub fn paths(&self, dir: &Path) -> Vec<PathBuf> {
+        let disk = lock(&self.disk);
+        let files = disk.names.iter().filter(|(_, node)| matches!(node, Node::File(_)));
+        files.filter(|(path, _)| path.starts_with(dir)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// A file's content as programs see it.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let disk = lock(&self.disk);
@@ -153,6 +160,20 @@ impl FaultyStorage {
         disk.inodes[inode] =
             Inode { path: path.to_path_buf(), synced: content.clone(), content, modified_ms };
         disk.synced_names = disk.names.clone();
+    }
+
+    /// Changes the bits `mask` of a byte, in what programs see and in what a power failure leaves.
+    /// Answers the byte that is there now; none where the file has no such byte.
+    pub fn flip(&self, path: &Path, at: usize, mask: u8) -> Option<u8> {
+        let mut disk = lock(&self.disk);
+        let Some(Node::File(inode)) = disk.names.get(path).copied() else { return None };
+        let Inode { content, synced, .. } = &mut disk.inodes[inode];
+        if let Some(byte) = synced.get_mut(at) {
+            *byte ^= mask;
+        }
+        let byte = content.get_mut(at)?;
+        *byte ^= mask;
+        Some(*byte)
     }
 
     /// The power fails and comes back. Files that are open are dead from then on.

@@ -289,29 +289,38 @@ async fn mend_replicas(broker: Arc<Broker>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What cannot be repaired either is for the next start.
     let mut given_up = BTreeSet::new();
+    // Repaired is what the metadata has known to be damaged: the image here may be one from before
+    // the replica was in sync.
+    let mut resigned = BTreeSet::new();
     let (node_id, broker_epoch) = (broker.node_id(), broker.parts.broker_epoch);
     loop {
         tick.tick().await;
-        for (of, repairable) in broker.partitions().offline() {
+        let offline = broker.partitions().offline();
+        resigned.retain(|known| offline.iter().any(|(of, _)| (of.topic_id.0, of.index) == *known));
+        for (of, repairable) in offline {
             let image = broker.image();
             let Some(partition) = image.partition(of).filter(|p| p.replicas.len() > 1) else {
                 continue;
             };
             let PartitionId { topic_id, index } = of;
-            if partition.leader == node_id || partition.isr.contains(&node_id) {
+            let known = (topic_id.0, index);
+            if partition.isr.contains(&node_id) || !resigned.contains(&known) {
                 let command = Command::ResignLeadership { topic_id, index, node_id, broker_epoch };
                 match broker.metadata().propose(command).await {
-                    Ok(Outcome::Done) => tracing::warn!(%topic_id, index, "resigned a replica"),
+                    Ok(Outcome::Done) => {
+                        tracing::warn!(%topic_id, index, "resigned a replica");
+                        resigned.insert(known);
+                    }
                     other => tracing::info!(%topic_id, index, ?other, "cannot resign a replica"),
                 }
-            } else if repairable && !given_up.contains(&(topic_id.0, index)) {
+            } else if repairable && !given_up.contains(&known) {
                 let partitions = Arc::clone(broker.partitions());
                 let metadata = Arc::clone(broker.metadata());
                 let repaired = spawn_blocking(move || partitions.repair(of, || metadata.image()));
                 let repaired = repaired.await.expect("opening a partition does not panic");
                 if let Err(error) = repaired {
                     tracing::error!(%topic_id, index, %error, "cannot repair a replica");
-                    given_up.insert((topic_id.0, index));
+                    given_up.insert(known);
                 }
             }
         }

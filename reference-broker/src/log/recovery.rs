@@ -104,8 +104,8 @@ pub(super) fn recover(
         last_epoch: -1,
         report: RecoveryReport::default(),
     };
-    let mut segments = recovery.segments(&bases)?;
     let log_start_offset = log_dir.log_start(of);
+    let mut segments = recovery.segments(&bases, log_start_offset)?;
     let made_segment = start_anew_if_needed(storage, dir, &mut segments, log_start_offset)?;
     let log_start_offset = log_start_offset.max(segments[0].base_offset);
     let active = segments.last_mut().expect("invariant: one was made if there was none");
@@ -217,14 +217,16 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// Opens the segments one after the other; cuts the log at the first break, if that may be.
-    fn segments(&mut self, bases: &[i64]) -> Result<Vec<Segment>> {
+    fn segments(&mut self, bases: &[i64], log_start: i64) -> Result<Vec<Segment>> {
         let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
         for (at, &base) in bases.iter().enumerate() {
             let upper = bases.get(at + 1).copied();
             let flushed = upper.is_some_and(|upper| upper <= self.recovery_point);
             let suspect = self.startup == Startup::Repair
                 || self.damaged.as_ref() == Some(&segment::path(self.dir, base, "log"));
-            let doubtful = suspect || (self.startup != Startup::Clean && !flushed);
+            // The first epoch of a log is not made durable at once: batches tell it, too.
+            let known = self.epochs.epoch_of(base.max(log_start)).is_some();
+            let doubtful = suspect || (self.startup != Startup::Clean && !(flushed && known));
             let indexed = match doubtful {
                 true => None,
                 false => Segment::open_indexed(&self.storage, self.dir, base)?,

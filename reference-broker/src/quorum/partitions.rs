@@ -102,6 +102,8 @@ pub(super) fn resign(
             if !partition.offline.contains(&node_id) {
                 partition.offline.push(node_id);
             }
+            // What it fetched before does not count any more: it is repaired by losing it.
+            partition.leader_epoch += 1;
         });
         Ok(())
     })

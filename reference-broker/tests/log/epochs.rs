@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ottla_broker::log::{EpochEntry, LeaderEpochCache, Startup, Storage};
 use ottla_faulty_storage::FaultyStorage;
 
-use crate::support::{NOW_MS, batch, file, fresh, open, small};
+use crate::support::{NOW_MS, append, batch, file, fresh, open, small};
 
 fn cache(entries: &[(i32, i64)]) -> (FaultyStorage, LeaderEpochCache) {
     let storage = FaultyStorage::new(NOW_MS);
@@ -111,4 +111,24 @@ fn recovery_fills_a_lost_cache_from_batch_headers() {
     assert_eq!(log.epoch_cache().epoch_of(7), Some(5));
     log.truncate_to(7).unwrap();
     assert_eq!(entries(log.epoch_cache()), [(2, 0)]);
+}
+
+/// The first epoch of a log is noted without a flush, and later segments alone are read again.
+#[test]
+fn the_first_epoch_is_known_after_a_power_loss() {
+    let (storage, mut log) = fresh(&small());
+    log.begin_epoch(0).unwrap();
+    while log.segment_count() < 3 {
+        append(&mut log, &batch(3));
+    }
+    log.flush().unwrap();
+    log.log_dir().write_checkpoints().unwrap();
+    append(&mut log, &batch(3));
+    drop(log);
+    for seed in 0..20 {
+        let disk = storage.fork();
+        disk.power_loss(seed);
+        let (log, _) = open(&disk, &small(), Startup::AfterPowerLoss);
+        assert_eq!(log.epoch_cache().epoch_of(0), Some(0), "seed {seed}");
+    }
 }

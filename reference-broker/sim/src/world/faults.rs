@@ -10,8 +10,10 @@ use rand::{Rng, SeedableRng};
 use super::{NODES, World, Wrong};
 use crate::trace;
 
+mod damage;
 mod patterns;
 
+use damage::Flip;
 use patterns::Next;
 
 /// The first fault strikes after the cluster could form.
@@ -38,6 +40,7 @@ pub(super) struct Faults {
     next: Option<Duration>,
     pending: Vec<(Duration, Step)>,
     counts: BTreeMap<&'static str, u32>,
+    flip: Option<Flip>,
 }
 
 impl Faults {
@@ -47,6 +50,7 @@ impl Faults {
             next: wanted.then_some(FIRST),
             pending: Vec::new(),
             counts: BTreeMap::new(),
+            flip: None,
         }
     }
 
@@ -98,21 +102,12 @@ impl Faults {
     /// Whether what is acknowledged survives it that a broker loses what is not on its disk: always
     /// with a flush before each acknowledgement, else while all replicas are in sync (the
     /// promise is for `min.insync.replicas` - 1 of them).
-    fn may_lose_power(&self, world: &World<'_>) -> bool {
+    fn may_lose_power(&mut self, world: &World<'_>) -> bool {
         let is_wrong = world.rules.wrong == Some(Wrong::UnflushedPowerLoss);
         if world.rules.flush_before_ack || is_wrong {
             return true;
         }
-        let brokers: Vec<_> = world.nodes.iter().filter_map(|node| node.broker()).collect();
-        (0..NODES).all(|node| !self.is_down(node))
-            && brokers.len() == NODES
-            && brokers.iter().all(|broker| {
-                let image = broker.image();
-                let mut topics = image.topics.values();
-                topics.all(|topic| {
-                    topic.partitions.iter().all(|partition| partition.isr.len() == NODES)
-                })
-            })
+        self.are_all_in_sync(world) && !self.is_damaged(world)
     }
 
     fn fault(&mut self, world: &mut World<'_>, now: Duration) {
@@ -122,8 +117,9 @@ impl Faults {
             |random: &mut StdRng, most: u64| now + Duration::from_millis(random.gen_range(1..most));
         let (name, other_name) = (world.nodes[node].name(), world.nodes[other].name());
         let detail = format!("{name} {other_name}");
-        match self.random.gen_range(0..140) {
-            100.. => self.pattern(world, now),
+        match self.random.gen_range(0..150) {
+            140.. => self.flip(world, node),
+            100..140 => self.pattern(world, now),
             0..25 if !self.is_down(node) => {
                 self.crash(world, node, false);
                 let until = for_ms(&mut self.random, 8000);

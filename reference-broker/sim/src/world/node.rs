@@ -131,6 +131,8 @@ impl Node {
             ("offsets.topic.num.partitions", "2".to_owned()),
             ("log.segment.bytes", (64 << 10).to_string()),
             ("log.index.size.max.bytes", (16 << 10).to_string()),
+            ("log.scrub.interval.ms", "1000".to_owned()),
+            ("log.scrub.max.bytes.per.second", i64::MAX.to_string()),
             ("replica.lag.time.max.ms", self.rules.lag_max_ms.to_string()),
         ];
         let unclean = self.rules.wrong == Some(Wrong::UncleanElection);
