@@ -30,10 +30,11 @@ struct Arguments {
     /// A rule is broken on purpose: every seed that notices is a success.
     #[arg(long)]
     bug: Option<String>,
-    /// Plants one bug after the other: for each the first seed that notices. A bug that none does
-    /// is a failure.
-    #[arg(long, conflicts_with_all = ["bug", "calm", "log"])]
-    bugs: bool,
+    /// Plants these bugs one after the other, or all: for each the first seed that notices. A bug
+    /// that none does is a failure.
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all")]
+    #[arg(value_delimiter = ',', conflicts_with_all = ["bug", "calm", "log"])]
+    bugs: Option<Vec<String>>,
     /// Each seed is run once, not twice to compare.
     #[arg(long)]
     once: bool,
@@ -48,10 +49,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     #[cfg(target_os = "linux")]
-    return match (arguments.inside, arguments.bugs) {
-        (true, _) => inside(&arguments),
-        (false, true) => bugs::find(&arguments),
-        (false, false) => outside(&arguments),
+    return match &arguments.bugs {
+        _ if arguments.inside => inside(&arguments),
+        Some(named) => bugs::find(&arguments, named),
+        None => outside(&arguments),
     };
     #[cfg(not(target_os = "linux"))]
     {
@@ -173,10 +174,8 @@ fn inside(arguments: &Arguments) -> ExitCode {
     tracing::subscriber::set_global_default(Tracer::new(shown)).expect("it is set once");
     let named = arguments.bug.as_deref();
     let bug = Bug::ALL.iter().find(|(name, _)| named == Some(*name));
-    if named.is_some_and(|named| bug.is_none() && Wrong::named(named).is_none()) {
-        let names: Vec<&str> = Bug::ALL.iter().map(|(name, _)| *name).collect();
-        println!("no such bug: there are {}", names.join(", "));
-        return ExitCode::FAILURE;
+    if let Some(named) = named.filter(|named| bug.is_none() && Wrong::named(named).is_none()) {
+        return bugs::unknown(named);
     }
     let settings = Settings {
         seed: arguments.seed,

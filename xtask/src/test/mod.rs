@@ -26,6 +26,9 @@ const PARTS: [&str; 4] = ["rust", "python", "node", "swift"];
 const SEED_FIRST: usize = 101;
 const SEEDS: usize = 20;
 const SEEDS_A_STEP: usize = 10;
+/// Planted bugs that almost every seed finds.
+const BUGS: [&str; 4] =
+    ["ack-before-isr", "truncation-to-high-watermark", "early-commit", "unclean-election"];
 
 /// What a run is about.
 struct Run {
@@ -145,6 +148,13 @@ impl Run {
             if self.step(&what, why, || crate::sim::run(&arguments)).is_some() {
                 self.sum.passed += SEEDS_A_STEP;
             }
+        }
+        let names = BUGS.join(",");
+        let arguments = ["--bugs", &names, "--seeds", "20", "--minutes", "0.6", "--jobs", "2"];
+        let arguments = arguments.map(str::to_owned);
+        let why = "each must be found";
+        if self.step("simulation, planted bugs", why, || crate::sim::run(&arguments)).is_some() {
+            self.sum.passed += BUGS.len();
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Insides {
     committed: BTreeMap<Place, i64>,
     /// The latest metadata that a broker has had: those that run now may all be behind it.
     image: Arc<Image>,
+    /// Up to which command the metadata of two brokers was compared.
+    compared: u64,
 }
 
 /// A replica that runs.
@@ -34,6 +36,9 @@ impl Insides {
         let newest = world.newest_image()?;
         if newest.applied > self.image.applied {
             self.image = newest;
+        }
+        if let Some(found) = self.same_commands_same_state(world) {
+            return Some(found);
         }
         let image = Arc::clone(&self.image);
         let brokers = world.nodes.iter().filter_map(|node| node.broker());
@@ -56,6 +61,27 @@ impl Insides {
             self.in_sync_has_all(&image, place, replicas)
                 .or_else(|| committed_agrees(place, replicas))
         })
+    }
+
+    /// Brokers that have applied the same commands have the same metadata.
+    fn same_commands_same_state(&mut self, world: &World<'_>) -> Option<String> {
+        let brokers = world.nodes.iter().filter_map(|node| node.broker());
+        let images: Vec<_> = brokers.map(|broker| (broker.node_id(), broker.image())).collect();
+        for (at, (node, image)) in images.iter().enumerate() {
+            let alike = images[at + 1..].iter().find(|(_, one)| one.applied == image.applied);
+            let Some((other, other_image)) = alike.filter(|_| image.applied != self.compared)
+            else {
+                continue;
+            };
+            self.compared = image.applied;
+            if other_image != image {
+                return Some(format!(
+                    "same-commands-same-state: after command {} nodes {node} and {other} differ",
+                    image.applied
+                ));
+            }
+        }
+        None
     }
 
     /// Every replica in sync has all that was ever committed.
@@ -105,7 +131,8 @@ fn committed_agrees(place: &Place, replicas: &[Replica]) -> Option<String> {
         };
         if let Some(other) = replicas.iter().find(differs) {
             return Some(format!(
-                "committed-agrees: {} {}, offset {last}: epoch {epoch:?} at node {}, {:?} at node {}",
+                "committed-agrees: {} {}, offset {last}: epoch {epoch:?} at node {}, {:?} at \
+                 node {}",
                 place.0,
                 place.1,
                 one.broker.node_id(),

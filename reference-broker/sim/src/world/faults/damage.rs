@@ -52,7 +52,8 @@ impl Faults {
         let at = self.random.gen_range(start + UNPROTECTED_LEN..*end);
         let mask = 1 << self.random.gen_range(0..8);
         let byte = disk.flip(path, at, mask).expect("the byte was just there");
-        self.count("flipped bits", &format!("{} {} {at}", world.nodes[node].name(), path.display()));
+        let name = world.nodes[node].name();
+        self.count("flipped bits", &format!("{name} {} {at}", path.display()));
         self.flip = Some(Flip { node, path: path.clone(), at, byte });
     }
 

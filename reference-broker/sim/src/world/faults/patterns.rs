@@ -47,8 +47,9 @@ impl Faults {
     pub(super) fn pattern(&mut self, world: &mut World<'_>, now: Duration) {
         let Some(target) = self.any_partition(world) else { return };
         let Some(leader) = target.leader(world).filter(|node| !self.is_down(*node)) else { return };
-        match self.random.gen_range(0..6) {
-            0 => self.back_at_once(world, now, leader),
+        match self.random.gen_range(0..7) {
+            0 => self.blackout(world, now),
+            6 => self.back_at_once(world, now, leader),
             1 => self.cascade(world, now, target, leader),
             2 => self.cut_leader(world, now, target, leader),
             3 => self.cut_followers(world, now, target, leader),
@@ -90,6 +91,23 @@ impl Faults {
         self.crash(world, node, power);
         let down = self.within(300);
         self.later(now + down, Step::Start(node));
+    }
+
+    /// All are gone at once, one of them by a loss of power; two are back soon, the third later.
+    fn blackout(&mut self, world: &mut World<'_>, now: Duration) {
+        self.count("blackouts", "");
+        let mut nodes: Vec<usize> = (0..NODES).filter(|node| !self.is_down(*node)).collect();
+        nodes.shuffle(&mut self.random);
+        let power = self.may_lose_power(world);
+        for (at, node) in nodes.iter().enumerate() {
+            self.crash(world, *node, power && at == 0);
+        }
+        nodes.shuffle(&mut self.random);
+        for (at, node) in nodes.into_iter().enumerate() {
+            let least = Duration::from_millis(if at < 2 { 0 } else { 500 });
+            let down = least + self.within(if at < 2 { 300 } else { 3000 });
+            self.later(now + down, Step::Start(node));
+        }
     }
 
     /// The leader is killed, and the next one as soon as it is elected.
