@@ -77,7 +77,7 @@ struct State {
 
 /// What this broker is to the partition.
 enum Role {
-    Leader(Leadership),
+    Leader(Box<Leadership>),
     Follower(Following),
 }
 
@@ -157,7 +157,7 @@ impl Partition {
             let assignment = Assignment::of(image, partition);
             let rule = commit_rule(&config, partition.replicas.len());
             let leadership = Leadership::new(node_id, assignment, ends, rule, monotonic_ms());
-            state.role = Role::Leader(leadership);
+            state.role = Role::Leader(Box::new(leadership));
         } else {
             if state.log.damage().is_none() {
                 let end = match planted::has(Bug::TruncationToHighWatermark) {

@@ -23,7 +23,7 @@ impl Random {
 }
 
 enum Role {
-    Leader(Leadership),
+    Leader(Box<Leadership>),
     Follower(Following),
 }
 
@@ -152,7 +152,7 @@ impl World {
         replica.role = if self.leader == id {
             replica.log.begin_epoch(self.truth.leader_epoch);
             let ends = LogEnds { high_watermark, log_end: end, durable_end: end };
-            Role::Leader(Leadership::new(id, self.truth.clone(), ends, RULE, self.now))
+            Role::Leader(Box::new(Leadership::new(id, self.truth.clone(), ends, RULE, self.now)))
         } else {
             replica.log.truncate_to(end);
             Role::Follower(Following::new(self.truth.leader_epoch, high_watermark, end))
