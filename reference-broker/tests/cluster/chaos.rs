@@ -11,14 +11,14 @@ use crate::broker::{BINARY, Client, PATIENCE, batch, eventually, folder};
 use crate::support::{brokers, create_topic, metadata};
 
 /// Three nodes and the port for their faults.
-struct Chaos {
+pub(crate) struct Chaos {
     parent: Child,
-    addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
     port: BufReader<TcpStream>,
 }
 
 impl Chaos {
-    fn start(data: &Path, chaos: &str) -> Self {
+    pub(crate) fn start(data: &Path, chaos: &str) -> Self {
         let mut parent = command(data, chaos)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -45,18 +45,18 @@ impl Chaos {
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{answer:?}: {error}"))
     }
 
-    fn done(&mut self, command: Value) -> Value {
+    pub(crate) fn done(&mut self, command: Value) -> Value {
         let answer = self.say(&command);
         assert_eq!(answer["ok"], true, "{command}: {answer}");
         answer
     }
 
-    fn connect(&self, node: i32) -> Client {
+    pub(crate) fn connect(&self, node: i32) -> Client {
         Client::connect(self.addresses[usize::try_from(node).unwrap() - 1])
     }
 
     /// Waits until node `of` knows these brokers and no others.
-    fn knows(&self, of: i32, expected: &[i32]) {
+    pub(crate) fn knows(&self, of: i32, expected: &[i32]) {
         let mut client = self.connect(of);
         eventually(&format!("{expected:?} are known"), || brokers(&mut client) == expected);
     }

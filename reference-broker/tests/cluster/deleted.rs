@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
-use ottla_protocol::messages::{DeleteRecordsRequest, ListOffsetsRequest, Response};
+use ottla_protocol::messages::{ListOffsetsRequest, Response};
 
 use crate::broker::{Client, Process, batch, eventually};
-use crate::support::{Cluster, brokers, create_on, leader_of, partitions};
+use crate::support::{Cluster, brokers, create_on, delete_records, leader_of, partitions};
 
 /// So long that nothing but news can end a follower's fetch in time.
 const SETTINGS: [&str; 2] = ["replica.fetch.wait.max.ms=60000", "replica.lag.time.max.ms=120000"];
@@ -30,17 +29,6 @@ fn offsets(client: &mut Client) -> [(i16, i64); 2] {
         let found = &answer.topics[0].partitions[0];
         (found.error_code, found.offset)
     })
-}
-
-fn delete(client: &mut Client) -> (i16, i64) {
-    let partition = DeleteRecordsPartition { offset: START, ..Default::default() };
-    let partitions = vec![partition];
-    let topic = DeleteRecordsTopic { name: "t".into(), partitions, ..Default::default() };
-    let request =
-        DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-    let Response::DeleteRecords(answer) = client.call(2, request) else { panic!() };
-    let deleted = &answer.topics[0].partitions[0];
-    (deleted.error_code, deleted.low_watermark)
 }
 
 /// Node 1 has the metadata, the others the replicas.
@@ -100,7 +88,7 @@ fn deleted_records_do_not_come_back_with_another_leader_or_a_restart() {
     // One that has all records does not hear of it; one that is alive does so at once.
     replicas.kill(&[4]);
     replicas.wait_for_isr(2);
-    assert_eq!(delete(&mut led), (0, START));
+    assert_eq!(delete_records(&mut led, "t", START), (0, START));
     replicas.restart(&[4]);
     replicas.wait_for_isr(3);
     replicas.kill(&[2, 3]);

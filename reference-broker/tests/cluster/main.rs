@@ -6,6 +6,7 @@ mod alone;
 mod broker;
 mod chaos;
 mod deleted;
+mod divergence;
 mod failover;
 mod followers;
 mod growth;

@@ -8,13 +8,15 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use ottla_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use ottla_protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::describe_quorum::{
     DescribeQuorumRequestPartitionData, DescribeQuorumRequestTopicData,
     DescribeQuorumResponsePartitionData,
 };
 use ottla_protocol::messages::metadata::MetadataResponsePartition;
 use ottla_protocol::messages::{
-    CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse, Response,
+    CreateTopicsRequest, DeleteRecordsRequest, DescribeQuorumRequest, MetadataRequest,
+    MetadataResponse, Response,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -246,4 +248,17 @@ pub(crate) fn partitions(client: &mut Client, topic: &str) -> Vec<MetadataRespon
 pub(crate) fn leader_of(client: &mut Client, topic: &str, partition: usize) -> Option<usize> {
     let parts = partitions(client, topic);
     parts.get(partition).and_then(|part| usize::try_from(part.leader_id).ok())
+}
+
+/// Deletes the records of partition 0 below an offset, -1 being all that is committed; answers the
+/// error code and where the partition starts now.
+pub(crate) fn delete_records(client: &mut Client, topic: &str, offset: i64) -> (i16, i64) {
+    let partition = DeleteRecordsPartition { offset, ..Default::default() };
+    let partitions = vec![partition];
+    let topic = DeleteRecordsTopic { name: topic.to_owned(), partitions, ..Default::default() };
+    let request =
+        DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+    let Response::DeleteRecords(answer) = client.call(2, request) else { panic!() };
+    let deleted = &answer.topics[0].partitions[0];
+    (deleted.error_code, deleted.low_watermark)
 }
