@@ -39,13 +39,15 @@ pub enum Bug {
     ProducerIdsReused,
     /// A commit of offsets is answered when the leader has it (M16).
     EarlyCommit,
+    /// A scrub finds nothing (M19).
+    BlindScrub,
     /// Members get their shares before the leader has given them, as they were before.
     TwoOwners,
 }
 
 impl Bug {
     /// All, by the names of the command line.
-    pub const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 19] = [
         ("ack-before-isr", Self::AckBeforeIsr),
         ("high-watermark-of-leader", Self::HighWatermarkOfLeader),
         ("no-truncation", Self::NoTruncation),
@@ -63,6 +65,7 @@ impl Bug {
         ("producers-kept", Self::ProducersKept),
         ("producer-ids-reused", Self::ProducerIdsReused),
         ("early-commit", Self::EarlyCommit),
+        ("blind-scrub", Self::BlindScrub),
         ("two-owners", Self::TwoOwners),
     ];
 }

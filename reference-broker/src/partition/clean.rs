@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Partition;
 use crate::log::{CompactionReport, Damage, LogError};
+use crate::planted::{self, Bug};
 
 /// Bytes between two looks at the clock, and at whether the partition is still served.
 const STRIDE: usize = 1 << 20;
@@ -63,7 +64,8 @@ impl Partition {
         };
         let scrubbed = planned.run(self.pace(Some(bytes_per_second)))?;
         let mut state = self.lock();
-        if !state.closed && state.log.complete_scrub(&scrubbed)? {
+        let blind = planted::has(Bug::BlindScrub);
+        if !state.closed && !blind && state.log.complete_scrub(&scrubbed)? {
             let damaged = state.log.check();
             drop(state);
             self.go_offline();

@@ -91,7 +91,7 @@ pub struct Log {
     values: BTreeMap<(i32, i64), Value>,
     /// By partition and epoch: the answers with the highest offsets, the earliest first.
     latest: BTreeMap<(i32, i32), Vec<Latest>>,
-    /// By partition: the offset behind the last that was acknowledged.
+    /// By partition: the offset behind the last that was acknowledged or seen.
     ends: BTreeMap<i32, i64>,
     groups: BTreeMap<String, Deliveries>,
     held: BTreeMap<String, Held>,
@@ -126,8 +126,6 @@ impl Log {
         self.acknowledged += 1;
         let Some(offset) = offset else { return };
         self.see(by, (partition, offset), None, value, false);
-        let end = self.ends.entry(partition).or_default();
-        *end = (*end).max(offset + 1);
         for group in self.groups.values_mut() {
             if !group.delivered.contains(&(partition, offset)) {
                 group.missing.insert((partition, offset));
@@ -227,7 +225,7 @@ impl Log {
         (self.acknowledged, self.values.len())
     }
 
-    /// Whether everything that was acknowledged lies below these positions, by partition.
+    /// Whether everything that was acknowledged, or read by anybody, lies below these positions, by partition.
     pub fn is_covered(&self, positions: &[i64]) -> bool {
         self.ends.iter().all(|(partition, end)| {
             let position = usize::try_from(*partition).ok().and_then(|at| positions.get(at));
@@ -246,6 +244,8 @@ impl Log {
     }
 
     fn see(&mut self, by: Seen, place: (i32, i64), epoch: Option<i32>, value: &str, is_read: bool) {
+        let end = self.ends.entry(place.0).or_default();
+        *end = (*end).max(place.1 + 1);
         let known = self.values.entry(place).or_insert_with(|| Value {
             value: value.to_owned(),
             epoch,

@@ -46,6 +46,13 @@ fn what_was_acknowledged_and_read_is_kept() {
 }
 
 #[test]
+fn a_last_look_covers_what_was_read() {
+    let mut log = produced(3, 2);
+    log.read(at(3), "reader", (0, 2), Some(1), "p/2");
+    assert!(log.is_covered(&[3]) && !log.is_covered(&[2]));
+}
+
+#[test]
 fn an_acknowledged_record_that_a_replica_lacks_is_caught() {
     let mut log = produced(3, 3);
     hold(&mut log, "q", &["p/0", "p/1", "p/2"]);

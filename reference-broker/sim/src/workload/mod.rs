@@ -33,14 +33,21 @@ struct Shared {
     group: RefCell<Group>,
     /// Producers that have ended.
     produced: Cell<usize>,
-    /// Clients that have ended.
+    /// Clients that have ended, but readers.
     ended: Cell<usize>,
+    /// Readers that have ended.
+    read: Cell<usize>,
 }
 
 impl Shared {
     /// Whether nothing more will be acknowledged.
     fn is_produced(&self) -> bool {
         self.produced.get() == IDEMPOTENT + 1
+    }
+
+    /// Whether nobody but the readers does anything more: what is there then is what is there.
+    fn is_settled(&self) -> bool {
+        self.ended.get() == IDEMPOTENT + 1 + CONSUMERS + MEMBERS
     }
 
     fn end(&self) {
@@ -75,7 +82,7 @@ impl Workload for Clients {
     }
 
     fn is_finished(&self) -> bool {
-        self.0.ended.get() == IDEMPOTENT + 1 + CONSUMERS + MEMBERS + NODES
+        self.0.is_settled() && self.0.read.get() == NODES
     }
 
     fn verdict(&self) -> Result<String, Vec<String>> {
@@ -135,7 +142,7 @@ async fn read(client: Client, node: usize, shared: Rc<Shared>) {
     (reader.positions, reader.is_last) = (start, true);
     shared.log.borrow_mut().replica(&reader.host);
     let is_read =
-        |positions: &[i64]| shared.is_produced() && shared.log.borrow().is_covered(positions);
+        |positions: &[i64]| shared.is_settled() && shared.log.borrow().is_covered(positions);
     reader.run(is_read).await;
-    shared.end();
+    shared.read.set(shared.read.get() + 1);
 }

@@ -205,13 +205,11 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
     faults.heal(&mut world);
     world.phase.send_replace(Phase::Quiet);
     let deadline = world.sim.elapsed() + PATIENCE;
+    let mut late = None;
     while !workload.is_finished() && panics().is_empty() && violations.is_empty() {
         if world.sim.elapsed() >= deadline {
-            let done = world.clients.borrow().join(", ");
-            violations.push(format!(
-                "not done {} s after the last fault; done: {done}",
-                PATIENCE.as_secs()
-            ));
+            let (done, patience) = (world.clients.borrow().join(", "), PATIENCE.as_secs());
+            late = Some(format!("not done {patience} s after the last fault; done: {done}"));
             break;
         }
         world.step();
@@ -225,6 +223,7 @@ pub fn run(settings: &Settings, workload: &dyn Workload) -> Report {
             "violations".to_owned()
         }
     };
+    violations.extend(late);
     let (hash, events) = trace::hash();
     let summary = format!(
         "{:.0} s simulated, {}, {verdict}, {events} events",
