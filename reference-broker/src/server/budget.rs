@@ -32,6 +32,17 @@ pub(super) struct Taken {
     len: usize,
 }
 
+impl Taken {
+    /// How many bytes may be read at once when `arrived` of a frame of `frame_len` are there: what
+    /// is paid for, and never much of the frames behind it.
+    pub(super) fn room(&self, arrived: usize, frame_len: usize) -> usize {
+        let paid = FREE_LEN + self.len;
+        let is_whole = self.overdraft.is_some() || paid >= frame_len;
+        let end = if is_whole { frame_len + FREE_LEN } else { paid };
+        end.saturating_sub(arrived).max(1)
+    }
+}
+
 impl Budget {
     /// A budget of this many bytes; a negative number is no limit.
     pub(super) fn new(bytes: i64) -> Self {
@@ -97,6 +108,23 @@ mod tests {
         let mut whole = Taken::default();
         assert!(arrives(&budget, &mut whole, MIB, MIB).await);
         assert!(whole.overdraft.is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_what_is_paid_for() {
+        let budget = Budget::new(1 << 20);
+        let mut taken = Taken::default();
+        assert_eq!(taken.room(0, 0), FREE_LEN, "a prefix");
+        assert_eq!(taken.room(4, 100), FREE_LEN + 96, "a small frame");
+        assert_eq!(taken.room(FREE_LEN - 1, MIB), 1);
+        let mut arrived = FREE_LEN;
+        while arrived < MIB {
+            budget.pay(&mut taken, arrived, MIB).await;
+            let paid = MIB / UNIT - budget.permits.available_permits();
+            arrived += taken.room(arrived, MIB);
+            assert!(arrived <= 2 * FREE_LEN + paid * UNIT, "{arrived} of {paid} KiB");
+        }
+        assert!(taken.overdraft.is_none());
     }
 
     #[tokio::test]

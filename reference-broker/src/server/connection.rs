@@ -107,17 +107,18 @@ async fn read_frame(
             Ok(None) => {}
             Err(error) => return Err(Closed::Refused(error.to_string())),
         }
-        if let Some(len) = decoder.claimed_len() {
-            shared.budget.pay(&mut taken, decoder.pending_len(), len).await;
-        }
-        let begun = decoder.pending_len() > 0;
+        let (arrived, len) = (decoder.pending_len(), decoder.claimed_len().unwrap_or(0));
+        shared.budget.pay(&mut taken, arrived, len).await;
+        let begun = arrived > 0;
         let large = !begun && decoder.capacity() > BUFFER_KEPT_LEN;
         let patience = match (begun, large) {
             (true, _) => STALL_MAX.min(shared.idle_max),
             (false, true) => BUFFER_KEPT.min(shared.idle_max),
             (false, false) => shared.idle_max.saturating_sub(idle),
         };
-        match tokio::time::timeout(patience, stream.read_buf(decoder.buffer())).await {
+        // One read may bring a megabyte: not before that is paid for.
+        let mut room = (&mut *stream).take(taken.room(arrived, len) as u64);
+        match tokio::time::timeout(patience, room.read_buf(decoder.buffer())).await {
             Ok(Ok(0)) => return Err(Closed::ByPeer),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into()),
