@@ -97,8 +97,9 @@ impl GroupCoordinator {
                 return Ok(());
             }
             state.leader_epoch = leader_epoch;
+            // Under the same lock: who is told at the same time must find it loading.
+            self.inner.act(slot, &mut state, |shard, now| shard.begin_load(now, leader_epoch));
         }
-        self.inner.drive(slot, |shard, now| shard.begin_load(now, leader_epoch));
         let loaded = self.inner.load(slot, leader_epoch).await;
         if let Err(error) = loaded {
             let error_name = error.name();
@@ -116,8 +117,9 @@ impl GroupCoordinator {
     /// This broker no longer leads `partition` under `leader_epoch`; a later epoch is left alone.
     pub fn resign(&self, partition: i32, leader_epoch: i32) {
         let Some(slot) = self.inner.slot(partition) else { return };
-        if slot.lock().leader_epoch <= leader_epoch {
-            self.inner.drive(slot, |shard, now| shard.resign(now));
+        let mut state = slot.lock();
+        if state.leader_epoch <= leader_epoch {
+            self.inner.act(slot, &mut state, |shard, now| shard.resign(now));
         }
     }
 
@@ -326,10 +328,18 @@ impl Inner {
 
     /// Lets `handle` act on the shard, and does what the shard then asks for.
     fn drive(self: &Arc<Self>, slot: &Slot, handle: impl FnOnce(&mut Shard, Now)) {
+        self.act(slot, &mut slot.lock(), handle);
+    }
+
+    fn act(
+        self: &Arc<Self>,
+        slot: &Slot,
+        state: &mut SlotState,
+        handle: impl FnOnce(&mut Shard, Now),
+    ) {
         let now = self.now();
-        let mut state = slot.lock();
         handle(&mut state.shard, now);
-        self.carry_out(slot.partition, &mut state, now);
+        self.carry_out(slot.partition, state, now);
         let next = state.shard.poll_timeout();
         if next.is_some_and(|next| state.sleeping_until.is_none_or(|until| next < until)) {
             slot.earlier.notify_one();
@@ -428,3 +438,6 @@ impl std::fmt::Debug for Inner {
         f.debug_struct("Inner").field("partitions", &self.slots.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
