@@ -444,6 +444,7 @@ traces!(
     fresh_producer_id,
     retries_in_order,
     leader_moves,
+    silent_leader,
     unresolved_then_epoch_bump,
     lost_sequence,
     producer_epoch_refused,

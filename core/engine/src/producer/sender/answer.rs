@@ -156,7 +156,7 @@ impl Sender {
     }
 
     /// Puts a batch back to be sent again after a pause, or fails it where that is of no use.
-    fn retry(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
+    pub(super) fn retry(&mut self, now: Instant, slot: u32, mut batch: Batch, error: Error) {
         if batch.is_expired || batch.attempts > self.config.retries {
             self.lose(slot, &batch);
             return self.fail(slot, batch, error);

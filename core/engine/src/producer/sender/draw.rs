@@ -192,9 +192,10 @@ impl Sender {
             let Some((order, data)) = self.draw_batch(slot, node_id, most) else { continue };
             bytes_left =
                 bytes_left.saturating_sub(data.records.as_ref().map_or(0, bytes::Bytes::len));
-            let topic = self.partitions[slot as usize].buffer.topic().clone();
+            let partition = &self.partitions[slot as usize];
+            let (topic, leader_epoch) = (partition.buffer.topic().clone(), partition.leader_epoch);
             let topic_id = self.metadata.topic_id(&topic).unwrap_or(Uuid::ZERO);
-            entries.push(Entry { slot, order, topic_id });
+            entries.push(Entry { slot, order, topic_id, leader_epoch });
             topics.entry(topic).or_default().push(data);
             if bytes_left == 0 {
                 break;
@@ -203,7 +204,7 @@ impl Sender {
         if entries.is_empty() {
             return false;
         }
-        self.push_request(node_id, entries, topics);
+        self.push_request(now, node_id, entries, topics);
         true
     }
 
@@ -247,6 +248,7 @@ impl Sender {
 
     fn push_request(
         &mut self,
+        now: Instant,
         node_id: i32,
         entries: Vec<Entry>,
         topics: BTreeMap<Arc<str>, Vec<PartitionProduceData>>,
@@ -268,7 +270,8 @@ impl Sender {
         let node = self.node(node_id);
         node.in_flight += 1;
         node.load.in_flight.fetch_add(1, Ordering::SeqCst);
-        self.calls.insert(id, ProduceCall { node: node_id, entries });
+        self.calls.insert(id, ProduceCall { node: node_id, sent_at: now, entries });
+        self.expect_answer(now);
         self.outputs.push_back(Output::Call(Call {
             id,
             target: Target::Node(node_id),

@@ -10,6 +10,7 @@ mod batch;
 mod draw;
 mod identity;
 mod partition;
+mod silence;
 mod verdict;
 
 pub use batch::{CompressJob, Compressed};
@@ -125,6 +126,8 @@ enum Reason {
     /// When to ask for metadata again, for partitions that wait to try a leader again that may be
     /// none any more.
     Suspect,
+    /// When to look at requests that have no answer: their partitions may have another leader.
+    Silence,
     /// When to ask for a producer id again.
     Identity,
     /// When a broker that takes nothing counts as unavailable.
@@ -137,6 +140,7 @@ impl Timer for Reason {
         Self::Expire,
         Self::Leaderless,
         Self::Suspect,
+        Self::Silence,
         Self::Identity,
         Self::Availability,
     ];
@@ -163,6 +167,8 @@ struct Node {
 #[derive(Debug)]
 struct ProduceCall {
     node: i32,
+    sent_at: Instant,
+    /// What it waits for; those that were given up are gone.
     entries: Vec<Entry>,
 }
 
@@ -171,6 +177,7 @@ struct Entry {
     slot: u32,
     order: Order,
     topic_id: Uuid,
+    leader_epoch: i32,
 }
 
 /// The sender.
@@ -194,6 +201,8 @@ pub struct Sender {
     listed: Vec<u32>,
     /// Whether something happened since the last look at the partitions.
     is_dirty: bool,
+    /// Whether the metadata has changed since then.
+    are_leaders_new: bool,
     fatal: Option<Error>,
     released: bool,
 }
@@ -220,6 +229,7 @@ impl Sender {
             draw_next: 0,
             listed: Vec::new(),
             is_dirty: true,
+            are_leaders_new: false,
             fatal: None,
             released: false,
         }
@@ -255,7 +265,7 @@ impl Sender {
             self.is_queued[slot as usize] = false;
             self.enlist(slot);
         }
-        self.is_dirty = true;
+        (self.is_dirty, self.are_leaders_new) = (true, true);
     }
 
     /// A producer's thread says that there is something to send (or flushes, or waits for memory).
@@ -308,6 +318,7 @@ impl Sender {
                 Reason::Expire => self.on_expire(now),
                 Reason::Leaderless => self.on_leaderless_timeout(),
                 Reason::Suspect => self.ask_for_leaders(now),
+                Reason::Silence => self.on_silence(now),
             }
             self.is_dirty = true;
         }
@@ -358,6 +369,9 @@ impl Sender {
         self.ask_for_identity(now);
         if let Some(error) = self.fatal.clone() {
             return self.fail_everything(&error);
+        }
+        if std::mem::take(&mut self.are_leaders_new) {
+            self.leave_former_leaders(now);
         }
         self.drive_leaderless(now);
         let nodes: Vec<i32> = self.nodes.keys().copied().collect();
