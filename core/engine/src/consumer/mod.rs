@@ -98,6 +98,10 @@ pub struct Consumer {
     /// The group ended for this consumer; every call says so.
     fatal: Option<Error>,
     waiting: BTreeMap<CallId, Waiting>,
+    /// When the calls to leaders without an answer count as silent.
+    silent_at: BTreeMap<CallId, Instant>,
+    /// Not before this is it asked again who leads what has no answer.
+    ask_in_silence_at: Instant,
     /// Nodes with a fetch on the way: one at a time each.
     fetching: BTreeSet<i32>,
     fetch_rotation: usize,
@@ -136,6 +140,8 @@ impl Consumer {
             errors: VecDeque::new(),
             fatal: None,
             waiting: BTreeMap::new(),
+            silent_at: BTreeMap::new(),
+            ask_in_silence_at: Instant::ZERO,
             fetching: BTreeSet::new(),
             fetch_rotation: 0,
             member: None,
@@ -273,6 +279,7 @@ impl Consumer {
                 member.handle_response(now, id, result);
             }
         } else {
+            self.silent_at.remove(&id);
             match self.waiting.remove(&id) {
                 Some(Waiting::Fetch(fetch)) => self.on_fetch(now, id, fetch, result),
                 Some(Waiting::Offsets(asked)) => self.on_list_offsets(now, id, asked, result),
@@ -292,7 +299,8 @@ impl Consumer {
         let retries = self.partitions.values().filter(|p| p.busy.is_none());
         let retry = retries.filter_map(|p| p.retry_at).min();
         let missing = self.missing.values().filter(|at| **at < Instant::FAR_FUTURE).min().copied();
-        let others = [self.commits.next_timeout(), self.closing, self.assign_deadline];
+        let silence = self.next_silence();
+        let others = [self.commits.next_timeout(), self.closing, self.assign_deadline, silence];
         [member, retry, missing].into_iter().chain(others).flatten().min()
     }
 
@@ -306,6 +314,7 @@ impl Consumer {
                 partition.retry_at = None;
             }
         }
+        self.ask_in_silence(now);
         self.auto_commit(now);
         self.report_missing(now);
         self.give_topics(now);
@@ -388,6 +397,7 @@ impl Consumer {
             self.partitions.clear();
             self.turns.clear();
             self.waiting.clear();
+            self.silent_at.clear();
             self.fail_commits();
             self.outputs.push_back(ConsumerOutput::Closed);
         }

@@ -1,6 +1,6 @@
 //! What to ask of whom: one request per broker and need, for every partition that is not waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ use crate::time::Instant;
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 /// A topic that is unknown for this long is reported; younger ones may just be on their way.
 const MISSING_TOPIC_GRACE: Duration = Duration::from_secs(5);
+
+/// A broker that says nothing for this long, beyond what it was allowed to wait, may lead no more:
+/// it is asked who does.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What a call of this consumer was for.
 #[derive(Debug)]
@@ -117,12 +121,12 @@ impl Consumer {
         }
     }
 
-    /// The partition's call is over. False if the answer is stale: the partition is gone, or was
-    /// sought or reset since (trap 7).
+    /// The partition's call is over. False if the answer is stale: the partition is gone, was
+    /// sought or reset since (trap 7), or has another leader, which was asked instead.
     pub(super) fn is_current(&mut self, id: CallId, asked: &Asked) -> bool {
         let Some(state) = self.partitions.get_mut(&asked.partition) else { return false };
-        if state.busy == Some(id) {
-            state.busy = None;
+        if state.busy.take_if(|busy| *busy == id).is_none() {
+            return false;
         }
         state.incarnation == asked.incarnation && !state.revoking
     }
@@ -157,6 +161,38 @@ impl Consumer {
         }
     }
 
+    /// Remembers a call to a leader; it is silent when it has not answered in time.
+    pub(super) fn wait_for(&mut self, now: Instant, id: CallId, waiting: Waiting) {
+        let wait = match waiting {
+            Waiting::Fetch(_) => self.config.fetch_max_wait,
+            _ => Duration::ZERO,
+        };
+        self.silent_at.insert(id, now + wait + SILENCE);
+        self.waiting.insert(id, waiting);
+    }
+
+    /// When [`Consumer::ask_in_silence`] has something to do.
+    pub(super) fn next_silence(&self) -> Option<Instant> {
+        let first = self.silent_at.values().min().filter(|_| self.closing.is_none())?;
+        Some((*first).max(self.ask_in_silence_at))
+    }
+
+    /// Asks who leads what a silent broker was asked for, every `retry.backoff.max.ms` at most. A
+    /// partition that has another leader goes there with the answer, and does not wait for the
+    /// former one, which may stand still for all of `request.timeout.ms`.
+    pub(super) fn ask_in_silence(&mut self, now: Instant) {
+        if self.next_silence().is_none_or(|at| at > now) {
+            return;
+        }
+        // What nobody waits for any more may take its time.
+        let awaited: BTreeSet<CallId> = self.partitions.values().filter_map(|p| p.busy).collect();
+        self.silent_at.retain(|id, at| *at > now || awaited.contains(id));
+        if self.silent_at.values().any(|at| *at <= now) {
+            self.outputs.push_back(ConsumerOutput::RefreshMetadata);
+            self.ask_in_silence_at = now + self.config.common.retry_backoff_max;
+        }
+    }
+
     fn plan_fetches(&mut self, now: Instant) {
         let ready: usize = self.partitions.values().map(|p| p.ready_bytes).sum();
         if ready >= self.config.fetch_max_bytes as usize {
@@ -188,7 +224,7 @@ impl Consumer {
             by_node.entry(node).or_default().push(partition);
         }
         for (node, partitions) in by_node {
-            self.send_fetch(node, partitions, full_nodes.contains(&node));
+            self.send_fetch(now, node, partitions, full_nodes.contains(&node));
         }
     }
 
@@ -201,7 +237,13 @@ impl Consumer {
         Some(state.preferred.filter(holds).map_or(leader, |(node, _)| node))
     }
 
-    fn send_fetch(&mut self, node: i32, partitions: Vec<TopicPartition>, is_partial: bool) {
+    fn send_fetch(
+        &mut self,
+        now: Instant,
+        node: i32,
+        partitions: Vec<TopicPartition>,
+        is_partial: bool,
+    ) {
         let mut topics: Vec<(Arc<str>, Uuid, Vec<Asked>)> = Vec::new();
         for partition in &partitions {
             let asked = self.asked(partition);
@@ -222,7 +264,7 @@ impl Consumer {
             }
         }
         self.fetching.insert(node);
-        self.waiting.insert(id, Waiting::Fetch(fetch));
+        self.wait_for(now, id, Waiting::Fetch(fetch));
     }
 
     fn fetch_request(&self, topics: &[(Arc<str>, Uuid, Vec<Asked>)], is_partial: bool) -> Request {

@@ -121,6 +121,10 @@ impl Consumer {
 
     pub(super) fn plan_resets(&mut self, now: Instant) {
         let partitions = self.idle_in(now, |phase| matches!(phase, Phase::NeedsReset(_)));
+        for partition in &partitions {
+            // So that a change of it is noticed.
+            self.check_leader(partition);
+        }
         for (node, asked) in self.by_leader(now, partitions) {
             let mut wanted = BTreeMap::new();
             let mut with_policy = Vec::new();
@@ -136,7 +140,7 @@ impl Consumer {
             let request = list_offsets_request(&self.metadata, &wanted, isolation);
             let id = self.call(Target::Node(node), Purpose::General, request);
             self.mark_busy(&asked, id);
-            self.waiting.insert(id, Waiting::Offsets(with_policy));
+            self.wait_for(now, id, Waiting::Offsets(with_policy));
         }
     }
 

@@ -33,13 +33,17 @@ impl Consumer {
         if leader.is_none() || state.leader == leader {
             return;
         }
-        state.leader = leader;
+        let had_leader = std::mem::replace(&mut state.leader, leader).is_some();
         state.preferred = None;
         state.retry_at = None;
         let is_epoch_known = known.leader_epoch >= 0 && state.fetch_position.leader_epoch.is_some();
-        if matches!(state.phase, Phase::Fetching | Phase::NeedsValidation) {
+        let is_reading = matches!(state.phase, Phase::Fetching | Phase::NeedsValidation);
+        if is_reading {
             // Without epochs on both sides nothing can be held against anything.
             state.phase = if is_epoch_known { Phase::NeedsValidation } else { Phase::Fetching };
+        }
+        let asks_leader = had_leader && matches!(state.phase, Phase::NeedsReset(_));
+        if is_reading || asks_leader {
             // An answer under the old leader says nothing about the new one's log.
             state.busy = None;
         }
@@ -59,7 +63,7 @@ impl Consumer {
             let request = epochs_request(&self.metadata, &wanted);
             let id = self.call(Target::Node(node), Purpose::General, request);
             self.mark_busy(&asked, id);
-            self.waiting.insert(id, Waiting::Epochs(asked));
+            self.wait_for(now, id, Waiting::Epochs(asked));
         }
     }
 

@@ -203,6 +203,8 @@ pub struct Sender {
     is_dirty: bool,
     /// Whether the metadata has changed since then.
     are_leaders_new: bool,
+    /// Not before this is it asked again who leads what has no answer.
+    ask_in_silence_at: Instant,
     fatal: Option<Error>,
     released: bool,
 }
@@ -230,6 +232,7 @@ impl Sender {
             listed: Vec::new(),
             is_dirty: true,
             are_leaders_new: false,
+            ask_in_silence_at: Instant::ZERO,
             fatal: None,
             released: false,
         }

@@ -29,16 +29,22 @@ impl Sender {
         }
     }
 
-    /// Asks who leads what was sent and not answered.
+    /// Asks who leads what was sent and not answered, every `retry.backoff.max.ms` at most.
     pub(super) fn on_silence(&mut self, now: Instant) {
-        let open = self.calls.values().filter(|call| !call.entries.is_empty());
-        let Some(oldest) = open.map(|call| call.sent_at).min() else { return };
-        if oldest + SILENCE > now {
-            return self.timers.set(Reason::Silence, oldest + SILENCE);
-        }
-        self.outputs.push_back(Output::RefreshMetadata);
-        self.timers.set(Reason::Silence, now + self.config.retry_backoff.1);
         self.leave_former_leaders(now);
+        let open = self.calls.values().filter(|call| !call.entries.is_empty());
+        let (silent, young): (Vec<_>, Vec<_>) = open.partition(|call| call.is_silent(now));
+        let mut next = young.iter().map(|call| call.sent_at + SILENCE).min();
+        if !silent.is_empty() {
+            if self.ask_in_silence_at <= now {
+                self.outputs.push_back(Output::RefreshMetadata);
+                self.ask_in_silence_at = now + self.config.retry_backoff.1;
+            }
+            next = next.into_iter().chain([self.ask_in_silence_at]).min();
+        }
+        if let Some(next) = next {
+            self.timers.set(Reason::Silence, next);
+        }
     }
 
     /// Gives up what a silent broker was sent for partitions that have another leader since. What
@@ -53,10 +59,11 @@ impl Sender {
             .flat_map(|call| call.entries.iter().map(|entry| (call.node, entry)))
             .filter(|(node, entry)| {
                 let partition = &self.partitions[entry.slot as usize];
-                let may_go_again = |batch: &Batch| batch.attempts <= self.config.retries;
+                let is_last = |batch: &Batch| batch.attempts > self.config.retries;
                 partition.leader.is_some_and(|leader| leader != *node)
                     && partition.leader_epoch > entry.leader_epoch
-                    && partition.in_flight.iter().all(may_go_again)
+                    // What may not be sent again goes on waiting.
+                    && !partition.in_flight.iter().any(is_last)
             })
             .map(|(node, entry)| (node, entry.slot))
             .collect();
