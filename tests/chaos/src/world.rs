@@ -48,6 +48,19 @@ impl Report {
         self
     }
 
+    /// No producer waited longer than this for a partition: a client that waits for a former leader
+    /// does so for all of `request.timeout.ms`.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        let gap = self.figures.longest_gap;
+        if gap > limit {
+            let (gap, limit) = (gap.as_millis(), limit.as_millis());
+            let text =
+                format!("a partition acknowledged nothing for {gap} ms, {limit} are allowed");
+            self.violations.push(text);
+        }
+        self
+    }
+
     pub(crate) fn was_run(&self) -> bool {
         self.elsewhere.is_none()
     }

@@ -20,6 +20,11 @@ fn a_leader_is_killed() {
 }
 
 #[test]
+fn a_leader_reaches_its_clients_alone() {
+    play("leader-isolated");
+}
+
+#[test]
 fn a_topic_is_made_anew_while_a_replica_is_down() {
     play("topic-made-anew");
 }

@@ -1,5 +1,6 @@
 //! Networks that fail in part.
 
+use super::FAILOVER_MAX;
 use crate::Failure;
 use crate::load::TOPIC;
 use crate::network;
@@ -14,7 +15,7 @@ pub(crate) async fn leader_isolated(world: &mut World) -> Result<Report, Failure
     world.progress(1500).await?;
     network_heal(world)?;
     world.whole(TOPIC).await?;
-    world.finish().await
+    Ok(world.finish().await?.within(FAILOVER_MAX))
 }
 
 pub(crate) async fn one_way(world: &mut World) -> Result<Report, Failure> {

@@ -14,6 +14,10 @@ mod slow;
 use crate::Failure;
 use crate::world::{Report, World};
 use std::pin::Pin;
+use std::time::Duration;
+
+/// What a producer may wait for another leader, its session and the busy machine included.
+const FAILOVER_MAX: Duration = Duration::from_secs(15);
 
 pub(crate) type Playing<'a> = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send + 'a>>;
 

@@ -1,5 +1,6 @@
 //! Nodes that stop and go on, or are cut off for a while, and clocks that jump.
 
+use super::FAILOVER_MAX;
 use super::kills::coordinator_of;
 use crate::load::TOPIC;
 use crate::world::{Report, World};
@@ -22,7 +23,7 @@ pub(crate) async fn leader(world: &mut World) -> Result<Report, Failure> {
         world.progress(500).await?;
         world.whole(TOPIC).await?;
     }
-    world.finish().await
+    Ok(world.finish().await?.within(FAILOVER_MAX))
 }
 
 pub(crate) async fn follower(world: &mut World) -> Result<Report, Failure> {
