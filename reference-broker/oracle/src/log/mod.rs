@@ -225,7 +225,8 @@ impl Log {
         (self.acknowledged, self.values.len())
     }
 
-    /// Whether everything that was acknowledged, or read by anybody, lies below these positions, by partition.
+    /// Whether everything that was acknowledged, or read by anybody, lies below these positions,
+    /// by partition.
     pub fn is_covered(&self, positions: &[i64]) -> bool {
         self.ends.iter().all(|(partition, end)| {
             let position = usize::try_from(*partition).ok().and_then(|at| positions.get(at));
