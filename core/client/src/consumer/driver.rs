@@ -6,7 +6,7 @@
 use super::RebalanceEvent;
 use super::builder::Listener;
 use crate::network::{CallResult, Network, Reply};
-use ottla_engine::call::{Call, CallId, Target};
+use ottla_engine::call::{Call, CallError, CallId, Target};
 use ottla_engine::config::ConsumerConfig;
 use ottla_engine::consumer::{CommitTicket, Consumer as Machine, ConsumerOutput};
 use ottla_engine::error::{Error, ErrorKind};
@@ -131,14 +131,24 @@ impl Shared {
     }
 }
 
+/// Where calls go, and their answers.
+struct Calls {
+    replies: mpsc::UnboundedSender<(CallId, CallResult)>,
+    /// What the coordinator is asked, in this order.
+    group: mpsc::UnboundedSender<Call>,
+}
+
 /// The driver's task; it ends when the machine is closed.
 async fn run(shared: Arc<Shared>) {
     let (replies, mut answers) = mpsc::unbounded_channel::<(CallId, CallResult)>();
+    let (group, group_calls) = mpsc::unbounded_channel();
+    tokio::spawn(ask_coordinator(shared.network.clone(), group_calls, replies.clone()));
+    let calls = Calls { replies, group };
     let mut versions = shared.network.metadata_versions();
     let mut seen_progress = NO_PROGRESS;
     shared.peek(|machine, now| machine.handle_metadata(now, shared.network.metadata()));
     loop {
-        let deadline = drive_outputs(&shared, &replies);
+        let deadline = drive_outputs(&shared, &calls);
         if *shared.is_closed.borrow() {
             return;
         }
@@ -181,10 +191,7 @@ fn drive_answers(
 }
 
 /// Carries out what the machine wants; returns when it wants to be called again.
-fn drive_outputs(
-    shared: &Arc<Shared>,
-    replies: &mpsc::UnboundedSender<(CallId, CallResult)>,
-) -> Option<Instant> {
+fn drive_outputs(shared: &Arc<Shared>, calls: &Calls) -> Option<Instant> {
     let mut outputs = Vec::new();
     let (deadline, wakes_user) = shared.peek(|machine, _| {
         outputs.extend(std::iter::from_fn(|| machine.poll_output()));
@@ -196,7 +203,7 @@ fn drive_outputs(
     }
     for output in outputs {
         match output {
-            ConsumerOutput::Call(call) => drive_call(shared, call, replies),
+            ConsumerOutput::Call(call) => drive_call(shared, call, calls),
             ConsumerOutput::ForgetCoordinator(group) => {
                 shared.network.invalidate_coordinator(&group);
             }
@@ -222,21 +229,45 @@ fn drive_outputs(
     deadline
 }
 
-fn drive_call(
-    shared: &Arc<Shared>,
-    call: Call,
-    replies: &mpsc::UnboundedSender<(CallId, CallResult)>,
-) {
-    let reply = Reply::Queue(replies.clone(), call.id);
-    if let Target::Node(node) = call.target {
-        return shared.network.start_call(node, call.purpose, call.request, call.timeout, reply);
+fn drive_call(shared: &Arc<Shared>, call: Call, calls: &Calls) {
+    let reply = Reply::Queue(calls.replies.clone(), call.id);
+    match call.target {
+        Target::Node(node) => {
+            shared.network.start_call(node, call.purpose, call.request, call.timeout, reply);
+        }
+        Target::Group(_) => {
+            if let Err(mpsc::error::SendError(_)) = calls.group.send(call) {
+                reply.answer(Err(CallError::Closed { possibly_sent: false }));
+            }
+        }
+        Target::Any | Target::Controller => {
+            let network = shared.network.clone();
+            tokio::spawn(async move {
+                let Call { target, purpose, request, timeout, .. } = call;
+                reply.answer(network.call(target, purpose, request, timeout).await);
+            });
+        }
     }
-    // The coordinator may have to be looked up first.
-    let network = shared.network.clone();
-    tokio::spawn(async move {
-        let Call { target, purpose, request, timeout, .. } = call;
-        reply.answer(network.call(target, purpose, request, timeout).await);
-    });
+}
+
+/// Hands calls to the coordinator's connections in the order in which the machine made them: a
+/// JoinGroup that overtook a commit would end the generation that the commit is of.
+async fn ask_coordinator(
+    network: Network,
+    mut calls: mpsc::UnboundedReceiver<Call>,
+    replies: mpsc::UnboundedSender<(CallId, CallResult)>,
+) {
+    while let Some(Call { id, target, purpose, request, timeout }) = calls.recv().await {
+        let Target::Group(group) = target else { unreachable!("only these are handed in") };
+        let reply = Reply::Queue(replies.clone(), id);
+        let failed = network.start_group_call(&group, purpose, request, timeout, reply).await.err();
+        // What has waited for the same look-up does not wait for another.
+        while let Some(error) = &failed
+            && let Ok(call) = calls.try_recv()
+        {
+            Reply::Queue(replies.clone(), call.id).answer(Err(error.clone()));
+        }
+    }
 }
 
 fn drive_close(shared: &Shared) {

@@ -154,6 +154,33 @@ impl Network {
         }
     }
 
+    /// Hands a request to the connection of a group's coordinator, which is looked up first where
+    /// it is not known; the answer comes through `reply`. Calls that are started one after the
+    /// other reach a connection in that order.
+    ///
+    /// # Errors
+    /// Why there is no coordinator; `reply` was told.
+    pub(crate) async fn start_group_call(
+        &self,
+        group: &str,
+        purpose: Purpose,
+        request: Request,
+        timeout: Duration,
+        reply: Reply,
+    ) -> Result<(), CallError> {
+        match self.coordinator(group).await {
+            Ok(broker) => {
+                let handle = self.connection(Endpoint::Node(broker.node_id), purpose, &broker);
+                handle.send(Command { request, timeout, reply });
+                Ok(())
+            }
+            Err(error) => {
+                reply.answer(Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
     /// The latest snapshot.
     pub(crate) fn metadata(&self) -> Arc<Metadata> {
         self.inner.metadata.load_full()
