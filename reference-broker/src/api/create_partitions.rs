@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
 use ottla_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+use ottla_protocol::{ErrorCode, Uuid};
 
 use super::create_topics::check_replicas;
 use super::{ApiError, RequestContext};
-use crate::broker::{Broker, topics};
-use crate::quorum::Command;
+use crate::broker::{together, topics};
+use crate::quorum::{Command, Image};
 
 /// Kafka's limit of what one request may make.
 const PARTITIONS_MAX: usize = 10_000;
@@ -26,37 +26,59 @@ pub(crate) async fn handle(
         .filter(|topic| !seen.insert(topic.name.as_str()))
         .map(|topic| topic.name.clone())
         .collect();
+    let (broker, image) = (&context.broker, context.broker.image());
     let mut answered = BTreeSet::new();
-    let mut results = Vec::with_capacity(request.topics.len());
+    // Partitions of one request are spread as if each topic grew before the next.
+    let mut ahead = 0;
+    let mut works = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         if !answered.insert(topic.name.as_str()) {
             continue;
         }
-        let outcome = if twice.contains(&topic.name) {
+        let prepared = if twice.contains(&topic.name) {
             Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
         } else {
-            grow(&context.broker, topic, request.validate_only).await
+            prepare(&image, topic, ahead)
         };
-        let (code, message) = match outcome {
-            Ok(()) => (ErrorCode::None, None),
-            Err(error) => (error.code, Some(error.message)),
-        };
-        results.push(CreatePartitionsTopicResult {
-            name: topic.name.clone(),
-            error_code: code.code(),
-            error_message: message,
-            ..CreatePartitionsTopicResult::default()
+        ahead += prepared.as_ref().map_or(0, |growth| growth.replicas.len());
+        works.push(async move {
+            let outcome = match prepared {
+                Ok(_) if request.validate_only => Ok(()),
+                Ok(Growth { id, expected_count, replicas }) => {
+                    let command = Command::CreatePartitions { id, expected_count, replicas };
+                    broker.propose(command).await.map(drop).map_err(ApiError::from)
+                }
+                Err(error) => Err(error),
+            };
+            let (code, message) = match outcome {
+                Ok(()) => (ErrorCode::None, None),
+                Err(error) => (error.code, Some(error.message)),
+            };
+            CreatePartitionsTopicResult {
+                name: topic.name.clone(),
+                error_code: code.code(),
+                error_message: message,
+                ..CreatePartitionsTopicResult::default()
+            }
         });
     }
+    let results = together(works).await;
     CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() }
 }
 
-async fn grow(
-    broker: &Broker,
+/// The partitions that a topic gets.
+struct Growth {
+    id: Uuid,
+    /// How many it has before.
+    expected_count: usize,
+    replicas: Vec<Vec<i32>>,
+}
+
+fn prepare(
+    image: &Image,
     wanted: &CreatePartitionsTopic,
-    validate_only: bool,
-) -> Result<(), ApiError> {
-    let image = broker.image();
+    ahead: usize,
+) -> Result<Growth, ApiError> {
     let Some(topic) = image.topics.get(&wanted.name) else {
         let message = "This server does not host this topic-partition.";
         return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, message));
@@ -84,7 +106,7 @@ async fn grow(
     }
     let factor = topic.partitions.first().map_or(1, |partition| partition.replicas.len());
     let replicas = match &wanted.assignments {
-        None => topics::assign(&image, 0, added, factor)?,
+        None => topics::assign(image, ahead, added, factor)?,
         Some(assignments) => {
             if assignments.len() != added {
                 let message = format!(
@@ -95,14 +117,10 @@ async fn grow(
                 return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
             }
             for assignment in assignments {
-                check_replicas(&image, &assignment.broker_ids)?;
+                check_replicas(image, &assignment.broker_ids)?;
             }
             assignments.iter().map(|assignment| assignment.broker_ids.clone()).collect()
         }
     };
-    if !validate_only {
-        let (id, expected_count) = (topic.id, current);
-        broker.propose(Command::CreatePartitions { id, expected_count, replicas }).await?;
-    }
-    Ok(())
+    Ok(Growth { id: topic.id, expected_count: current, replicas })
 }
