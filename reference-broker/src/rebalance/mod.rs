@@ -166,21 +166,22 @@ async fn execute(
     };
     let due: BTreeMap<_, _> = wanted.iter().filter(is_due).collect();
     let begin = due.iter().map(|(key, ids)| ((*key).clone(), Some((*ids).clone()))).collect();
-    if let Some(rate) = throttle {
-        cluster.throttle(wanted, &layout, &moving, rate).await?;
-    }
-    let started = match due.is_empty() {
-        true => Ok(()),
-        false => cluster.reassign(begin).await,
+    let work = async {
+        if let Some(rate) = throttle {
+            cluster.throttle(wanted, &layout, &moving, rate).await?;
+        }
+        if !due.is_empty() {
+            cluster.reassign(begin).await?;
+        }
+        watch(cluster, wanted).await
     };
-    let watched = match started {
-        Ok(()) => watch(cluster, wanted).await,
-        Err(reason) => Err(reason),
+    let watched = work.await;
+    // Also where only some of the limits could be set.
+    let unthrottled = match throttle {
+        Some(_) => cluster.unthrottle(wanted).await,
+        None => Ok(()),
     };
-    if throttle.is_some() {
-        cluster.unthrottle(wanted).await?;
-    }
-    watched?;
+    watched.and(unthrottled)?;
     for failed in cluster.elect_preferred(wanted).await? {
         say(&format!("the preferred replica does not lead {failed}\n"));
     }

@@ -142,6 +142,15 @@ impl Dev {
         kill_process(self.pids[index], Signal::KILL).expect("it runs");
     }
 
+    /// Whether it is still a node of this cluster: ids are used again.
+    fn is_child(&self, pid: Pid) -> bool {
+        let path = format!("/proc/{}/stat", pid.as_raw_pid());
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        // The name, in parentheses, may hold anything; state and parent follow it.
+        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        rest.split_whitespace().nth(1) == Some(self.parent.id().to_string().as_str())
+    }
+
     /// Lets all end cleanly and waits for it.
     pub(crate) fn stop(mut self) {
         drop(self.stdin.take());
@@ -151,8 +160,13 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
+        let left: Vec<Pid> = self.pids.iter().copied().filter(|pid| self.is_child(*pid)).collect();
         let _ = self.parent.kill();
         let _ = self.parent.wait();
+        // A node ends with its parent, but for one that a test has stopped and that hears nothing.
+        for pid in left {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 
