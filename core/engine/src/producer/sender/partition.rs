@@ -68,6 +68,10 @@ impl Partition {
         if self.retry_at.is_some_and(|at| at > now) {
             return false;
         }
+        // What was given up on its way may be written or not: its number is settled first (trap 2).
+        if self.in_flight.iter().any(|batch| batch.is_expired && batch.stamp.is_some()) {
+            return false;
+        }
         // After a failure, one by one: what goes again must not overtake what is on its way, and
         // the answers of another leader come first.
         if !self.retry.is_empty() || self.is_unresolved {
