@@ -345,6 +345,10 @@ impl Recovery<'_> {
         if offset < self.recovery_point {
             return corrupt(", and this part had been flushed");
         }
+        // What a scrub has found is no torn tail: this replica resigns before it is cut (M19).
+        if self.damaged.as_ref() == Some(&segment.path) {
+            return corrupt(", and this was found before");
+        }
         if self.startup == Startup::AfterPowerLoss {
             return Ok(());
         }

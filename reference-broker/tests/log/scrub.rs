@@ -116,6 +116,23 @@ fn damage_is_not_forgotten_over_a_restart() {
     open(&storage, &small(), Startup::AfterCrash);
 }
 
+/// Nothing says that this part had been flushed, and it looks like a torn tail.
+#[test]
+fn damage_that_was_found_is_no_torn_tail_after_a_power_loss() {
+    let (storage, mut log) = fresh(&small());
+    for _ in 0..4 {
+        append(&mut log, &batch(2));
+    }
+    log.flush().unwrap();
+    flip(&storage, 0, 2 * batch(2).len() + 30, 1);
+    assert!(scrub(&mut log).1);
+    drop(log);
+    storage.power_loss(1);
+    let error = try_open(&storage.fork(), &small(), Startup::AfterPowerLoss).unwrap_err();
+    assert!(matches!(error, LogError::Corrupt { offset: 4, .. }), "{error}");
+    assert_eq!(open(&storage, &small(), Startup::Repair).0.log_end_offset(), 4);
+}
+
 /// Gaps are allowed, so a base offset that has changed is seen by the segment's sum alone.
 #[test]
 fn in_a_compacted_log_the_sum_finds_what_no_crc_covers() {
